@@ -55,24 +55,29 @@ all: $(BUILD)/pghaul ## build the release binary, build/release/pghaul
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
+	@echo "  CC $<"
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
 
 $(BUILD)/pghaul: $(OBJ)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
+	@echo "  LD $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
 
 define suite_rule
 $(BUILD)/test-$(1): $(call suite_objects,$(1)) $(HOBJ) $(LIBOBJ)
-	$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) $$^ $$(LIBS) -lcriterion -o $$@
+	@echo "  LD $$@"
+	@$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) $$^ $$(LIBS) -lcriterion -o $$@
 endef
 $(foreach s,$(SUITES),$(eval $(call suite_rule,$(s))))
 
 $(BUILD)/stress/%: $(BUILD)/tests/stress/%.o $(HOBJ) $(LIBOBJ)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
+	@echo "  LD $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
 
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(HOBJ) $(LIBOBJ)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
+	@echo "  LD $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
 
 build-tests: $(foreach s,$(SUITES),$(BUILD)/test-$(s)) $(STRESS) $(BUILD)/pghaul ## build every suite
 

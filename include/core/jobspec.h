@@ -1,0 +1,96 @@
+/*
+ * jobspec.h - what the job file says, checked for form but not yet against a server.
+ *
+ * A JobSpec is filled by core/jobfile.c and never changed afterwards.  All its memory lives in the
+ * arena that was given to jobfile_parse().  Raw SQL keeps its place in the file, so that an error
+ * of the server can be mapped back to line and column.
+ */
+#ifndef CORE_JOBSPEC_H
+#define CORE_JOBSPEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Where a scalar begins in the file; lines and columns count from 1, columns in characters. */
+typedef struct Place {
+    int line;
+    int column;
+} Place;
+
+/* SQL text of the user's: never looked into, always wrapped in parentheses where it is used. */
+typedef struct RawSql {
+    const char *text; /* NULL = absent */
+    Place place;      /* of the first character of `text` */
+    int indent;       /* columns that a block scalar (|) cut off each further line; else 0 */
+    bool exact; /* one character of text is one character of the file from `place` on (plain or
+                   block scalar); false for quoted or folded scalars: only `place` is known */
+} RawSql;
+
+typedef struct Assignment {
+    const char *column;
+    Place place; /* of the column's name */
+    RawSql expr;
+} Assignment;
+
+typedef struct NameList {
+    const char **names;
+    int count;
+} NameList;
+
+typedef enum AccessPath { PATH_AUTO = 0, PATH_KEY, PATH_BLOCK } AccessPath;
+typedef enum SyncMode { SYNC_AUTO = 0, SYNC_TRIGGER, SYNC_NONE } SyncMode;
+typedef enum CommitMode { COMMIT_LOCAL = 0, COMMIT_OFF, COMMIT_ON } CommitMode;
+
+/* Which standbys must keep up. */
+typedef enum StandbyMode {
+    STANDBYS_AUTO = 0, /* those that stream when the job is first run */
+    STANDBYS_NONE,
+    STANDBYS_NAMED, /* by application_name */
+} StandbyMode;
+
+typedef struct ThrottleSpec {
+    int64_t yield_after_us;
+    int64_t lag_us;
+    int64_t lag_bytes;
+    StandbyMode standby_mode;
+    NameList standbys;
+    int lock_waiters;
+} ThrottleSpec;
+
+typedef struct LimitSpec {
+    int64_t runtime_us; /* 0 = none */
+    int64_t rows;       /* 0 = none */
+} LimitSpec;
+
+typedef struct JobSpec {
+    const char *file;   /* as named by the caller, for messages */
+    const char *source; /* the whole text of the file */
+    const char *job;
+    const char *table; /* as written: name or schema.name, SQL quoting rules apply */
+    Place table_place;
+    Assignment *set;
+    int set_count;
+    RawSql where;
+    NameList key; /* count 0 = the primary key */
+    Place key_place;
+    AccessPath path;
+    int stripes; /* 0 = auto, else 1..16 */
+    int workers; /* 0 = auto, else 1..64 */
+    int64_t batch_time_us;
+    int64_t batch_rows; /* 0 = auto: follow batch_time_us */
+    SyncMode sync;
+    bool strict;
+    bool verify; /* run the verify pass after the move */
+    bool vacuum;
+    NameList allow;
+    NameList search_path; /* count 0 = the table's schema */
+    int64_t lease_us;
+    CommitMode commit;
+    ThrottleSpec throttle;
+    LimitSpec limits;
+} JobSpec;
+
+/* True when the risk was accepted by name in `allow:`. */
+bool jobspec_allows(const JobSpec *spec, const char *risk);
+
+#endif

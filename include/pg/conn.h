@@ -1,0 +1,62 @@
+/*
+ * conn.h - one session with a PostgreSQL server: the only way to libpq.
+ *
+ * Non-blocking libpq under poll() with a deadline.  A PgConn belongs to the thread that opened it;
+ * every call asserts that, except conn_cancel().  A statement that runs over its deadline or a
+ * socket that fails is ERR_RECONNECT: the session is then useless and is closed by the owner.
+ */
+#ifndef PG_CONN_H
+#define PG_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+
+typedef struct PgConn PgConn;
+
+/* What a session is for; decides its settings (table in pg/session.c). */
+typedef enum ConnRole {
+    CONN_WORKER,  /* batches */
+    CONN_MONITOR, /* probes, heartbeats, samples */
+    CONN_CATALOG, /* survey, checks, DDL, state */
+    CONN_VACUUM,  /* VACUUM of the table; no statement timeout */
+} ConnRole;
+
+/* How to reach the server: as psql, `-d URI -h -p -U`; NULL = leave it to libpq's environment. */
+typedef struct ConnTarget {
+    const char *dbname; /* name, URI or keyword string */
+    const char *host;
+    const char *port;
+    const char *user;
+} ConnTarget;
+
+/*
+ * Open a session and pin its settings.
+ *
+ * Shape:   `label` ends application_name: "pghaul/<label>".
+ * Units:   timeout_us for connect and settings together.
+ * Errors:  ERR_CONNECT (never reached), ERR_SLOTS (53300), ERR_RECONNECT (57P03, starting up).
+ *          Messages never contain the connection string.
+ */
+bool conn_open(const ConnTarget *target, ConnRole role, const char *label, int64_t timeout_us,
+    PgConn **conn, Err *err) __attribute__((warn_unused_result));
+
+/* Close; NULL is fine. */
+void conn_close(PgConn *conn);
+
+/* Ask the server to cancel what this session is running.  Threads: any; the only such call. */
+void conn_cancel(PgConn *conn);
+
+int conn_backend_pid(const PgConn *conn);
+const char *conn_backend_start(const PgConn *conn); /* as the server prints it, UTC */
+int conn_server_version(const PgConn *conn);
+
+/* True when no transaction is open and the session is usable. */
+bool conn_is_idle(const PgConn *conn);
+
+/* "host=... port=... dbname=... user=..." for people; lives as long as the session. */
+const char *conn_describe(const PgConn *conn);
+
+#endif
