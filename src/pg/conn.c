@@ -1,0 +1,303 @@
+/*
+ * conn.c - open, close, cancel; waiting on the socket; errors of libpq as our errors.
+ */
+#include "pg/conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pg/conn_libpq.h"
+#include "pg/sqlstate.h"
+
+#define MAX_PARAMS 16
+
+/* Parameters that every session gets; the caller's own come after them and win.  The keepalive
+ * values end a half-open connection after about 25 s; libpq's default waits for hours. */
+static const char *const FIXED_PARAMS[][2] = {
+    {"client_encoding", "UTF8"},
+    {"fallback_application_name", "pghaul"},
+    {"keepalives", "1"},
+    {"keepalives_idle", "10"},
+    {"keepalives_interval", "5"},
+    {"keepalives_count", "3"},
+    {"tcp_user_timeout", "15000"},
+};
+
+typedef struct ParamList {
+    const char *keys[MAX_PARAMS + 1];
+    const char *values[MAX_PARAMS + 1];
+    int count;
+} ParamList;
+
+static void
+param_add(ParamList *list, const char *key, const char *value)
+{
+    if (value == NULL) {
+        return;
+    }
+    assert(list->count < MAX_PARAMS);
+    list->keys[list->count] = key;
+    list->values[list->count] = value;
+    list->count++;
+    list->keys[list->count] = NULL;
+    list->values[list->count] = NULL;
+}
+
+void
+conn_assert_owner(const PgConn *conn)
+{
+    assert(pthread_equal(conn->owner, pthread_self()));
+    (void)conn;
+}
+
+bool
+conn_wait_socket(PgConn *conn, bool also_write, int64_t deadline_us, Err *err)
+{
+    for (;;) {
+        int64_t left_us = deadline_us - clock_mono_us();
+        if (left_us <= 0) {
+            return err_set(err, ERR_RECONNECT, "the server did not answer in time");
+        }
+        struct pollfd fd = {
+            .fd = PQsocket(conn->pq),
+            .events = (short)(also_write ? POLLIN | POLLOUT : POLLIN),
+        };
+        if (fd.fd < 0) {
+            return err_set(err, ERR_RECONNECT, "the connection is closed");
+        }
+        int rc = poll(&fd, 1, (int)(left_us / 1000) + 1);
+        if (rc > 0) {
+            return true;
+        }
+        if (rc < 0 && errno != EINTR) {
+            return err_set(err, ERR_RECONNECT, "waiting for the server failed");
+        }
+    }
+}
+
+/* Messages of libpq end with a line break and may have several lines; the first one is enough. */
+static void
+first_line(char *out, size_t size, const char *message)
+{
+    size_t len = strcspn(message, "\n");
+    (void)snprintf(out, size, "%.*s", (int)len, message);
+}
+
+static void
+copy_field(char *out, size_t size, const PGresult *result, int field)
+{
+    const char *text = PQresultErrorField(result, field);
+    (void)snprintf(out, size, "%s", text == NULL ? "" : text);
+}
+
+bool
+conn_error(PgConn *conn, const PGresult *result, Err *err)
+{
+    const char *state = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    if (state == NULL) {
+        char line[256];
+        first_line(line, sizeof(line), PQerrorMessage(conn->pq));
+        return err_set(err, ERR_RECONNECT, "connection lost: %s", line[0] == '\0' ? "?" : line);
+    }
+    ErrClass cls = sqlstate_class(state);
+    if (PQstatus(conn->pq) == CONNECTION_BAD) {
+        cls = ERR_RECONNECT;
+    }
+    /* DETAIL is left out: it quotes row values. */
+    (void)err_set(err, cls, "%s", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+    copy_field(err->sqlstate, sizeof(err->sqlstate), result, PG_DIAG_SQLSTATE);
+    copy_field(err->hint, sizeof(err->hint), result, PG_DIAG_MESSAGE_HINT);
+    const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
+    if (position != NULL) {
+        err->position = (int)strtol(position, NULL, 10);
+    }
+    return false;
+}
+
+/* A failure before the session exists.  libpq's text may quote parts of a URI, so only what names
+ * no secret is passed on: the server's own messages and a refused or missing socket. */
+static bool
+connect_error(PgConn *conn, Err *err)
+{
+    const char *message = PQerrorMessage(conn->pq);
+    const char *fatal = strstr(message, "FATAL:");
+    char line[256];
+    if (fatal != NULL) {
+        first_line(line, sizeof(line), fatal + strlen("FATAL:  "));
+        bool slots = strstr(line, "connection slots") != NULL ||
+                     strstr(line, "too many clients") != NULL ||
+                     strstr(line, "too many connections") != NULL;
+        bool starting =
+            strstr(line, "starting up") != NULL || strstr(line, "shutting down") != NULL ||
+            strstr(line, "not yet accepting") != NULL || strstr(line, "recovery mode") != NULL;
+        ErrClass cls = slots ? ERR_SLOTS : starting ? ERR_RECONNECT : ERR_CONNECT;
+        return err_set(err, cls, "the server refused the connection: %s", line);
+    }
+    static const char *const PLAIN[] = {"Connection refused", "No such file or directory",
+        "timeout expired", "could not translate host name", "server closed the connection",
+        "no password supplied", "SSL"};
+    for (size_t i = 0; i < sizeof(PLAIN) / sizeof(PLAIN[0]); i++) {
+        if (strstr(message, PLAIN[i]) != NULL) {
+            (void)err_set(err, ERR_CONNECT, "cannot connect to the server: %s", PLAIN[i]);
+            return err_hint(err, "Check -d, -h, -p, -U and the PG* environment.");
+        }
+    }
+    (void)err_set(err, ERR_CONNECT, "cannot connect to the server");
+    return err_hint(err, "Try the same settings with psql; its message says more.");
+}
+
+static bool
+connect_poll(PgConn *conn, int64_t deadline_us, Err *err)
+{
+    PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+    while (state != PGRES_POLLING_OK) {
+        if (state == PGRES_POLLING_FAILED) {
+            return connect_error(conn, err);
+        }
+        int64_t left_us = deadline_us - clock_mono_us();
+        if (left_us <= 0) {
+            return err_set(err, ERR_CONNECT, "cannot connect to the server: timeout expired");
+        }
+        struct pollfd fd = {
+            .fd = PQsocket(conn->pq),
+            .events = state == PGRES_POLLING_READING ? POLLIN : POLLOUT,
+        };
+        int rc = poll(&fd, 1, (int)(left_us / 1000) + 1);
+        if (rc < 0 && errno != EINTR) {
+            return err_set(err, ERR_CONNECT, "cannot connect to the server: poll failed");
+        }
+        if (rc > 0) {
+            state = PQconnectPoll(conn->pq);
+        }
+    }
+    return true;
+}
+
+static bool
+connect_start(PgConn *conn, const ConnTarget *target, const char *label, Err *err)
+{
+    char application[64];
+    (void)snprintf(application, sizeof(application), "pghaul/%s", label);
+
+    ParamList list = {.count = 0};
+    for (size_t i = 0; i < sizeof(FIXED_PARAMS) / sizeof(FIXED_PARAMS[0]); i++) {
+        param_add(&list, FIXED_PARAMS[i][0], FIXED_PARAMS[i][1]);
+    }
+    param_add(&list, "dbname", target->dbname);
+    param_add(&list, "host", target->host);
+    param_add(&list, "port", target->port);
+    param_add(&list, "user", target->user);
+    param_add(&list, "application_name", application);
+
+    conn->pq = PQconnectStartParams(list.keys, list.values, 1);
+    if (conn->pq == NULL) {
+        return err_set(err, ERR_CONNECT, "out of memory while connecting");
+    }
+    if (PQstatus(conn->pq) == CONNECTION_BAD) {
+        return connect_error(conn, err);
+    }
+    return true;
+}
+
+static void
+describe(PgConn *conn)
+{
+    const char *host = PQhost(conn->pq);
+    (void)snprintf(conn->describe, sizeof(conn->describe), "host=%s port=%s dbname=%s user=%s",
+        host == NULL ? "" : host, PQport(conn->pq), PQdb(conn->pq), PQuser(conn->pq));
+}
+
+bool
+conn_open(const ConnTarget *target, ConnRole role, const char *label, int64_t timeout_us,
+    PgConn **out, Err *err)
+{
+    int64_t deadline_us = clock_mono_us() + timeout_us;
+    PgConn *conn = mem_new(sizeof(*conn));
+    conn->owner = pthread_self();
+    int rc = pthread_mutex_init(&conn->cancel_lock, NULL);
+    assert(rc == 0);
+    (void)rc;
+
+    if (!connect_start(conn, target, label, err) || !connect_poll(conn, deadline_us, err)) {
+        conn_close(conn);
+        return false;
+    }
+    if (PQsetnonblocking(conn->pq, 1) != 0) {
+        conn_close(conn);
+        return err_set(err, ERR_CONNECT, "cannot make the connection non-blocking");
+    }
+    conn->cancel = PQgetCancel(conn->pq);
+    describe(conn);
+    if (!session_pin(conn, role, deadline_us - clock_mono_us(), err)) {
+        conn_close(conn);
+        return false;
+    }
+    *out = conn;
+    return true;
+}
+
+void
+conn_close(PgConn *conn)
+{
+    if (conn == NULL) {
+        return;
+    }
+    conn_assert_owner(conn);
+    (void)pthread_mutex_lock(&conn->cancel_lock);
+    if (conn->cancel != NULL) {
+        PQfreeCancel(conn->cancel);
+        conn->cancel = NULL;
+    }
+    (void)pthread_mutex_unlock(&conn->cancel_lock);
+    PQfinish(conn->pq);
+    (void)pthread_mutex_destroy(&conn->cancel_lock);
+    free(conn);
+}
+
+void
+conn_cancel(PgConn *conn)
+{
+    char message[128];
+    (void)pthread_mutex_lock(&conn->cancel_lock);
+    if (conn->cancel != NULL) {
+        /* A request that fails is not worth a word: the batch ends by its statement_timeout. */
+        (void)PQcancel(conn->cancel, message, sizeof(message));
+    }
+    (void)pthread_mutex_unlock(&conn->cancel_lock);
+}
+
+int
+conn_backend_pid(const PgConn *conn)
+{
+    return conn->backend_pid;
+}
+
+const char *
+conn_backend_start(const PgConn *conn)
+{
+    return conn->backend_start;
+}
+
+int
+conn_server_version(const PgConn *conn)
+{
+    return PQserverVersion(conn->pq);
+}
+
+bool
+conn_is_idle(const PgConn *conn)
+{
+    return PQstatus(conn->pq) == CONNECTION_OK && PQtransactionStatus(conn->pq) == PQTRANS_IDLE;
+}
+
+const char *
+conn_describe(const PgConn *conn)
+{
+    return conn->describe;
+}
