@@ -1,0 +1,68 @@
+/*
+ * plan.h - what will be done, decided once from job file and facts; what `plan` prints is what
+ * `run` does.
+ *
+ * Pure.  A Plan is immutable and borrows from the JobSpec and the Facts it was made of.
+ */
+#ifndef CORE_PLAN_H
+#define CORE_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/facts.h"
+#include "core/jobspec.h"
+
+#define PLAN_KEY_COLUMNS_MAX 8
+
+/* Aim of one range: enough rows to be worth a lease, few enough pages to stay in memory while
+ * the stripes walk over them again and again. */
+#define PLAN_RANGE_ROWS   100000
+#define PLAN_RANGE_BLOCKS 2048
+#define PLAN_RANGES_MAX   100000
+
+/* Name of the sync trigger: BEFORE triggers fire in byte order of their names, ours comes last. */
+#define PLAN_TRIGGER_PREFIX "zzzz_pghaul_"
+
+typedef struct KeyColumn {
+    const char *name;
+    const char *type;      /* base type, qualified: to cast a checkpoint's text back */
+    const char *type_name; /* pg_type.typname: "int8" */
+} KeyColumn;
+
+typedef struct Plan {
+    const JobSpec *spec;
+    const Facts *facts;
+    const ExprFacts *exprs; /* one per assignment */
+    KeyColumn key[PLAN_KEY_COLUMNS_MAX];
+    int key_count;
+    const char *key_index; /* its name */
+    AccessPath path;       /* PATH_KEY or PATH_BLOCK */
+    const char *path_reason;
+    int stripes; /* 1..16 */
+    const char *stripes_reason;
+    bool sync_trigger;
+    bool trigger_skips_batches; /* a WHEN clause spares our own batches the call */
+    bool self_referring;
+    bool may_skip_locked; /* the work itself turns the predicate false */
+    bool strict;
+    bool verify;
+    bool vacuum;
+    int workers;
+    int64_t range_size; /* rows on the key path, blocks on the block path */
+    int64_t range_rows; /* rows of a range by key, also for the verify pass */
+    double rows_per_block;
+    char fingerprint[17]; /* of all that changes what the rows become; 16 hex digits */
+} Plan;
+
+/*
+ * Decide.
+ *
+ * Shape:   `key` is the index chosen by findings_key_index(), not NULL; all refusals were
+ *          dealt with before.
+ * Owner:   *plan borrows spec, facts and exprs.
+ */
+void plan_build(const JobSpec *spec, const Facts *facts, const ExprFacts *exprs,
+    const IndexFacts *key, Plan *plan);
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * sql_batch.h - the functions that a batch transaction calls, made from the Plan.
+ *
+ * One function per job and kind of pass, in schema pghaul; the shape is the same for every kind,
+ * so one carrier (engine/carry_call.c) drives them all:
+ *
+ *   parameters $1 range no, $2 epoch, $3 lease token, $4 pass, $5 stripe, $6 watermark,
+ *              $7 size wanted (rows by key, blocks by block), $8 skip locked rows,
+ *              $9 signature of the triggers, $10 file of the table
+ *   result     see BatchColumn; exactly one row
+ *
+ * Each statement of the function has its own snapshot (READ COMMITTED), so "lock, then read in the
+ * next statement" holds.  There is no EXCEPTION block: a failure fails the transaction.
+ */
+#ifndef CORE_SQL_BATCH_H
+#define CORE_SQL_BATCH_H
+
+#include "base/strbuf.h"
+#include "core/plan.h"
+#include "core/sql_parts.h"
+
+#define BATCH_PARAMS 10
+
+/* Columns of the result of a batch function. */
+typedef enum BatchColumn {
+    BATCH_OUTCOME = 0, /* 'lost', 'more', 'done' or 'partial' (leftovers behind locks) */
+    BATCH_ROWS,        /* rows changed (move) or looked at (verify) */
+    BATCH_STRIPE,      /* where the range stands now */
+    BATCH_WATERMARK,
+    BATCH_LEFT,    /* rows left behind locks (move) or that differ (verify) */
+    BATCH_HOLDERS, /* int[]: backends that hold them */
+    BATCH_SAMPLE,  /* text[]: a few keys that differ */
+} BatchColumn;
+
+/* CREATE FUNCTION pghaul.move_..: change the rows that need work. */
+void sql_move_function(StrBuf *out, const Plan *plan, int64_t job);
+
+/* CREATE FUNCTION pghaul.verify_..: count the rows that differ, by key. */
+void sql_verify_function(StrBuf *out, const Plan *plan, int64_t job);
+
+/*
+ * CREATE FUNCTION pghaul.locate_..: find the first row of a slice that the server refuses, by
+ * trying each for real and taking it back.
+ *
+ * Parameters $1 from, $2 to, $3 size, $4 stripe, $5 stripes; at most one row (key, sqlstate,
+ * message).
+ */
+void sql_locate_function(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind);
+
+/* SELECT * FROM pghaul.move_..($1, ..) */
+void sql_batch_call(StrBuf *out, const Plan *plan, const char *what, int64_t job);
+void sql_locate_call(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind);
+
+/*
+ * How a pass by key is cut into ranges: the key `$3` rows further on than $1 and not above $2
+ * (text[] or NULL = open); no row when fewer are left.
+ */
+void sql_carve_probe(StrBuf *out, const Plan *plan);
+
+/* Rows left in ($1, $2], at most $3. */
+void sql_carve_rest(StrBuf *out, const Plan *plan);
+
+/* The greatest key as text[], no row in an empty table. */
+void sql_last_key(StrBuf *out, const Plan *plan);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * sql_frame.h - the parts of a batch function that every kind of move shares.
+ *
+ * Only core/sql_*.c use it.  A kind of move writes: declare, BEGIN, claim, slice, its own
+ * statements (which set pghaul_rows and pghaul_left), guards, checkpoint, END.
+ */
+#ifndef CORE_SQL_FRAME_H
+#define CORE_SQL_FRAME_H
+
+#include "base/strbuf.h"
+#include "core/plan.h"
+#include "core/sql_parts.h"
+
+void sql_put_frame_declare(StrBuf *out, const Plan *plan, SliceKind kind);
+
+/* 1 The compare-and-set on the range; returns 'lost' when the range is not ours. */
+void sql_put_frame_claim(StrBuf *out, int64_t job);
+
+/* 2 The bounds of the batch, `size_sql` units from the watermark on. */
+void sql_put_frame_slice(StrBuf *out, const Plan *plan, SliceKind kind, const char *size_sql);
+
+/* pghaul_from.. and pghaul_to.. from pghaul_at and pghaul_high, by key. */
+void sql_put_key_bounds(StrBuf *out, const Plan *plan);
+
+/* 4 Triggers, and by block the table's file, are as recorded; checked after the rows, when our
+ * lock on the table keeps them so. */
+void sql_put_frame_guards(StrBuf *out, const Plan *plan, SliceKind kind);
+
+/* 5 The checkpoint; sets all result columns but those of the kind's own statements. */
+void sql_put_frame_checkpoint(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind);
+
+/* CREATE FUNCTION with the arguments, result and settings of a batch function. */
+void sql_put_batch_function(
+    StrBuf *out, const Plan *plan, const char *what, int64_t job, SliceKind kind, const char *body);
+
+/* `head`, AS and the body in a dollar quote that does not occur in it. */
+void sql_put_function(StrBuf *out, const char *head, const char *body);
+
+#endif

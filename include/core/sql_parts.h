@@ -1,0 +1,81 @@
+/*
+ * sql_parts.h - the pieces that generated SQL is put together from: names, slices, predicates.
+ *
+ * Only core/sql_*.c use it.  Conventions of the generated functions, which keep the user's names
+ * and ours apart (a table may have columns called moved, watermark, found, new):
+ *   - the table is aliased to its own name, so `orders.amount` works in an expression;
+ *   - parameters are $1.., variables begin with pghaul_, and #variable_conflict use_column makes
+ *     a column win over a variable;
+ *   - tables of schema pghaul are always aliased.
+ */
+#ifndef CORE_SQL_PARTS_H
+#define CORE_SQL_PARTS_H
+
+#include "base/strbuf.h"
+#include "core/plan.h"
+
+/* How a function walks over the table. */
+typedef enum SliceKind { SLICE_KEY, SLICE_BLOCK } SliceKind;
+
+void sql_put_ident(StrBuf *out, const char *name);
+
+/* A text constant. */
+void sql_put_literal(StrBuf *out, const char *text);
+
+/* "schema"."table" */
+void sql_put_table(StrBuf *out, const Plan *plan);
+
+/* ONLY "schema"."table" AS "table": inheritance children are not touched. */
+void sql_put_only_table(StrBuf *out, const Plan *plan);
+
+/* "table"."column" */
+void sql_put_column(StrBuf *out, const Plan *plan, const char *column);
+
+/* "t"."a" or ("t"."a", "t"."b"): the key as it is compared. */
+void sql_put_key_row(StrBuf *out, const Plan *plan);
+
+/* "t"."a", "t"."b" */
+void sql_put_key_list(StrBuf *out, const Plan *plan);
+
+/* ARRAY["t"."a"::text, ..]: the key as a checkpoint stores it. */
+void sql_put_key_text(StrBuf *out, const Plan *plan);
+
+/* DECLAREs of the variables that bound a slice: pghaul_from1.., pghaul_to1.. by key with the flags
+ * pghaul_from_open and pghaul_to_open, pghaul_from and pghaul_to (tid) by block. */
+void sql_put_slice_declare(StrBuf *out, const Plan *plan, SliceKind kind);
+
+/* The predicate (from, to] by key or [from, to) by block over those variables. */
+void sql_put_slice(StrBuf *out, const Plan *plan, SliceKind kind);
+
+/* Only the lower bound of the slice, by key: to look for the slice's end. */
+void sql_put_slice_from(StrBuf *out, const Plan *plan);
+
+/* AND the rows of stripe `stripe_sql` of `stripes_sql`; nothing when the plan has one stripe. */
+void sql_put_stripe(
+    StrBuf *out, const Plan *plan, SliceKind kind, const char *stripe_sql, const char *stripes_sql);
+
+/* AND the job's own predicate; nothing without `where:`. */
+void sql_put_where(StrBuf *out, const Plan *plan);
+
+/* AND the column differs from the expression; nothing when the job is self-referring. */
+void sql_put_needs_work(StrBuf *out, const Plan *plan);
+
+/* The bare predicate of sql_put_needs_work(). */
+void sql_put_differs(StrBuf *out, const Plan *plan);
+
+/* "c1" = (expression), .. */
+void sql_put_assignments(StrBuf *out, const Plan *plan);
+
+/* The user's expression in parentheses, safe against a trailing comment. */
+void sql_put_expr(StrBuf *out, const RawSql *expr);
+
+/* pghaul.<what>_<job>_<fingerprint> */
+void sql_put_function_name(StrBuf *out, const Plan *plan, const char *what, int64_t job);
+
+/* SET clauses that give the expressions one meaning, whoever calls. */
+void sql_put_meaning_settings(StrBuf *out, const Plan *plan);
+
+/* search_path alone. */
+void sql_put_search_path(StrBuf *out, const Plan *plan);
+
+#endif

@@ -1,0 +1,117 @@
+/*
+ * job.h - the row of a job in pghaul.job: create, read, change its state and pass.
+ *
+ * One function changes the state, from the table of allowed transitions in core/jobstate.h.
+ */
+#ifndef STORE_JOB_H
+#define STORE_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "core/jobstate.h"
+#include "pg/conn.h"
+
+typedef enum PassKind { PASS_MOVE = 0, PASS_VERIFY } PassKind;
+
+typedef struct JobRow {
+    int64_t id;
+    const char *name;
+    const char *table_name; /* quoted, for people */
+    const char *spec;       /* the job file's text */
+    const char *fingerprint;
+    JobState state;
+    const char *reason; /* why stopped or failed; NULL */
+    int pass;           /* 0 = none begun */
+    PassKind pass_kind;
+    const char *frontier;     /* text[] as text, NULL = at the beginning */
+    const char *upper;        /* text[] as text, NULL = open */
+    bool carved;              /* the frontier has reached the upper end */
+    int64_t est_rows;         /* of the pass */
+    const char *trigger_name; /* NULL = none installed */
+    const char *trigger_signature;
+    int64_t filenode;
+    const char *system_id;
+    int64_t timeline;
+    const char **standbys; /* expected ones */
+    int standby_count;
+} JobRow;
+
+typedef struct JobNew {
+    const char *name;
+    const char *table_name;
+    const char *spec;
+    const char *fingerprint;
+    const char *system_id;
+    int64_t timeline;
+    const char *const *standbys;
+    int standby_count;
+} JobNew;
+
+/* Read by name; *found false when there is no such job that is not cleaned. */
+bool job_read(PgConn *conn, const char *name, Arena *arena, JobRow *job, bool *found, Err *err)
+    __attribute__((warn_unused_result));
+
+bool job_read_id(PgConn *conn, int64_t id, Arena *arena, JobRow *job, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Names of all jobs that are not cleaned. */
+bool job_names(PgConn *conn, Arena *arena, const char ***names, int *count, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Create unless it exists (two first runs at once); the row is there afterwards. */
+bool job_create(PgConn *conn, const JobNew *job, Err *err) __attribute__((warn_unused_result));
+
+/*
+ * Change the state, with the reason as an event.
+ *
+ * Errors:  ERR_BUSY when the state is one from which `to` is not allowed.  Already being in `to`
+ *          is fine.  Final states commit with synchronous_commit = on (the session's setting).
+ */
+bool job_set_state(PgConn *conn, int64_t id, JobState to, const char *reason, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Lock the job's row until the transaction ends. */
+bool job_lock(PgConn *conn, int64_t id, Err *err) __attribute__((warn_unused_result));
+
+/* Record what the batches compare with; *signature lives in the arena, NULL without triggers. */
+bool job_record_guards(PgConn *conn, int64_t id, uint32_t table_oid, const char *trigger_name,
+    Err *err) __attribute__((warn_unused_result));
+
+typedef struct PassStart {
+    int from_pass; /* compare: the pass that this one follows */
+    PassKind kind;
+    const char *upper; /* text[] as text, NULL = open */
+    bool empty;        /* nothing to walk over: carved from the beginning */
+    int64_t est_rows;
+} PassStart;
+
+/* Begin the next pass by compare-and-set; *begun false when another run was faster. */
+bool job_begin_pass(PgConn *conn, int64_t id, const PassStart *start, bool *begun, Err *err)
+    __attribute__((warn_unused_result));
+
+/* True when the pass is carved and every range is done. */
+bool job_pass_is_done(PgConn *conn, int64_t id, int pass, bool *done, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Rows that differ, of the pass. */
+bool job_differing(PgConn *conn, int64_t id, int pass, int64_t *rows, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Claim a vacuum: true for one run only, each time `rows` have been changed since the last. */
+bool job_claim_vacuum(PgConn *conn, int64_t id, int64_t rows, bool *claimed, Err *err)
+    __attribute__((warn_unused_result));
+
+/* The timeline changed: remember it, and that only verify can tell what is right. */
+bool job_set_timeline(PgConn *conn, int64_t id, int64_t timeline, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Mark as cleaned and drop its ranges and samples; history stays. */
+bool job_mark_cleaned(PgConn *conn, int64_t id, Err *err) __attribute__((warn_unused_result));
+
+bool job_event(PgConn *conn, int64_t id, int64_t run, const char *what, const char *reason,
+    Err *err) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * run.h - the row of a process in pghaul.run: who works, since when, alive until when.
+ */
+#ifndef STORE_RUN_H
+#define STORE_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "pg/conn.h"
+
+typedef struct RunNew {
+    int64_t job;
+    const char *host;
+    int pid;
+    const char *version;
+    int workers;
+} RunNew;
+
+bool run_register(PgConn *conn, const RunNew *run, int64_t *id, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Still alive; `reason` is why it is throttled now, or NULL. */
+bool run_heartbeat(PgConn *conn, int64_t id, double rows_per_s, const char *reason, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Ended; *others is how many runs of the job are still alive. */
+bool run_end(PgConn *conn, int64_t id, int exit_code, int *others, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Other runs of the job with a fresh heartbeat (30 s). */
+bool run_count_alive(PgConn *conn, int64_t job, int *alive, Err *err)
+    __attribute__((warn_unused_result));
+
+typedef struct RunSample {
+    int64_t job, run, rows;
+    double rows_per_s, batch_ms;
+    int workers;
+    double lag_s; /* < 0 = no standby */
+    double throttled_s;
+    double hot_ratio; /* < 0 = unknown */
+} RunSample;
+
+bool
+run_sample(PgConn *conn, const RunSample *sample, Err *err) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,176 @@
+/*
+ * plan.c - from wishes and facts to decisions: key, path, stripes, sync.
+ */
+#include "core/plan.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+#define STRIPES_AUTO              8
+#define WORKERS_AUTO              2
+#define FIRST_WITH_TID_RANGE_SCAN 140000
+
+static void
+decide_key(const Facts *facts, const IndexFacts *key, Plan *plan)
+{
+    assert(key->attnum_count >= 1 && key->attnum_count <= PLAN_KEY_COLUMNS_MAX);
+    plan->key_index = key->name;
+    plan->key_count = key->attnum_count;
+    for (int i = 0; i < key->attnum_count; i++) {
+        const ColumnFacts *column = facts_column_by_attnum(facts, key->attnums[i]);
+        assert(column != NULL);
+        plan->key[i] = (KeyColumn){
+            .name = column->name,
+            .type = column->base_type,
+            .type_name = column->base_type_name,
+        };
+    }
+}
+
+static void
+decide_sync(const JobSpec *spec, const Facts *facts, Plan *plan)
+{
+    plan->sync_trigger = spec->sync != SYNC_NONE && !plan->self_referring;
+    /* Without other triggers our batch computes the column itself and nothing can change a
+     * source column behind it; then the trigger need not be called for it. */
+    plan->trigger_skips_batches = plan->sync_trigger;
+    for (int i = 0; i < facts->trigger_count; i++) {
+        const TriggerFacts *trigger = &facts->triggers[i];
+        if (trigger->enabled && trigger->on_update && !trigger->is_ours) {
+            plan->trigger_skips_batches = false;
+        }
+    }
+}
+
+static void
+decide_path(const JobSpec *spec, const Facts *facts, Plan *plan)
+{
+    if (plan->self_referring) {
+        plan->path = PATH_KEY;
+        plan->path_reason = "the expression refers to the column it sets: only the watermark of a "
+                            "walk by key can tell what is done";
+    } else if (!plan->sync_trigger) {
+        plan->path = PATH_KEY;
+        plan->path_reason = "without a sync trigger rows could move between blocks unseen";
+    } else if (strcmp(facts->table.access_method, "heap") != 0 ||
+               facts->server.version_num < FIRST_WITH_TID_RANGE_SCAN) {
+        plan->path = PATH_KEY;
+        plan->path_reason = "the table cannot be scanned by ranges of blocks";
+    } else if (spec->path == PATH_KEY) {
+        plan->path = PATH_KEY;
+        plan->path_reason = "the job file asks for it";
+    } else {
+        plan->path = PATH_BLOCK;
+        plan->path_reason = spec->path == PATH_BLOCK
+                                ? "the job file asks for it"
+                                : "the sync trigger covers every write, so rows can be read in "
+                                  "the order of the heap";
+    }
+}
+
+static void
+decide_stripes(const JobSpec *spec, const Facts *facts, Plan *plan)
+{
+    plan->stripes = 1;
+    for (int i = 0; i < spec->set_count; i++) {
+        const ColumnFacts *column = facts_column(facts, spec->set[i].column);
+        if (column != NULL && column->indexed && spec->stripes == 0) {
+            plan->stripes_reason = "a column to be set is indexed, so no update can be HOT";
+            return;
+        }
+    }
+    if (spec->stripes > 0) {
+        plan->stripes = spec->stripes;
+        plan->stripes_reason = "the job file asks for it";
+        return;
+    }
+    plan->stripes = STRIPES_AUTO;
+    plan->stripes_reason = "dead versions of one pass over a page make room for the next on the "
+                           "same page (HOT)";
+}
+
+static void
+decide_sizes(const Facts *facts, Plan *plan)
+{
+    double rows = facts->table.rows;
+    double blocks = facts->table.blocks > 0 ? (double)facts->table.blocks : 1.0;
+    plan->rows_per_block = rows > 0 ? rows / blocks : 50.0;
+
+    double range_rows = plan->rows_per_block * PLAN_RANGE_BLOCKS;
+    if (range_rows > PLAN_RANGE_ROWS) {
+        range_rows = PLAN_RANGE_ROWS;
+    }
+    if (range_rows < 100) {
+        range_rows = 100;
+    }
+    if (rows / range_rows > PLAN_RANGES_MAX) {
+        range_rows = rows / PLAN_RANGES_MAX;
+    }
+    plan->range_rows = (int64_t)range_rows;
+    plan->range_size = plan->range_rows;
+    if (plan->path == PATH_BLOCK) {
+        int64_t range_blocks = PLAN_RANGE_BLOCKS;
+        if (facts->table.blocks / range_blocks > PLAN_RANGES_MAX) {
+            range_blocks = facts->table.blocks / PLAN_RANGES_MAX;
+        }
+        plan->range_size = range_blocks;
+    }
+}
+
+/* Fields are ended by a zero byte so that no two lists of texts can give the same bytes. */
+static void
+feed(XXH3_state_t *state, const char *text)
+{
+    const char *present = text == NULL ? "\1" : text;
+    (void)XXH3_64bits_update(state, present, strlen(present) + 1);
+}
+
+static void
+take_fingerprint(const JobSpec *spec, const Facts *facts, Plan *plan)
+{
+    XXH3_state_t *state = XXH3_createState();
+    assert(state != NULL);
+    (void)XXH3_64bits_reset(state);
+    feed(state, "backfill 1"); /* the version of the generated functions */
+    feed(state, facts->table.schema);
+    feed(state, facts->table.name);
+    for (int i = 0; i < spec->set_count; i++) {
+        feed(state, spec->set[i].column);
+        feed(state, spec->set[i].expr.text);
+    }
+    feed(state, spec->where.text);
+    for (int i = 0; i < plan->key_count; i++) {
+        feed(state, plan->key[i].name);
+    }
+    for (int i = 0; i < spec->search_path.count; i++) {
+        feed(state, spec->search_path.names[i]);
+    }
+    feed(state, plan->path == PATH_BLOCK ? "block" : "key");
+    feed(state, plan->sync_trigger ? "trigger" : "none");
+    (void)snprintf(plan->fingerprint, sizeof(plan->fingerprint), "%016llx",
+        (unsigned long long)XXH3_64bits_digest(state));
+    (void)XXH3_freeState(state);
+}
+
+void
+plan_build(const JobSpec *spec, const Facts *facts, const ExprFacts *exprs, const IndexFacts *key,
+    Plan *plan)
+{
+    *plan = (Plan){.spec = spec, .facts = facts, .exprs = exprs};
+    for (int i = 0; i < spec->set_count; i++) {
+        plan->self_referring = plan->self_referring || exprs[i].self_referring;
+    }
+    decide_key(facts, key, plan);
+    decide_sync(spec, facts, plan);
+    decide_path(spec, facts, plan);
+    decide_stripes(spec, facts, plan);
+    decide_sizes(facts, plan);
+    plan->may_skip_locked = !plan->self_referring;
+    plan->strict = spec->strict && plan->may_skip_locked;
+    plan->verify = spec->verify && !plan->self_referring;
+    plan->vacuum = spec->vacuum;
+    plan->workers = spec->workers > 0 ? spec->workers : WORKERS_AUTO;
+    take_fingerprint(spec, facts, plan);
+}

@@ -1,0 +1,324 @@
+/*
+ * sql_batch.c - the frame of a batch function: compare-and-set, end of the batch, checkpoint.
+ *
+ * What is done to the rows in between is one statement or a few, from core/sql_backfill.c.
+ */
+#include "core/sql_batch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/sql_backfill.h"
+#include "core/sql_frame.h"
+
+/* ---- function text ---- */
+
+/* A dollar quote that does not occur in the body, which holds text of the user's. */
+static void
+pick_quote(char *quote, size_t size, const char *body)
+{
+    (void)snprintf(quote, size, "$pghaul$");
+    for (int i = 1; strstr(body, quote) != NULL; i++) {
+        (void)snprintf(quote, size, "$pghaul%d$", i);
+    }
+}
+
+void
+sql_put_function(StrBuf *out, const char *head, const char *body)
+{
+    char quote[32];
+    pick_quote(quote, sizeof(quote), body);
+    strbuf_printf(out, "%sAS %s\n%s%s", head, quote, body, quote);
+}
+
+static const char BATCH_ARGUMENTS[] =
+    "(pg_catalog.int8, pg_catalog.int8, pg_catalog.uuid, pg_catalog.int4,\n"
+    "    pg_catalog.int4, pg_catalog.text[], pg_catalog.int8, pg_catalog.bool,\n"
+    "    pg_catalog.text, pg_catalog.int8)\n"
+    "RETURNS TABLE (pghaul_outcome pg_catalog.text, pghaul_rows pg_catalog.int8,\n"
+    "    pghaul_stripe pg_catalog.int4, pghaul_watermark pg_catalog.text[],\n"
+    "    pghaul_left pg_catalog.int8, pghaul_holders pg_catalog.int4[],\n"
+    "    pghaul_sample pg_catalog.text[])\n"
+    "LANGUAGE plpgsql VOLATILE\n";
+
+void
+sql_put_batch_function(
+    StrBuf *out, const Plan *plan, const char *what, int64_t job, SliceKind kind, const char *body)
+{
+    STRBUF_AUTO head = STRBUF_INIT;
+    strbuf_puts(&head, "CREATE FUNCTION ");
+    sql_put_function_name(&head, plan, what, job);
+    strbuf_puts(&head, BATCH_ARGUMENTS);
+    sql_put_meaning_settings(&head, plan);
+    /* Settings that decide the access path.  lock_timeout: we may hold row locks that somebody
+     * wants while we wait for another; 5 ms bounds that (and the deadlocks it can cause). */
+    strbuf_puts(&head, "SET lock_timeout = '5ms'\n"
+                       "SET plan_cache_mode = 'force_custom_plan'\n"
+                       "SET enable_seqscan = 'off'\n"
+                       "SET jit = 'off'\n"
+                       "SET max_parallel_workers_per_gather = 0\n");
+    if (kind == SLICE_KEY) {
+        strbuf_puts(&head, "SET enable_bitmapscan = 'off'\n"); /* rows are locked in key order */
+    }
+    strbuf_printf(&head, "SET pghaul.batch = '%lld'\n", (long long)job);
+    sql_put_function(out, strbuf_text(&head), body);
+}
+
+/* ---- frame ---- */
+
+void
+sql_put_frame_declare(StrBuf *out, const Plan *plan, SliceKind kind)
+{
+    strbuf_puts(out, "#variable_conflict use_column\n"
+                     "DECLARE\n"
+                     "    pghaul_low pg_catalog.text[];\n"
+                     "    pghaul_high pg_catalog.text[];\n"
+                     "    pghaul_at pg_catalog.text[];\n"
+                     "    pghaul_stripes pg_catalog.int4;\n"
+                     "    pghaul_before pg_catalog.int8;\n"
+                     "    pghaul_last pg_catalog.bool := true;\n");
+    sql_put_slice_declare(out, plan, kind);
+    if (kind == SLICE_KEY) {
+        for (int i = 0; i < plan->key_count; i++) {
+            strbuf_printf(out, "    pghaul_end%d %s;\n", i + 1, plan->key[i].type);
+        }
+    } else {
+        strbuf_puts(out, "    pghaul_block pg_catalog.int8;\n");
+    }
+}
+
+void
+sql_put_frame_claim(StrBuf *out, int64_t job)
+{
+    strbuf_puts(out, "    pghaul_rows := 0;\n"
+                     "    pghaul_left := 0;\n"
+                     "    -- 1 compare and set: is the range still ours, and at this very place?\n"
+                     "    SELECT r.low, r.high, r.stripes, r.leftover\n"
+                     "      INTO pghaul_low, pghaul_high, pghaul_stripes, pghaul_before\n"
+                     "      FROM pghaul.ranges AS r\n");
+    strbuf_printf(out, "     WHERE r.job = %lld AND r.pass = $4 AND r.no = $1\n", (long long)job);
+    strbuf_puts(out, "       AND r.epoch = $2 AND r.lease = $3 AND r.state = 'leased'\n"
+                     "       AND r.stripe = $5 AND r.watermark IS NOT DISTINCT FROM $6\n"
+                     "       FOR NO KEY UPDATE;\n"
+                     "    IF NOT FOUND THEN\n"
+                     "        pghaul_outcome := 'lost';\n"
+                     "        RETURN NEXT;\n"
+                     "        RETURN;\n"
+                     "    END IF;\n"
+                     "    pghaul_at := COALESCE($6, pghaul_low);\n");
+}
+
+/* pghaul_from and pghaul_to from the text[] in pghaul_at and pghaul_high, by key. */
+void
+sql_put_key_bounds(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "    pghaul_from_open := pghaul_at IS NULL;\n"
+                     "    pghaul_to_open := pghaul_high IS NULL;\n");
+    for (int i = 0; i < plan->key_count; i++) {
+        strbuf_printf(
+            out, "    pghaul_from%d := pghaul_at[%d]::%s;\n", i + 1, i + 1, plan->key[i].type);
+        strbuf_printf(
+            out, "    pghaul_to%d := pghaul_high[%d]::%s;\n", i + 1, i + 1, plan->key[i].type);
+    }
+}
+
+static void
+put_key_end(StrBuf *out, const Plan *plan, const char *size_sql)
+{
+    strbuf_puts(out, "    SELECT ");
+    sql_put_key_list(out, plan);
+    strbuf_puts(out, "\n      INTO ");
+    for (int i = 0; i < plan->key_count; i++) {
+        strbuf_printf(out, "%spghaul_end%d", i == 0 ? "" : ", ", i + 1);
+    }
+    strbuf_puts(out, "\n      FROM ");
+    sql_put_only_table(out, plan);
+    strbuf_puts(out, "\n     WHERE ");
+    sql_put_slice(out, plan, SLICE_KEY);
+    strbuf_puts(out, "\n     ORDER BY ");
+    sql_put_key_list(out, plan);
+    strbuf_printf(out, "\n    OFFSET %s - 1 LIMIT 1;\n    IF FOUND THEN\n", size_sql);
+    for (int i = 0; i < plan->key_count; i++) {
+        strbuf_printf(out, "        pghaul_to%d := pghaul_end%d;\n", i + 1, i + 1);
+    }
+    strbuf_puts(out, "        pghaul_to_open := false;\n"
+                     "        pghaul_last := false;\n"
+                     "    END IF;\n");
+}
+
+void
+sql_put_frame_slice(StrBuf *out, const Plan *plan, SliceKind kind, const char *size_sql)
+{
+    if (kind == SLICE_KEY) {
+        strbuf_puts(out, "    -- 2 the end of the batch, by a probe of the key's index\n");
+        sql_put_key_bounds(out, plan);
+        put_key_end(out, plan, size_sql);
+        return;
+    }
+    strbuf_printf(out,
+        "    -- 2 the end of the batch, by arithmetic\n"
+        "    pghaul_block := LEAST(pghaul_at[1]::pg_catalog.int8 + %s,\n"
+        "        pghaul_high[1]::pg_catalog.int8);\n"
+        "    pghaul_last := pghaul_block = pghaul_high[1]::pg_catalog.int8;\n"
+        "    pghaul_from := ('(' || pghaul_at[1] || ',0)')::pg_catalog.tid;\n"
+        "    pghaul_to := ('(' || pghaul_block || ',0)')::pg_catalog.tid;\n",
+        size_sql);
+}
+
+void
+sql_put_frame_guards(StrBuf *out, const Plan *plan, SliceKind kind)
+{
+    if (!plan->sync_trigger) {
+        return;
+    }
+    strbuf_printf(out,
+        "    -- 4 the triggers are still those that were recorded; we hold a lock on the table "
+        "now\n"
+        "    IF pghaul.trigger_signature(%u) IS DISTINCT FROM $9 THEN\n"
+        "        RAISE EXCEPTION USING ERRCODE = 'PH001',\n"
+        "            MESSAGE = 'the triggers of the table are not those that the job began with';\n"
+        "    END IF;\n",
+        plan->facts->table.oid);
+    if (kind == SLICE_BLOCK) {
+        strbuf_printf(out,
+            "    IF pg_catalog.pg_relation_filenode(%u)::pg_catalog.int8 IS DISTINCT FROM $10 "
+            "THEN\n"
+            "        RAISE EXCEPTION USING ERRCODE = 'PH002',\n"
+            "            MESSAGE = 'the table was rewritten; its blocks are counted anew';\n"
+            "    END IF;\n",
+            plan->facts->table.oid);
+    }
+}
+
+static void
+put_watermark(StrBuf *out, const Plan *plan, SliceKind kind)
+{
+    if (kind == SLICE_BLOCK) {
+        strbuf_puts(out, "ARRAY[pghaul_block::pg_catalog.text]");
+        return;
+    }
+    strbuf_puts(out, "ARRAY[");
+    for (int i = 0; i < plan->key_count; i++) {
+        strbuf_printf(out, "%spghaul_to%d::pg_catalog.text", i == 0 ? "" : ", ", i + 1);
+    }
+    strbuf_puts(out, "]");
+}
+
+void
+sql_put_frame_checkpoint(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
+{
+    strbuf_puts(out, "    -- 5 the checkpoint, in the same transaction\n"
+                     "    pghaul_outcome := 'more';\n"
+                     "    pghaul_stripe := $5;\n"
+                     "    IF NOT pghaul_last THEN\n"
+                     "        pghaul_watermark := ");
+    put_watermark(out, plan, kind);
+    strbuf_puts(out,
+        ";\n"
+        "    ELSIF $5 + 1 < pghaul_stripes THEN\n"
+        "        pghaul_stripe := $5 + 1;\n"
+        "    ELSIF pghaul_before + pghaul_left = 0 THEN\n"
+        "        pghaul_outcome := 'done';\n"
+        "    ELSE\n"
+        "        pghaul_outcome := 'partial';\n"
+        "        pghaul_stripe := 0;\n"
+        "    END IF;\n"
+        "    UPDATE pghaul.ranges AS r\n"
+        "       SET watermark = pghaul_watermark, stripe = pghaul_stripe,\n"
+        "           rows = r.rows + pghaul_rows, batches = r.batches + 1,\n"
+        "           leftover = CASE pghaul_outcome WHEN 'partial' THEN 0\n"
+        "                      ELSE r.leftover + pghaul_left END,\n"
+        "           visits = r.visits + (pghaul_outcome = 'partial')::pg_catalog.int4,\n"
+        "           retry_at = pg_catalog.clock_timestamp() + LEAST(10.0, 0.1 * 2.0\n"
+        "               ^ LEAST(r.visits, 10)) * '1 s'::pg_catalog.interval,\n"
+        "           state = CASE pghaul_outcome WHEN 'more' THEN 'leased'\n"
+        "                   ELSE pghaul_outcome END,\n"
+        "           lease = CASE pghaul_outcome WHEN 'more' THEN r.lease END\n");
+    strbuf_printf(out, "     WHERE r.job = %lld AND r.pass = $4 AND r.no = $1;\n", (long long)job);
+}
+
+/* ---- calls ---- */
+
+void
+sql_batch_call(StrBuf *out, const Plan *plan, const char *what, int64_t job)
+{
+    strbuf_puts(out, "SELECT * FROM ");
+    sql_put_function_name(out, plan, what, job);
+    strbuf_puts(out, "($1::pg_catalog.int8, $2::pg_catalog.int8, $3::pg_catalog.uuid,\n"
+                     "    $4::pg_catalog.int4, $5::pg_catalog.int4, $6::pg_catalog.text[],\n"
+                     "    $7::pg_catalog.int8, $8::pg_catalog.bool, $9::pg_catalog.text,\n"
+                     "    $10::pg_catalog.int8)");
+}
+
+void
+sql_locate_call(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
+{
+    strbuf_puts(out, "SELECT * FROM ");
+    sql_put_function_name(out, plan, kind == SLICE_KEY ? "locate_key" : "locate_block", job);
+    strbuf_puts(out, "($1::pg_catalog.text[], $2::pg_catalog.text[], $3::pg_catalog.int8,\n"
+                     "    $4::pg_catalog.int4, $5::pg_catalog.int4)");
+}
+
+/* ---- carving by key ---- */
+
+/* A key bound given as parameter $n of type text[]. */
+static void
+put_parameter_bound(StrBuf *out, const Plan *plan, int number, const char *operation)
+{
+    strbuf_printf(out, "($%d::pg_catalog.text[] IS NULL OR ", number);
+    sql_put_key_row(out, plan);
+    strbuf_printf(out, " %s %s", operation, plan->key_count > 1 ? "(" : "");
+    for (int i = 0; i < plan->key_count; i++) {
+        strbuf_printf(out, "%s($%d::pg_catalog.text[])[%d]::%s", i == 0 ? "" : ", ", number, i + 1,
+            plan->key[i].type);
+    }
+    strbuf_puts(out, plan->key_count > 1 ? "))" : ")");
+}
+
+static void
+put_parameter_slice(StrBuf *out, const Plan *plan)
+{
+    put_parameter_bound(out, plan, 1, ">");
+    strbuf_puts(out, "\n   AND ");
+    put_parameter_bound(out, plan, 2, "<=");
+}
+
+void
+sql_carve_probe(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "SELECT ");
+    sql_put_key_text(out, plan);
+    strbuf_puts(out, "\n  FROM ");
+    sql_put_only_table(out, plan);
+    strbuf_puts(out, "\n WHERE ");
+    put_parameter_slice(out, plan);
+    strbuf_puts(out, "\n ORDER BY ");
+    sql_put_key_list(out, plan);
+    strbuf_puts(out, "\nOFFSET $3::pg_catalog.int8 - 1 LIMIT 1");
+}
+
+void
+sql_carve_rest(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "SELECT pg_catalog.count(*)\n  FROM (SELECT 1\n  FROM ");
+    sql_put_only_table(out, plan);
+    strbuf_puts(out, "\n WHERE ");
+    put_parameter_slice(out, plan);
+    strbuf_puts(out, "\n LIMIT $3::pg_catalog.int8) AS s");
+}
+
+void
+sql_last_key(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "SELECT ");
+    sql_put_key_text(out, plan);
+    strbuf_puts(out, "\n  FROM ");
+    sql_put_only_table(out, plan);
+    strbuf_puts(out, "\n ORDER BY ");
+    for (int i = 0; i < plan->key_count; i++) {
+        strbuf_puts(out, i == 0 ? "" : ", ");
+        sql_put_column(out, plan, plan->key[i].name);
+        strbuf_puts(out, " DESC");
+    }
+    strbuf_puts(out, "\n LIMIT 1");
+}

@@ -1,0 +1,357 @@
+#include "store/job.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "pg/query.h"
+
+#define NUMBER_SIZE 24
+
+static const char *
+number(char *buf, int64_t value)
+{
+    (void)snprintf(buf, NUMBER_SIZE, "%lld", (long long)value);
+    return buf;
+}
+
+/* ---- read ---- */
+
+#define JOB_COLUMNS                                                                                \
+    "SELECT j.id, j.name, j.table_name, j.spec, j.fingerprint, j.state, j.reason, j.pass,\n"       \
+    "       j.pass_kind, j.frontier, j.upper, j.carved, j.est_rows, j.trigger_name,\n"             \
+    "       j.trigger_signature, j.filenode, j.system_id, j.timeline, j.standbys\n"                \
+    "  FROM pghaul.job j\n"
+
+static const char SQL_READ_NAME[] =
+    JOB_COLUMNS " WHERE j.name = $1::pg_catalog.text AND j.cleaned IS NULL";
+
+static const char SQL_READ_ID[] = JOB_COLUMNS " WHERE j.id = $1::pg_catalog.int8";
+
+static bool
+take_row(const PgResult *result, Arena *arena, JobRow *job, Err *err)
+{
+    *job = (JobRow){
+        .id = result_int(result, 0, 0),
+        .name = result_dup(result, 0, 1, arena),
+        .table_name = result_dup(result, 0, 2, arena),
+        .spec = result_dup(result, 0, 3, arena),
+        .fingerprint = result_dup(result, 0, 4, arena),
+        .reason = result_dup(result, 0, 6, arena),
+        .pass = (int)result_int(result, 0, 7),
+        .pass_kind = strcmp(result_text(result, 0, 8), "verify") == 0 ? PASS_VERIFY : PASS_MOVE,
+        .frontier = result_dup(result, 0, 9, arena),
+        .upper = result_dup(result, 0, 10, arena),
+        .carved = result_bool(result, 0, 11),
+        .est_rows = result_int(result, 0, 12),
+        .trigger_name = result_dup(result, 0, 13, arena),
+        .trigger_signature = result_dup(result, 0, 14, arena),
+        .filenode = result_int(result, 0, 15),
+        .system_id = result_dup(result, 0, 16, arena),
+        .timeline = result_int(result, 0, 17),
+    };
+    if (!jobstate_parse(result_text(result, 0, 5), &job->state)) {
+        return err_set(err, ERR_FATAL, "unknown job state \"%s\"", result_text(result, 0, 5));
+    }
+    return pg_array_parse(
+        result_text(result, 0, 18), arena, &job->standbys, &job->standby_count, err);
+}
+
+bool
+job_read(PgConn *conn, const char *name, Arena *arena, JobRow *job, bool *found, Err *err)
+{
+    const char *params[] = {name};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_params(conn, SQL_READ_NAME, 1, params, QUERY_TIMEOUT_US, &result, err)) {
+        return err_wrap(err, "read job");
+    }
+    *found = result_rows(result) == 1;
+    return !*found || take_row(result, arena, job, err);
+}
+
+bool
+job_read_id(PgConn *conn, int64_t id, Arena *arena, JobRow *job, Err *err)
+{
+    char id_text[NUMBER_SIZE];
+    const char *params[] = {number(id_text, id)};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_params(conn, SQL_READ_ID, 1, params, QUERY_TIMEOUT_US, &result, err)) {
+        return err_wrap(err, "read job");
+    }
+    if (result_rows(result) == 0) {
+        return err_set(err, ERR_DRIFT, "the job's row in pghaul.job is gone");
+    }
+    return take_row(result, arena, job, err);
+}
+
+static const char SQL_NAMES[] = "SELECT j.name FROM pghaul.job j\n"
+                                " WHERE j.cleaned IS NULL ORDER BY j.id";
+
+bool
+job_names(PgConn *conn, Arena *arena, const char ***names, int *count, Err *err)
+{
+    PGRESULT_AUTO *result = NULL;
+    if (!query_run(conn, SQL_NAMES, &result, err)) {
+        return false;
+    }
+    *count = result_rows(result);
+    *names = arena_alloc(arena, (size_t)*count * sizeof(**names));
+    for (int i = 0; i < *count; i++) {
+        (*names)[i] = result_dup(result, i, 0, arena);
+    }
+    return true;
+}
+
+/* ---- create ---- */
+
+static const char SQL_CREATE[] =
+    "INSERT INTO pghaul.job (name, kind, table_name, spec, fingerprint, system_id, timeline,\n"
+    "                        standbys)\n"
+    "VALUES ($1::pg_catalog.text, 'backfill', $2::pg_catalog.text, $3::pg_catalog.text,\n"
+    "        $4::pg_catalog.text, $5::pg_catalog.text, $6::pg_catalog.int8,\n"
+    "        $7::pg_catalog.text[])\n"
+    "ON CONFLICT (name) WHERE cleaned IS NULL DO NOTHING";
+
+bool
+job_create(PgConn *conn, const JobNew *job, Err *err)
+{
+    Arena arena = ARENA_INIT;
+    char timeline[NUMBER_SIZE];
+    const char *params[] = {
+        job->name,
+        job->table_name,
+        job->spec,
+        job->fingerprint,
+        job->system_id,
+        number(timeline, job->timeline),
+        pg_array_format(job->standbys, job->standby_count, &arena),
+    };
+    bool ok = query_params(conn, SQL_CREATE, 7, params, QUERY_TIMEOUT_US, NULL, err);
+    arena_reset(&arena);
+    return ok || err_wrap(err, "create job");
+}
+
+/* ---- state ---- */
+
+/* The present state is compared with the list of states that the table allows to come from, in
+ * one statement: no other run can change it in between. */
+static const char SQL_SET_STATE[] =
+    "WITH j AS (\n"
+    "    UPDATE pghaul.job j\n"
+    "       SET state = $2::pg_catalog.text, reason = $3::pg_catalog.text,\n"
+    "           started = COALESCE(j.started, CASE WHEN $2 = 'running'\n"
+    "               THEN pg_catalog.clock_timestamp() END),\n"
+    "           finished = CASE WHEN $2 = 'complete' THEN pg_catalog.clock_timestamp() END\n"
+    "     WHERE j.id = $1::pg_catalog.int8 AND j.state = ANY ($4::pg_catalog.text[])\n"
+    " RETURNING j.id)\n"
+    "INSERT INTO pghaul.event (job, what, reason)\n"
+    "SELECT j.id, 'state', $2 || COALESCE(': ' || $3, '') FROM j";
+
+static const char SQL_STATE[] = "SELECT j.state FROM pghaul.job j WHERE j.id = $1::pg_catalog.int8";
+
+bool
+job_set_state(PgConn *conn, int64_t id, JobState to, const char *reason, Err *err)
+{
+    const char *from[JOB_STATE_COUNT];
+    int from_count = 0;
+    for (int i = 0; i < JOB_STATE_COUNT; i++) {
+        if (jobstate_allows((JobState)i, to)) {
+            from[from_count++] = jobstate_name((JobState)i);
+        }
+    }
+
+    Arena arena = ARENA_INIT;
+    char id_text[NUMBER_SIZE];
+    const char *params[] = {
+        number(id_text, id), jobstate_name(to), reason, pg_array_format(from, from_count, &arena)};
+    PGRESULT_AUTO *changed = NULL;
+    bool ok = query_params(conn, SQL_SET_STATE, 4, params, QUERY_TIMEOUT_US, &changed, err);
+    arena_reset(&arena);
+    if (!ok) {
+        return err_wrap(err, "job state");
+    }
+    if (result_affected(changed) == 1) {
+        return true;
+    }
+
+    PGRESULT_AUTO *present = NULL;
+    if (!query_one(conn, SQL_STATE, 1, params, &present, err)) {
+        return err_wrap(err, "job state");
+    }
+    if (strcmp(result_text(present, 0, 0), jobstate_name(to)) == 0) {
+        return true;
+    }
+    return err_set(err, ERR_BUSY, "the job is %s and cannot become %s", result_text(present, 0, 0),
+        jobstate_name(to));
+}
+
+static const char SQL_LOCK[] =
+    "SELECT FROM pghaul.job j WHERE j.id = $1::pg_catalog.int8 FOR NO KEY UPDATE";
+
+bool
+job_lock(PgConn *conn, int64_t id, Err *err)
+{
+    char id_text[NUMBER_SIZE];
+    const char *params[] = {number(id_text, id)};
+    PGRESULT_AUTO *result = NULL;
+    return query_one(conn, SQL_LOCK, 1, params, &result, err) || err_wrap(err, "lock job");
+}
+
+static const char SQL_GUARDS[] =
+    "UPDATE pghaul.job AS j\n"
+    "   SET trigger_name = $3::pg_catalog.text,\n"
+    "       trigger_signature = pghaul.trigger_signature($2::pg_catalog.oid),\n"
+    "       filenode = pg_catalog.pg_relation_filenode($2::pg_catalog.oid::pg_catalog.regclass)\n"
+    " WHERE j.id = $1::pg_catalog.int8";
+
+bool
+job_record_guards(PgConn *conn, int64_t id, uint32_t table_oid, const char *trigger_name, Err *err)
+{
+    char id_text[NUMBER_SIZE];
+    char oid_text[NUMBER_SIZE];
+    const char *params[] = {number(id_text, id), number(oid_text, table_oid), trigger_name};
+    return query_params(conn, SQL_GUARDS, 3, params, QUERY_TIMEOUT_US, NULL, err) ||
+           err_wrap(err, "record guards");
+}
+
+/* ---- passes ---- */
+
+static const char SQL_BEGIN_PASS[] =
+    "UPDATE pghaul.job AS j\n"
+    "   SET pass = j.pass + 1, pass_kind = $3::pg_catalog.text, frontier = NULL,\n"
+    "       upper = $4::pg_catalog.text[], carved = $5::pg_catalog.bool, next_no = 1,\n"
+    "       est_rows = $6::pg_catalog.int8\n"
+    " WHERE j.id = $1::pg_catalog.int8 AND j.pass = $2::pg_catalog.int4";
+
+bool
+job_begin_pass(PgConn *conn, int64_t id, const PassStart *start, bool *begun, Err *err)
+{
+    char id_text[NUMBER_SIZE];
+    char pass_text[NUMBER_SIZE];
+    char est_text[NUMBER_SIZE];
+    const char *params[] = {
+        number(id_text, id),
+        number(pass_text, start->from_pass),
+        start->kind == PASS_MOVE ? "move" : "verify",
+        start->upper,
+        start->empty ? "t" : "f",
+        number(est_text, start->est_rows),
+    };
+    PGRESULT_AUTO *result = NULL;
+    if (!query_params(conn, SQL_BEGIN_PASS, 6, params, QUERY_TIMEOUT_US, &result, err)) {
+        return err_wrap(err, "begin pass");
+    }
+    *begun = result_affected(result) == 1;
+    return true;
+}
+
+static const char SQL_PASS_DONE[] =
+    "SELECT j.pass > $2::pg_catalog.int4 OR j.carved AND NOT EXISTS (\n"
+    "       SELECT FROM pghaul.ranges r\n"
+    "        WHERE r.job = $1::pg_catalog.int8 AND r.pass = $2::pg_catalog.int4\n"
+    "          AND r.state <> 'done')\n"
+    "  FROM pghaul.job j WHERE j.id = $1::pg_catalog.int8";
+
+bool
+job_pass_is_done(PgConn *conn, int64_t id, int pass, bool *done, Err *err)
+{
+    char id_text[NUMBER_SIZE];
+    char pass_text[NUMBER_SIZE];
+    const char *params[] = {number(id_text, id), number(pass_text, pass)};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_one(conn, SQL_PASS_DONE, 2, params, &result, err)) {
+        return err_wrap(err, "pass");
+    }
+    *done = result_bool(result, 0, 0);
+    return true;
+}
+
+static const char SQL_DIFFERING[] =
+    "SELECT COALESCE(pg_catalog.sum(r.differing), 0)\n"
+    "  FROM pghaul.ranges r\n"
+    " WHERE r.job = $1::pg_catalog.int8 AND r.pass = $2::pg_catalog.int4";
+
+bool
+job_differing(PgConn *conn, int64_t id, int pass, int64_t *rows, Err *err)
+{
+    char id_text[NUMBER_SIZE];
+    char pass_text[NUMBER_SIZE];
+    const char *params[] = {number(id_text, id), number(pass_text, pass)};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_one(conn, SQL_DIFFERING, 2, params, &result, err)) {
+        return err_wrap(err, "count differences");
+    }
+    *rows = result_int(result, 0, 0);
+    return true;
+}
+
+/* ---- small changes ---- */
+
+static const char SQL_CLAIM_VACUUM[] =
+    "UPDATE pghaul.job AS j SET vacuumed_rows = s.rows\n"
+    "  FROM (SELECT COALESCE(pg_catalog.sum(r.rows), 0)::pg_catalog.int8 AS rows\n"
+    "          FROM pghaul.ranges r\n"
+    "          JOIN pghaul.job x ON x.id = r.job AND x.pass = r.pass\n"
+    "         WHERE r.job = $1::pg_catalog.int8) AS s\n"
+    " WHERE j.id = $1::pg_catalog.int8 AND j.pass_kind = 'move'\n"
+    "   AND s.rows >= j.vacuumed_rows + $2::pg_catalog.int8";
+
+bool
+job_claim_vacuum(PgConn *conn, int64_t id, int64_t rows, bool *claimed, Err *err)
+{
+    char id_text[NUMBER_SIZE];
+    char rows_text[NUMBER_SIZE];
+    const char *params[] = {number(id_text, id), number(rows_text, rows)};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_params(conn, SQL_CLAIM_VACUUM, 2, params, QUERY_TIMEOUT_US, &result, err)) {
+        return err_wrap(err, "claim vacuum");
+    }
+    *claimed = result_affected(result) == 1;
+    return true;
+}
+
+static const char SQL_SET_TIMELINE[] =
+    "UPDATE pghaul.job AS j SET timeline = $2::pg_catalog.int8\n"
+    " WHERE j.id = $1::pg_catalog.int8 AND j.timeline < $2::pg_catalog.int8";
+
+bool
+job_set_timeline(PgConn *conn, int64_t id, int64_t timeline, Err *err)
+{
+    char id_text[NUMBER_SIZE];
+    char timeline_text[NUMBER_SIZE];
+    const char *params[] = {number(id_text, id), number(timeline_text, timeline)};
+    return query_params(conn, SQL_SET_TIMELINE, 2, params, QUERY_TIMEOUT_US, NULL, err) ||
+           err_wrap(err, "record timeline");
+}
+
+static const char SQL_CLEANED[] =
+    "WITH r AS (DELETE FROM pghaul.ranges WHERE job = $1::pg_catalog.int8),\n"
+    "     s AS (DELETE FROM pghaul.sample WHERE job = $1::pg_catalog.int8)\n"
+    "UPDATE pghaul.job AS j\n"
+    "   SET cleaned = pg_catalog.clock_timestamp(), trigger_name = NULL,\n"
+    "       trigger_signature = NULL\n"
+    " WHERE j.id = $1::pg_catalog.int8";
+
+bool
+job_mark_cleaned(PgConn *conn, int64_t id, Err *err)
+{
+    char id_text[NUMBER_SIZE];
+    const char *params[] = {number(id_text, id)};
+    return query_params(conn, SQL_CLEANED, 1, params, QUERY_TIMEOUT_US, NULL, err) ||
+           err_wrap(err, "mark as cleaned");
+}
+
+static const char SQL_EVENT[] =
+    "INSERT INTO pghaul.event (job, run, what, reason)\n"
+    "VALUES ($1::pg_catalog.int8, NULLIF($2::pg_catalog.int8, 0), $3::pg_catalog.text,\n"
+    "        $4::pg_catalog.text)";
+
+bool
+job_event(PgConn *conn, int64_t id, int64_t run, const char *what, const char *reason, Err *err)
+{
+    char id_text[NUMBER_SIZE];
+    char run_text[NUMBER_SIZE];
+    const char *params[] = {number(id_text, id), number(run_text, run), what, reason};
+    return query_params(conn, SQL_EVENT, 4, params, QUERY_TIMEOUT_US, NULL, err) ||
+           err_wrap(err, "record event");
+}

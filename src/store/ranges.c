@@ -1,0 +1,232 @@
+#include "store/ranges.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "pg/query.h"
+
+#define NUMBER_SIZE 24
+
+static const char *
+number(char *buf, int64_t value)
+{
+    (void)snprintf(buf, NUMBER_SIZE, "%lld", (long long)value);
+    return buf;
+}
+
+enum {
+    COL_NO,
+    COL_EPOCH,
+    COL_TOKEN,
+    COL_LOW,
+    COL_HIGH,
+    COL_STRIPES,
+    COL_STRIPE,
+    COL_MARK,
+    COL_VISITS
+};
+
+#define LEASE_COLUMNS                                                                              \
+    "r.no, r.epoch, r.lease, r.low, r.high, r.stripes, r.stripe, r.watermark, r.visits"
+
+static void
+take_lease(const PgResult *result, int pass, Arena *arena, RangeLease *lease)
+{
+    *lease = (RangeLease){
+        .no = result_int(result, 0, COL_NO),
+        .epoch = result_int(result, 0, COL_EPOCH),
+        .pass = pass,
+        .low = result_dup(result, 0, COL_LOW, arena),
+        .high = result_dup(result, 0, COL_HIGH, arena),
+        .stripes = (int)result_int(result, 0, COL_STRIPES),
+        .stripe = (int)result_int(result, 0, COL_STRIPE),
+        .watermark = result_dup(result, 0, COL_MARK, arena),
+        .visits = (int)result_int(result, 0, COL_VISITS),
+    };
+    (void)snprintf(lease->token, sizeof(lease->token), "%s", result_text(result, 0, COL_TOKEN));
+}
+
+/* ---- claim ---- */
+
+/*
+ * SKIP LOCKED: a row that is locked has a batch in flight.  RETURNING gives the row as it is after
+ * waiting for nobody: the watermark is the last one that committed.
+ */
+static const char SQL_CLAIM[] =
+    "WITH c AS MATERIALIZED (\n"
+    "    SELECT r.no\n"
+    "      FROM pghaul.ranges r\n"
+    "     WHERE r.job = $1::pg_catalog.int8 AND r.pass = $2::pg_catalog.int4\n"
+    "       AND r.state <> 'done'\n"
+    "       AND (r.state = 'free'\n"
+    "            OR r.state = 'partial' AND r.retry_at <= pg_catalog.clock_timestamp()\n"
+    "            OR r.state = 'leased' AND NOT EXISTS (\n"
+    "               SELECT FROM pg_catalog.pg_stat_get_activity(r.backend_pid) a\n"
+    "                WHERE a.pid = r.backend_pid\n"
+    "                  AND COALESCE(a.backend_start = r.backend_start, true))\n"
+    "            OR r.state = 'leased' AND EXISTS (\n"
+    "               SELECT FROM pghaul.run u WHERE u.id = r.run AND u.heartbeat\n"
+    "                   < pg_catalog.clock_timestamp() - $4 * '1 us'::pg_catalog.interval))\n"
+    "     ORDER BY r.no\n"
+    "     LIMIT 1\n"
+    "       FOR NO KEY UPDATE SKIP LOCKED)\n"
+    "UPDATE pghaul.ranges AS r\n"
+    "   SET state = 'leased', epoch = r.epoch + 1, lease = pg_catalog.gen_random_uuid(),\n"
+    "       run = $3::pg_catalog.int8, backend_pid = $5::pg_catalog.int4,\n"
+    "       backend_start = $6::pg_catalog.timestamptz\n"
+    "  FROM c\n"
+    " WHERE r.job = $1::pg_catalog.int8 AND r.pass = $2::pg_catalog.int4 AND r.no = c.no\n"
+    "RETURNING " LEASE_COLUMNS;
+
+bool
+ranges_claim(
+    PgConn *conn, const RangeOwner *owner, Arena *arena, RangeLease *lease, bool *claimed, Err *err)
+{
+    char job[NUMBER_SIZE];
+    char pass[NUMBER_SIZE];
+    char run[NUMBER_SIZE];
+    char lease_us[NUMBER_SIZE];
+    char pid[NUMBER_SIZE];
+    const char *params[] = {number(job, owner->job), number(pass, owner->pass),
+        number(run, owner->run), number(lease_us, owner->lease_us),
+        number(pid, conn_backend_pid(conn)), conn_backend_start(conn)};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_params(conn, SQL_CLAIM, 6, params, QUERY_TIMEOUT_US, &result, err)) {
+        return err_wrap(err, "claim a range");
+    }
+    *claimed = result_rows(result) == 1;
+    if (*claimed) {
+        take_lease(result, owner->pass, arena, lease);
+    }
+    return true;
+}
+
+/* ---- carve ---- */
+
+static const char SQL_CARVE[] =
+    "WITH j AS (\n"
+    "    UPDATE pghaul.job AS j\n"
+    "       SET frontier = $4::pg_catalog.text[], carved = $5::pg_catalog.bool,\n"
+    "           next_no = j.next_no + 1\n"
+    "     WHERE j.id = $1::pg_catalog.int8 AND j.pass = $2::pg_catalog.int4 AND NOT j.carved\n"
+    "       AND j.frontier IS NOT DISTINCT FROM $3::pg_catalog.text[]\n"
+    " RETURNING j.next_no - 1 AS no)\n"
+    "INSERT INTO pghaul.ranges AS r (job, pass, no, low, high, est_rows, stripes, state, lease,\n"
+    "                                run, backend_pid, backend_start)\n"
+    "SELECT $1, $2, j.no, $3, $4, $6::pg_catalog.int8, $7::pg_catalog.int4, 'leased',\n"
+    "       pg_catalog.gen_random_uuid(), $8::pg_catalog.int8, $9::pg_catalog.int4,\n"
+    "       $10::pg_catalog.timestamptz\n"
+    "  FROM j\n"
+    "RETURNING " LEASE_COLUMNS;
+
+bool
+ranges_carve(PgConn *conn, const RangeOwner *owner, const RangeCarve *carve, Arena *arena,
+    RangeLease *lease, bool *carved, Err *err)
+{
+    char job[NUMBER_SIZE];
+    char pass[NUMBER_SIZE];
+    char est[NUMBER_SIZE];
+    char stripes[NUMBER_SIZE];
+    char run[NUMBER_SIZE];
+    char pid[NUMBER_SIZE];
+    const char *params[] = {number(job, owner->job), number(pass, owner->pass), carve->frontier,
+        carve->high, carve->last ? "t" : "f", number(est, carve->est_rows),
+        number(stripes, carve->stripes), number(run, owner->run),
+        number(pid, conn_backend_pid(conn)), conn_backend_start(conn)};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_params(conn, SQL_CARVE, 10, params, QUERY_TIMEOUT_US, &result, err)) {
+        return err_wrap(err, "carve a range");
+    }
+    *carved = result_rows(result) == 1;
+    if (*carved) {
+        take_lease(result, owner->pass, arena, lease);
+    }
+    return true;
+}
+
+/* ---- after a lost connection ---- */
+
+static const char SQL_REREAD[] =
+    "UPDATE pghaul.ranges AS r\n"
+    "   SET backend_pid = $6::pg_catalog.int4, backend_start = $7::pg_catalog.timestamptz\n"
+    " WHERE r.job = $1::pg_catalog.int8 AND r.pass = $2::pg_catalog.int4\n"
+    "   AND r.no = $3::pg_catalog.int8 AND r.epoch = $4::pg_catalog.int8\n"
+    "   AND r.lease = $5::pg_catalog.uuid AND r.state = 'leased'\n"
+    "RETURNING " LEASE_COLUMNS;
+
+bool
+ranges_reread(PgConn *conn, const RangeOwner *owner, Arena *arena, RangeLease *lease,
+    bool *still_ours, Err *err)
+{
+    char job[NUMBER_SIZE];
+    char pass[NUMBER_SIZE];
+    char no[NUMBER_SIZE];
+    char epoch[NUMBER_SIZE];
+    char pid[NUMBER_SIZE];
+    char token[LEASE_TOKEN_SIZE];
+    (void)snprintf(token, sizeof(token), "%s", lease->token);
+    const char *params[] = {number(job, owner->job), number(pass, lease->pass),
+        number(no, lease->no), number(epoch, lease->epoch), token,
+        number(pid, conn_backend_pid(conn)), conn_backend_start(conn)};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_params(conn, SQL_REREAD, 7, params, QUERY_TIMEOUT_US, &result, err)) {
+        return err_wrap(err, "settle range %lld", (long long)lease->no);
+    }
+    *still_ours = result_rows(result) == 1;
+    if (*still_ours) {
+        take_lease(result, lease->pass, arena, lease);
+    }
+    return true;
+}
+
+static const char SQL_RELEASE[] =
+    "UPDATE pghaul.ranges AS r SET state = 'free', lease = NULL\n"
+    " WHERE r.job = $1::pg_catalog.int8 AND r.pass = $2::pg_catalog.int4\n"
+    "   AND r.no = $3::pg_catalog.int8 AND r.epoch = $4::pg_catalog.int8\n"
+    "   AND r.lease = $5::pg_catalog.uuid AND r.state = 'leased'";
+
+bool
+ranges_release(PgConn *conn, const RangeOwner *owner, const RangeLease *lease, Err *err)
+{
+    char job[NUMBER_SIZE];
+    char pass[NUMBER_SIZE];
+    char no[NUMBER_SIZE];
+    char epoch[NUMBER_SIZE];
+    const char *params[] = {number(job, owner->job), number(pass, lease->pass),
+        number(no, lease->no), number(epoch, lease->epoch), lease->token};
+    return query_params(conn, SQL_RELEASE, 5, params, QUERY_TIMEOUT_US, NULL, err) ||
+           err_wrap(err, "release range %lld", (long long)lease->no);
+}
+
+/* ---- totals ---- */
+
+/* A leased range counts by its stripe, which is steady and never too much. */
+static const char SQL_TOTALS[] =
+    "SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE r.state = 'done'),\n"
+    "       COALESCE(pg_catalog.sum(r.rows), 0),\n"
+    "       COALESCE(pg_catalog.sum(CASE WHEN r.state = 'done' THEN r.est_rows\n"
+    "           ELSE r.est_rows * r.stripe / r.stripes END), 0),\n"
+    "       COALESCE(pg_catalog.sum(r.differing), 0), COALESCE(pg_catalog.sum(r.leftover), 0)\n"
+    "  FROM pghaul.ranges r\n"
+    " WHERE r.job = $1::pg_catalog.int8 AND r.pass = $2::pg_catalog.int4";
+
+bool
+ranges_totals(PgConn *conn, int64_t job, int pass, RangeTotals *totals, Err *err)
+{
+    char job_text[NUMBER_SIZE];
+    char pass_text[NUMBER_SIZE];
+    const char *params[] = {number(job_text, job), number(pass_text, pass)};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_one(conn, SQL_TOTALS, 2, params, &result, err)) {
+        return err_wrap(err, "totals");
+    }
+    *totals = (RangeTotals){
+        .ranges = result_int(result, 0, 0),
+        .ranges_done = result_int(result, 0, 1),
+        .rows = result_int(result, 0, 2),
+        .est_done = result_int(result, 0, 3),
+        .differing = result_int(result, 0, 4),
+        .leftover = result_int(result, 0, 5),
+    };
+    return true;
+}
