@@ -96,7 +96,9 @@ cli: $(BUILD)/test-cli $(BUILD)/pghaul ## tests of the real binary
 stress: ## thread tests under the thread sanitizer
 	$(MAKE) --no-print-directory FLAVOR=tsan run-stress
 
-run-stress: $(STRESS) $(BUILD)/pghaul
+stress-programs: $(STRESS) $(BUILD)/pghaul
+
+run-stress: stress-programs
 	scripts/run-stress $(BUILD)
 
 asan: ## unit and cli suites under the address and undefined-behaviour sanitizers
@@ -130,7 +132,7 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: all build-tests test unit integration cli stress run-stress asan tsan soak lint format \
-        format-check bench install clean help
+.PHONY: all build-tests test unit integration cli stress stress-programs run-stress \
+        asan tsan soak lint format format-check bench install clean help
 
 -include $(OBJ:.o=.d) $(TESTOBJ:.o=.d) $(HOBJ:.o=.d) $(EXTRAOBJ:.o=.d)
