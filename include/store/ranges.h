@@ -50,6 +50,7 @@ bool ranges_claim(PgConn *conn, const RangeOwner *owner, Arena *arena, RangeLeas
 
 typedef struct RangeCarve {
     const char *frontier; /* compare: where the carving stood; NULL = at the beginning */
+    const char *low;      /* begin of the new range: the frontier, or block 0; NULL = open */
     const char *high;     /* end of the new range and new frontier; NULL = open */
     bool last;            /* the pass is carved with this range */
     int64_t est_rows;

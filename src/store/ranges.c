@@ -113,7 +113,8 @@ static const char SQL_CARVE[] =
     " RETURNING j.next_no - 1 AS no)\n"
     "INSERT INTO pghaul.ranges AS r (job, pass, no, low, high, est_rows, stripes, state, lease,\n"
     "                                run, backend_pid, backend_start)\n"
-    "SELECT $1, $2, j.no, $3, $4, $6::pg_catalog.int8, $7::pg_catalog.int4, 'leased',\n"
+    "SELECT $1, $2, j.no, $11::pg_catalog.text[], $4, $6::pg_catalog.int8, $7::pg_catalog.int4, "
+    "'leased',\n"
     "       pg_catalog.gen_random_uuid(), $8::pg_catalog.int8, $9::pg_catalog.int4,\n"
     "       $10::pg_catalog.timestamptz\n"
     "  FROM j\n"
@@ -132,9 +133,9 @@ ranges_carve(PgConn *conn, const RangeOwner *owner, const RangeCarve *carve, Are
     const char *params[] = {number(job, owner->job), number(pass, owner->pass), carve->frontier,
         carve->high, carve->last ? "t" : "f", number(est, carve->est_rows),
         number(stripes, carve->stripes), number(run, owner->run),
-        number(pid, conn_backend_pid(conn)), conn_backend_start(conn)};
+        number(pid, conn_backend_pid(conn)), conn_backend_start(conn), carve->low};
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(conn, SQL_CARVE, 10, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_params(conn, SQL_CARVE, 11, params, QUERY_TIMEOUT_US, &result, err)) {
         return err_wrap(err, "carve a range");
     }
     *carved = result_rows(result) == 1;

@@ -14,7 +14,7 @@ static const char SQL_EXISTS[] = "SELECT pg_catalog.to_regclass('pghaul.meta') I
 /* Two first runs at once: one makes the schema, the other finds it. */
 static const char SQL_LOCK[] = "SELECT pg_catalog.pg_advisory_xact_lock(7016877001)";
 
-static const char SQL_INSTALL[] =
+static const char SQL_META[] =
     "CREATE SCHEMA pghaul;\n"
     "REVOKE ALL ON SCHEMA pghaul FROM PUBLIC;\n"
     "COMMENT ON SCHEMA pghaul IS 'state of pghaul; see pghaul help';\n"
@@ -23,8 +23,9 @@ static const char SQL_INSTALL[] =
     "    only_row pg_catalog.bool PRIMARY KEY DEFAULT true CHECK (only_row),\n"
     "    version pg_catalog.int4 NOT NULL,\n"
     "    installed pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now());\n"
-    "INSERT INTO pghaul.meta (version) VALUES (1);\n"
+    "INSERT INTO pghaul.meta (version) VALUES (1);\n";
 
+static const char SQL_JOB[] =
     "CREATE TABLE pghaul.job (\n"
     "    id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
     "    name pg_catalog.text NOT NULL,\n"
@@ -53,8 +54,9 @@ static const char SQL_INSTALL[] =
     "    started pg_catalog.timestamptz,\n"
     "    finished pg_catalog.timestamptz,\n"
     "    cleaned pg_catalog.timestamptz);\n"
-    "CREATE UNIQUE INDEX job_name ON pghaul.job (name) WHERE cleaned IS NULL;\n"
+    "CREATE UNIQUE INDEX job_name ON pghaul.job (name) WHERE cleaned IS NULL;\n";
 
+static const char SQL_RUN[] =
     "CREATE TABLE pghaul.run (\n"
     "    id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
     "    job pg_catalog.int8 NOT NULL REFERENCES pghaul.job ON DELETE CASCADE,\n"
@@ -71,8 +73,9 @@ static const char SQL_INSTALL[] =
     "    ended pg_catalog.timestamptz,\n"
     "    exit_code pg_catalog.int4)\n"
     "    WITH (fillfactor = 50);\n"
-    "CREATE INDEX run_job ON pghaul.run (job);\n"
+    "CREATE INDEX run_job ON pghaul.run (job);\n";
 
+static const char SQL_RANGES[] =
     "CREATE TABLE pghaul.ranges (\n"
     "    job pg_catalog.int8 NOT NULL REFERENCES pghaul.job ON DELETE CASCADE,\n"
     "    pass pg_catalog.int4 NOT NULL,\n"
@@ -97,8 +100,9 @@ static const char SQL_INSTALL[] =
     "    backend_start pg_catalog.timestamptz,\n"
     "    PRIMARY KEY (job, pass, no))\n"
     "    WITH (fillfactor = 50, autovacuum_vacuum_threshold = 1000);\n"
-    "CREATE INDEX ranges_open ON pghaul.ranges (job, pass, no) WHERE state <> 'done';\n"
+    "CREATE INDEX ranges_open ON pghaul.ranges (job, pass, no) WHERE state <> 'done';\n";
 
+static const char SQL_SAMPLE[] =
     "CREATE TABLE pghaul.sample (\n"
     "    id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
     "    job pg_catalog.int8 NOT NULL REFERENCES pghaul.job ON DELETE CASCADE,\n"
@@ -111,8 +115,9 @@ static const char SQL_INSTALL[] =
     "    lag_s pg_catalog.float8,\n"
     "    throttled_s pg_catalog.float8 NOT NULL,\n"
     "    hot_ratio pg_catalog.float8);\n"
-    "CREATE INDEX sample_job ON pghaul.sample (job, at);\n"
+    "CREATE INDEX sample_job ON pghaul.sample (job, at);\n";
 
+static const char SQL_EVENT[] =
     "CREATE TABLE pghaul.event (\n"
     "    id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
     "    job pg_catalog.int8 NOT NULL REFERENCES pghaul.job ON DELETE CASCADE,\n"
@@ -121,10 +126,11 @@ static const char SQL_INSTALL[] =
     "    who pg_catalog.text NOT NULL DEFAULT SESSION_USER,\n"
     "    what pg_catalog.text NOT NULL,\n"
     "    reason pg_catalog.text NOT NULL);\n"
-    "CREATE INDEX event_job ON pghaul.event (job, id);\n"
+    "CREATE INDEX event_job ON pghaul.event (job, id);\n";
 
-    /* Triggers of a table as one text: identity, state, and for ours the function's version.  A
-     * trigger that was disabled and enabled again differs by its xmin. */
+/* Triggers of a table as one text: identity, state, and for ours the function's version.  A
+ * trigger that was disabled and enabled again differs by its xmin. */
+static const char SQL_SIGNATURE[] =
     "CREATE FUNCTION pghaul.trigger_signature(pg_catalog.oid) RETURNS pg_catalog.text\n"
     "LANGUAGE sql STABLE AS $pghaul$\n"
     "    SELECT pg_catalog.string_agg(g.oid || ':' || g.xmin || ':' || g.tgenabled\n"
@@ -134,8 +140,9 @@ static const char SQL_INSTALL[] =
     "      JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid\n"
     "      JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace\n"
     "     WHERE g.tgrelid = $1 AND NOT g.tgisinternal\n"
-    "$pghaul$;\n"
+    "$pghaul$;\n";
 
+static const char SQL_PROGRESS[] =
     "CREATE VIEW pghaul.progress AS\n"
     "SELECT j.id AS job, j.name, j.kind, j.table_name, j.state, j.reason, j.pass, j.pass_kind,\n"
     "       r.ranges, r.ranges_done, r.rows, r.differing, r.leftover, r.est_done, j.est_rows,\n"
@@ -157,6 +164,9 @@ static const char SQL_INSTALL[] =
     "          AND x.heartbeat > pg_catalog.clock_timestamp() - '30 s'::pg_catalog.interval) u\n"
     "       ON true\n"
     " WHERE j.cleaned IS NULL;\n";
+
+static const char *const INSTALL[] = {
+    SQL_META, SQL_JOB, SQL_RUN, SQL_RANGES, SQL_SAMPLE, SQL_EVENT, SQL_SIGNATURE, SQL_PROGRESS};
 
 static const char SQL_VERSION[] =
     "SELECT m.version,\n"
@@ -205,7 +215,12 @@ install_once(PgConn *conn, Err *err)
     if (!query_run(conn, SQL_LOCK, NULL, err) || !schema_exists(conn, &exists, err)) {
         return false;
     }
-    return exists || query_script(conn, SQL_INSTALL, err);
+    for (size_t i = 0; !exists && i < sizeof(INSTALL) / sizeof(INSTALL[0]); i++) {
+        if (!query_script(conn, INSTALL[i], err)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool

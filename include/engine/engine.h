@@ -1,0 +1,49 @@
+/*
+ * engine.h - the threads of one run: workers, monitor, vacuum; start to end of a job's passes.
+ *
+ * The only layer with threads.  Properties, operation and safety are described in engine.c.
+ *
+ * Lock order: Engine.lock, then Worker.lock; neither is held across a server round trip.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/stop.h"
+#include "core/plan.h"
+#include "engine/progress.h"
+#include "pg/conn.h"
+
+/* How often the caller's observer is called. */
+#define ENGINE_TICK_US 200000
+
+typedef struct EngineSetup {
+    const Plan *plan;
+    const ConnTarget *target;
+    int64_t job;
+    int64_t run;
+    const char *system_id;
+    int workers;
+    NameList standbys;      /* that must keep up */
+    int64_t max_runtime_us; /* 0 = none; ends with ERR_STOPPED */
+    uint64_t seed;          /* of the jitter */
+    /* Called by the thread of engine_run() about every ENGINE_TICK_US. */
+    void (*observe)(void *arg, const Progress *progress);
+    void *observe_arg;
+} EngineSetup;
+
+/*
+ * Work until the passes of the job are done, the token is raised, a limit is hit or an error ends
+ * it.  SIGINT and SIGTERM must be blocked by the caller; they are taken here: the first one drains,
+ * the second cancels.
+ *
+ * Shape:   *final is filled in any case.
+ * Errors:  ERR_STOPPED with work left; ERR_LIMIT; ERR_POISON with the row named; ERR_DRIFT; ...
+ */
+bool engine_run(const EngineSetup *setup, Progress *final, bool *second_signal, Err *err)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * engine_state.h - what the threads of a run share; only layer engine includes it.
+ */
+#ifndef ENGINE_ENGINE_STATE_H
+#define ENGINE_ENGINE_STATE_H
+
+#include <pthread.h>
+
+#include "base/arena.h"
+#include "base/strbuf.h"
+#include "core/pacer.h"
+#include "core/prng.h"
+#include "core/retry.h"
+#include "engine/engine.h"
+#include "store/ranges.h"
+
+typedef struct Engine Engine;
+
+/* Numbers of a worker that others read. */
+typedef struct WorkerCounters {
+    int64_t rows;
+    int64_t batches;
+    int64_t lock_retries;
+    int64_t cancels;
+    int64_t errors;
+    double batch_rows; /* smoothed */
+    double batch_ms;   /* smoothed */
+    bool busy;
+} WorkerCounters;
+
+typedef struct Worker {
+    /* set at creation */
+    Engine *engine;
+    int index;
+    char name[8]; /* "w03" */
+    pthread_t thread;
+
+    pthread_mutex_t lock;
+    PgConn *cancellable;     /* under lock: the session while a batch is in flight, else NULL */
+    int backend_pid;         /* under lock: 0 without a session */
+    bool cancelled_for_app;  /* under lock: the monitor cancelled the batch in flight */
+    WorkerCounters counters; /* under lock */
+
+    /* owner thread only */
+    PgConn *conn;
+    JobRow job; /* as read when the last range was taken; texts in job_arena */
+    Arena job_arena;
+    bool has_lease;
+    RangeLease lease; /* bounds in lease_arena, watermark in `watermark` */
+    Arena lease_arena;
+    StrBuf watermark;
+    Pacer move_pacer;
+    Pacer verify_pacer;
+    RetryHistory history;
+    Backoff backoff;
+    Prng prng;
+    int64_t unreachable_since_us; /* 0 = the session works */
+} Worker;
+
+struct Engine {
+    /* set at creation */
+    EngineSetup setup;
+    int64_t started_us;
+    Worker *workers;
+    pthread_t monitor;
+    pthread_t vacuumer;
+
+    StopToken stop; /* has its own lock */
+
+    pthread_mutex_t lock;
+    Err first_error;    /* under lock: what ends the run; ERR_NONE while all is well */
+    int workers_alive;  /* under lock */
+    int stripes;        /* under lock: of ranges that are carved from now on */
+    Progress progress;  /* under lock: the monitor's part of it */
+    bool verdict_known; /* under lock: the monitor has judged at least once */
+};
+
+/* The first error ends the run: remember it, ask all threads to stop. */
+void engine_fail(Engine *engine, const Err *err);
+
+/* Is the throttle open? */
+bool engine_may_work(Engine *engine);
+
+/* Put together what is known now. */
+void engine_snapshot(Engine *engine, Progress *progress);
+
+void *worker_main(void *arg);
+void *monitor_main(void *arg);
+void *vacuumer_main(void *arg);
+
+#endif

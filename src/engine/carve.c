@@ -1,0 +1,133 @@
+/*
+ * carve.c - ranges are cut off the pass when somebody wants one.
+ *
+ * The probe for the end of the next range may take long on a cold index, so it runs before the
+ * frontier is touched; the compare-and-set of the frontier then decides who was first.
+ */
+#include "engine/carve.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/sql_batch.h"
+#include "pg/query.h"
+
+static RangeOwner
+owner_of(const Worker *worker)
+{
+    return (RangeOwner){
+        .job = worker->job.id,
+        .run = worker->engine->setup.run,
+        .pass = worker->job.pass,
+        .lease_us = worker->engine->setup.plan->spec->lease_us,
+    };
+}
+
+static int
+stripes_now(Engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    int stripes = engine->stripes;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return stripes;
+}
+
+/* "{123}" */
+static int64_t
+block_of(const char *bound)
+{
+    return bound == NULL ? 0 : strtoll(bound + 1, NULL, 10);
+}
+
+static bool
+carve_blocks(Worker *worker, bool *carved, Err *err)
+{
+    const Plan *plan = worker->engine->setup.plan;
+    int64_t from = block_of(worker->job.frontier);
+    int64_t upper = block_of(worker->job.upper);
+    int64_t to = from + plan->range_size < upper ? from + plan->range_size : upper;
+    char low[32];
+    char high[32];
+    (void)snprintf(low, sizeof(low), "{%lld}", (long long)from);
+    (void)snprintf(high, sizeof(high), "{%lld}", (long long)to);
+    RangeCarve carve = {
+        .frontier = worker->job.frontier,
+        .low = low,
+        .high = high,
+        .last = to == upper,
+        .est_rows = (int64_t)((double)(to - from) * plan->rows_per_block),
+        .stripes = stripes_now(worker->engine),
+    };
+    RangeOwner owner = owner_of(worker);
+    return ranges_carve(
+        worker->conn, &owner, &carve, &worker->lease_arena, &worker->lease, carved, err);
+}
+
+static bool
+count_rest(Worker *worker, int64_t size, int64_t *rows, Err *err)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    sql_carve_rest(&sql, worker->engine->setup.plan);
+    char size_text[24];
+    (void)snprintf(size_text, sizeof(size_text), "%lld", (long long)size);
+    const char *params[] = {worker->job.frontier, worker->job.upper, size_text};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_params(worker->conn, strbuf_text(&sql), 3, params, QUERY_TIMEOUT_US, &result, err)) {
+        return err_wrap(err, "end of the pass");
+    }
+    *rows = result_int(result, 0, 0);
+    return true;
+}
+
+static bool
+carve_keys(Worker *worker, bool *carved, Err *err)
+{
+    const Plan *plan = worker->engine->setup.plan;
+    STRBUF_AUTO sql = STRBUF_INIT;
+    sql_carve_probe(&sql, plan);
+    char size[24];
+    (void)snprintf(size, sizeof(size), "%lld", (long long)plan->range_rows);
+    const char *params[] = {worker->job.frontier, worker->job.upper, size};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_params(worker->conn, strbuf_text(&sql), 3, params, QUERY_TIMEOUT_US, &result, err)) {
+        return err_wrap(err, "next range");
+    }
+    RangeCarve carve = {
+        .frontier = worker->job.frontier,
+        .low = worker->job.frontier,
+        .last = result_rows(result) == 0,
+        .est_rows = plan->range_rows,
+        .stripes = worker->job.pass_kind == PASS_MOVE ? stripes_now(worker->engine) : 1,
+    };
+    carve.high = carve.last ? worker->job.upper : result_text(result, 0, 0);
+    if (carve.last && !count_rest(worker, plan->range_rows, &carve.est_rows, err)) {
+        return false;
+    }
+    RangeOwner owner = owner_of(worker);
+    return ranges_carve(
+        worker->conn, &owner, &carve, &worker->lease_arena, &worker->lease, carved, err);
+}
+
+bool
+carve_range(Worker *worker, CarveOutcome *outcome, Err *err)
+{
+    arena_reset(&worker->lease_arena);
+    RangeOwner owner = owner_of(worker);
+    bool taken = false;
+    if (!ranges_claim(worker->conn, &owner, &worker->lease_arena, &worker->lease, &taken, err)) {
+        return false;
+    }
+    if (taken) {
+        *outcome = CARVE_LEASED;
+        return true;
+    }
+    if (worker->job.carved) {
+        *outcome = CARVE_NONE;
+        return true;
+    }
+    bool by_block =
+        worker->job.pass_kind == PASS_MOVE && worker->engine->setup.plan->path == PATH_BLOCK;
+    bool ok = by_block ? carve_blocks(worker, &taken, err) : carve_keys(worker, &taken, err);
+    *outcome = taken ? CARVE_LEASED : CARVE_AGAIN;
+    return ok;
+}

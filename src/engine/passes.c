@@ -1,0 +1,91 @@
+#include "engine/passes.h"
+
+#include <stdio.h>
+
+#include "base/strbuf.h"
+#include "core/sql_batch.h"
+#include "pg/probe.h"
+#include "pg/query.h"
+
+static int64_t
+estimated_rows(const Plan *plan, int64_t blocks)
+{
+    return (int64_t)(plan->rows_per_block * (double)blocks);
+}
+
+static bool
+begin(PgConn *conn, int64_t job, const PassStart *start, Err *err)
+{
+    bool begun = false; /* another run may have been faster; both is well */
+    return job_begin_pass(conn, job, start, &begun, err);
+}
+
+static bool
+begin_move_by_key(PgConn *conn, const Plan *plan, int64_t job, PassStart start, Err *err)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    sql_last_key(&sql, plan);
+    PGRESULT_AUTO *result = NULL;
+    if (!query_run(conn, strbuf_text(&sql), &result, err)) {
+        return err_wrap(err, "upper bound");
+    }
+    start.empty = result_rows(result) == 0;
+    start.upper = start.empty ? NULL : result_text(result, 0, 0);
+    return begin(conn, job, &start, err);
+}
+
+bool
+passes_begin_move(PgConn *conn, const Plan *plan, int64_t job, int from_pass, Err *err)
+{
+    int64_t blocks = 0;
+    if (!probe_blocks(conn, plan->facts->table.oid, &blocks, err)) {
+        return false;
+    }
+    PassStart start = {
+        .from_pass = from_pass,
+        .kind = PASS_MOVE,
+        .est_rows = estimated_rows(plan, blocks),
+    };
+    if (plan->path == PATH_KEY) {
+        return begin_move_by_key(conn, plan, job, start, err);
+    }
+    char upper[32];
+    (void)snprintf(upper, sizeof(upper), "{%lld}", (long long)blocks);
+    start.upper = upper;
+    start.empty = blocks == 0;
+    return begin(conn, job, &start, err);
+}
+
+bool
+passes_begin_verify(PgConn *conn, const Plan *plan, int64_t job, int from_pass, Err *err)
+{
+    int64_t blocks = 0;
+    if (!probe_blocks(conn, plan->facts->table.oid, &blocks, err)) {
+        return false;
+    }
+    PassStart start = {
+        .from_pass = from_pass,
+        .kind = PASS_VERIFY,
+        .est_rows = estimated_rows(plan, blocks),
+    };
+    return begin(conn, job, &start, err);
+}
+
+bool
+passes_advance(PgConn *conn, const Plan *plan, const JobRow *job, PassStep *step, Err *err)
+{
+    bool done = false;
+    if (!job_pass_is_done(conn, job->id, job->pass, &done, err)) {
+        return false;
+    }
+    *step = PASS_STEP_WORK;
+    if (!done) {
+        return true;
+    }
+    if (job->pass_kind == PASS_MOVE && plan->verify) {
+        *step = PASS_STEP_BEGUN;
+        return passes_begin_verify(conn, plan, job->id, job->pass, err);
+    }
+    *step = PASS_STEP_FINISHED;
+    return true;
+}

@@ -1,0 +1,497 @@
+/*
+ * worker.c - one thread, one session: wait for the throttle, get a range, move it batch by batch.
+ *
+ * Everything that a worker believes about its range is in worker->lease; the batch function
+ * compares it with the row in the database and answers 'lost' when they differ.  After a lost
+ * connection the row is read again under its lock, and that is the truth.  So a worker may fail at
+ * any point without harm: the worst is that a range waits for another owner.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/carry_call.h"
+#include "engine/carve.h"
+#include "engine/engine_state.h"
+#include "engine/passes.h"
+#include "pg/probe.h"
+
+#define CONNECT_TIMEOUT_US ((int64_t)5 * 1000000)
+/* Restarts and failovers take minutes; what takes longer needs a person. */
+#define UNREACHABLE_MAX_US ((int64_t)600 * 1000000)
+#define GATE_SLEEP_US      20000
+#define IDLE_SLEEP_US      50000
+/* A row may be refused because of another transaction; then the search finds it good. */
+#define POISON_ATTEMPTS  8
+#define VERIFY_TARGET_US 200000
+
+/* ---- session ---- */
+
+static void
+publish_session(Worker *worker)
+{
+    (void)pthread_mutex_lock(&worker->lock);
+    worker->backend_pid = worker->conn == NULL ? 0 : conn_backend_pid(worker->conn);
+    (void)pthread_mutex_unlock(&worker->lock);
+}
+
+static void
+drop_session(Worker *worker)
+{
+    PgConn *conn = worker->conn;
+    worker->conn = NULL;
+    publish_session(worker);
+    conn_close(conn);
+}
+
+/* Is this the server that we know, and not behind what we knew of it? (hazards R19) */
+static bool
+check_identity(Worker *worker, Err *err)
+{
+    const EngineSetup *setup = &worker->engine->setup;
+    ServerIdentity identity;
+    if (!probe_identity(worker->conn, &identity, err)) {
+        return false;
+    }
+    if (strcmp(identity.system_id, setup->system_id) != 0) {
+        return err_set(err, ERR_REFUSED, "the connection now leads to another server");
+    }
+    if (identity.in_recovery || identity.read_only) {
+        return err_set(err, ERR_RECONNECT, "the server does not accept writes");
+    }
+    JobRow job;
+    Arena arena = ARENA_INIT;
+    bool ok = job_read_id(worker->conn, setup->job, &arena, &job, err);
+    if (ok && identity.timeline < job.timeline) {
+        ok = err_set(err, ERR_REFUSED, "the server is on timeline %lld, behind the job's %lld",
+            (long long)identity.timeline, (long long)job.timeline);
+        (void)err_hint(err, "An old primary may be running beside the new one.");
+    } else if (ok && identity.timeline > job.timeline) {
+        ok = job_set_timeline(worker->conn, setup->job, identity.timeline, err) &&
+             job_event(worker->conn, setup->job, setup->run, "failover",
+                 "the server is on a new timeline; the verify pass decides what is right", err);
+    }
+    arena_reset(&arena);
+    return ok;
+}
+
+static RangeOwner
+owner_of(const Worker *worker)
+{
+    return (RangeOwner){
+        .job = worker->engine->setup.job,
+        .run = worker->engine->setup.run,
+        .pass = worker->lease.pass,
+        .lease_us = worker->engine->setup.plan->spec->lease_us,
+    };
+}
+
+static void
+keep_watermark(Worker *worker)
+{
+    const char *watermark = worker->lease.watermark;
+    strbuf_clear(&worker->watermark);
+    if (watermark != NULL) {
+        strbuf_puts(&worker->watermark, watermark);
+        worker->lease.watermark = strbuf_text(&worker->watermark);
+    }
+}
+
+/* How did the last COMMIT end?  The row of the range knows. */
+static bool
+settle_range(Worker *worker, Err *err)
+{
+    if (!worker->has_lease) {
+        return true;
+    }
+    Arena arena = ARENA_INIT;
+    RangeLease lease = worker->lease;
+    RangeOwner owner = owner_of(worker);
+    bool still_ours = false;
+    bool ok = ranges_reread(worker->conn, &owner, &arena, &lease, &still_ours, err);
+    if (ok) {
+        worker->has_lease = still_ours;
+        arena_reset(&worker->lease_arena);
+        worker->lease = lease;
+        worker->lease_arena = arena;
+        if (still_ours) {
+            keep_watermark(worker);
+        }
+    } else {
+        arena_reset(&arena);
+    }
+    return ok;
+}
+
+static bool
+open_session(Worker *worker, Err *err)
+{
+    const EngineSetup *setup = &worker->engine->setup;
+    char label[48];
+    (void)snprintf(label, sizeof(label), "%s/%s", setup->plan->spec->job, worker->name);
+    if (!conn_open(setup->target, CONN_WORKER, label, CONNECT_TIMEOUT_US, &worker->conn, err)) {
+        if (err->cls == ERR_CONNECT) {
+            err->cls = ERR_RECONNECT; /* it worked before; the server may be restarting */
+        }
+        return false;
+    }
+    publish_session(worker);
+    if (!check_identity(worker, err) || !settle_range(worker, err)) {
+        drop_session(worker);
+        return false;
+    }
+    worker->unreachable_since_us = 0;
+    return true;
+}
+
+/* ---- ranges ---- */
+
+static void
+reset_pacers(Worker *worker)
+{
+    const Plan *plan = worker->engine->setup.plan;
+    int64_t fixed = plan->spec->batch_rows;
+    bool by_block = plan->path == PATH_BLOCK;
+    int64_t max = by_block ? plan->range_size : plan->range_rows;
+    int64_t start = by_block ? 64 : 500;
+    int64_t min = by_block ? 1 : 10;
+    if (fixed > 0) {
+        int64_t size = fixed;
+        if (by_block) {
+            double rows_per_batch_block = plan->rows_per_block / plan->stripes;
+            size = (int64_t)((double)fixed / rows_per_batch_block) + 1;
+        }
+        start = min = max = size;
+    }
+    pacer_init(&worker->move_pacer,
+        (PacerLimits){.floor = 1,
+            .size_min = min,
+            .size_max = max,
+            .batch_target_us = plan->spec->batch_time_us},
+        start);
+    pacer_init(&worker->verify_pacer,
+        (PacerLimits){.floor = 1,
+            .size_min = 100,
+            .size_max = plan->range_rows < 100 ? 100 : plan->range_rows,
+            .batch_target_us = VERIFY_TARGET_US},
+        plan->range_rows < 5000 ? plan->range_rows : 5000);
+}
+
+static Pacer *
+pacer_of(Worker *worker)
+{
+    return worker->job.pass_kind == PASS_MOVE ? &worker->move_pacer : &worker->verify_pacer;
+}
+
+static void
+set_busy(Worker *worker, bool busy)
+{
+    (void)pthread_mutex_lock(&worker->lock);
+    worker->counters.busy = busy;
+    (void)pthread_mutex_unlock(&worker->lock);
+}
+
+/* Take a range, or turn the page; *finished when nothing is left of the job. */
+static bool
+get_range(Worker *worker, bool *finished, Err *err)
+{
+    Engine *engine = worker->engine;
+    arena_reset(&worker->job_arena);
+    if (!job_read_id(worker->conn, engine->setup.job, &worker->job_arena, &worker->job, err)) {
+        return false;
+    }
+    CarveOutcome outcome = CARVE_NONE;
+    if (!carve_range(worker, &outcome, err)) {
+        return false;
+    }
+    if (outcome == CARVE_LEASED) {
+        worker->has_lease = true;
+        worker->history.may_skip =
+            engine->setup.plan->may_skip_locked && worker->job.pass_kind == PASS_MOVE;
+        keep_watermark(worker);
+        return true;
+    }
+    if (outcome == CARVE_AGAIN) {
+        return true;
+    }
+    PassStep step = PASS_STEP_WORK;
+    if (!passes_advance(worker->conn, engine->setup.plan, &worker->job, &step, err)) {
+        return false;
+    }
+    *finished = step == PASS_STEP_FINISHED;
+    if (step == PASS_STEP_WORK) {
+        set_busy(worker, false);
+        (void)stop_sleep_us(&engine->stop, IDLE_SLEEP_US);
+    }
+    return true;
+}
+
+/* ---- batches ---- */
+
+static void
+smooth(double *mean, double value)
+{
+    *mean = *mean <= 0 ? value : *mean + (value - *mean) * 0.1;
+}
+
+static void
+count_batch(Worker *worker, const CarryResult *result, int64_t duration_us)
+{
+    (void)pthread_mutex_lock(&worker->lock);
+    WorkerCounters *counters = &worker->counters;
+    counters->rows += worker->job.pass_kind == PASS_MOVE ? result->rows : 0;
+    counters->batches++;
+    counters->busy = true;
+    smooth(&counters->batch_rows, (double)result->rows);
+    smooth(&counters->batch_ms, (double)duration_us / 1000.0);
+    (void)pthread_mutex_unlock(&worker->lock);
+}
+
+static void
+note(Worker *worker, const char *text)
+{
+    Engine *engine = worker->engine;
+    (void)pthread_mutex_lock(&engine->lock);
+    (void)snprintf(engine->progress.note, sizeof(engine->progress.note), "%s", text);
+    (void)pthread_mutex_unlock(&engine->lock);
+}
+
+/* Rows stay behind locks: say who holds them. */
+static bool
+report_left(Worker *worker, const CarryResult *result, Err *err)
+{
+    if (worker->job.pass_kind == PASS_VERIFY) {
+        log_line(LOG_WARNING, worker->name, "range %lld: %lld rows differ, such as %s",
+            (long long)worker->lease.no, (long long)result->left, result->sample);
+        return true;
+    }
+    char holders[128] = "another session";
+    if (result->holders[0] != '\0' &&
+        !probe_describe_pids(worker->conn, result->holders, holders, sizeof(holders), err)) {
+        return false;
+    }
+    char text[200];
+    (void)snprintf(text, sizeof(text), "%lld rows of range %lld are locked by %.120s",
+        (long long)result->left, (long long)worker->lease.no, holders);
+    note(worker, text);
+    log_line(LOG_INFO, worker->name, "%s; they will be visited again", text);
+    return true;
+}
+
+static bool
+run_batch(Worker *worker, Err *err)
+{
+    const Plan *plan = worker->engine->setup.plan;
+    Pacer *pacer = pacer_of(worker);
+    int64_t size = pacer_size(pacer);
+    bool skip = worker->history.may_skip && (plan->strict || retry_skips_locked(&worker->history));
+    int64_t begun_us = clock_mono_us();
+    CarryResult result;
+    if (!carry_call(worker, size, skip, &result, err)) {
+        return err_wrap(err, "range %lld", (long long)worker->lease.no);
+    }
+    int64_t duration_us = clock_mono_us() - begun_us;
+    worker->has_lease = result.outcome == CARRY_MORE;
+    if (result.outcome == CARRY_LOST) {
+        log_line(LOG_INFO, worker->name, "range %lld was taken over by another worker",
+            (long long)worker->lease.no);
+        return true;
+    }
+    bool range_ended = result.outcome != CARRY_MORE || worker->lease.watermark == NULL;
+    pacer_observe(pacer, range_ended ? size / 2 : size, duration_us);
+    retry_succeeded(&worker->history);
+    worker->backoff = BACKOFF_INIT;
+    count_batch(worker, &result, duration_us);
+    return result.left == 0 || report_left(worker, &result, err);
+}
+
+/* ---- failures ---- */
+
+static void
+count_failure(Worker *worker, const Err *err)
+{
+    (void)pthread_mutex_lock(&worker->lock);
+    bool by_monitor = worker->cancelled_for_app;
+    worker->cancelled_for_app = false;
+    if (err->cls == ERR_RETRY) {
+        worker->counters.lock_retries++;
+    } else if (err->cls == ERR_TIMEOUT && by_monitor) {
+        worker->counters.cancels++;
+    } else {
+        worker->counters.errors++;
+    }
+    (void)pthread_mutex_unlock(&worker->lock);
+}
+
+/* The file of the table changed (VACUUM FULL): blocks are counted anew, in a pass of its own. */
+static bool
+restart_pass(Worker *worker, Err *err)
+{
+    const EngineSetup *setup = &worker->engine->setup;
+    worker->has_lease = false;
+    return job_record_guards(worker->conn, setup->job, setup->plan->facts->table.oid,
+               worker->job.trigger_name, err) &&
+           passes_begin_move(worker->conn, setup->plan, setup->job, worker->job.pass, err) &&
+           job_event(worker->conn, setup->job, setup->run, "restart",
+               "the table was rewritten; its blocks are walked over anew", err);
+}
+
+/* At the floor: look for the row.  None found means that the reason has gone. */
+static bool
+locate_poison(Worker *worker, const Err *cause, Err *err)
+{
+    Pacer *pacer = pacer_of(worker);
+    if (!pacer_is_at_floor(pacer)) {
+        pacer_halve(pacer);
+        return true;
+    }
+    if (worker->history.poison_failures > POISON_ATTEMPTS + 40) {
+        *err = *cause;
+        return false;
+    }
+    return carry_locate(worker, pacer_size(pacer), err);
+}
+
+static bool
+reconnect_allowed(Worker *worker, const Err *cause, Err *err)
+{
+    int64_t now_us = clock_mono_us();
+    if (worker->unreachable_since_us == 0) {
+        worker->unreachable_since_us = now_us;
+        log_line(LOG_WARNING, worker->name, "%s; connecting again", cause->message);
+    }
+    if (now_us - worker->unreachable_since_us > UNREACHABLE_MAX_US) {
+        *err = *cause;
+        err->cls = ERR_CONNECT;
+        return false;
+    }
+    return true;
+}
+
+static bool
+act(Worker *worker, RetryAction action, const Err *cause, Err *err)
+{
+    switch (action) {
+    case RETRY_HALVE:
+        pacer_halve(pacer_of(worker));
+        return true;
+    case RETRY_RECONNECT:
+        drop_session(worker);
+        return reconnect_allowed(worker, cause, err);
+    case RETRY_LOCATE:
+        return locate_poison(worker, cause, err);
+    case RETRY_FAIL:
+        *err = *cause;
+        return false;
+    case RETRY_SAME:
+    case RETRY_SKIP_LOCKED:
+    case RETRY_WAIT:
+        break;
+    }
+    return true;
+}
+
+/* Decide what a failure means; false when it ends the run. */
+static bool
+handle_failure(Worker *worker, const Err *cause, Err *err)
+{
+    if (strcmp(cause->sqlstate, "PH002") == 0) {
+        log_line(LOG_WARNING, worker->name, "%s", cause->message);
+        return restart_pass(worker, err);
+    }
+    count_failure(worker, cause);
+    worker->history.at_floor = pacer_is_at_floor(pacer_of(worker));
+    retry_record(&worker->history, cause->cls);
+    RetryDecision decision = retry_decide(cause, &worker->history);
+    if (cause->cls == ERR_RESOURCE || cause->cls == ERR_SLOTS) {
+        note(worker, cause->message);
+    }
+    if (!act(worker, decision.action, cause, err)) {
+        return false;
+    }
+    int64_t wait_us = backoff_next_us(&worker->backoff, decision.wait, &worker->prng);
+    if (wait_us > 0) {
+        (void)stop_sleep_us(&worker->engine->stop, wait_us);
+    }
+    return true;
+}
+
+/* ---- the loop ---- */
+
+/* One step forward; *finished when the job has no work left. */
+static bool
+worker_step(Worker *worker, bool *finished, Err *err)
+{
+    if (worker->conn == NULL) {
+        return open_session(worker, err);
+    }
+    if (!engine_may_work(worker->engine)) {
+        set_busy(worker, false);
+        (void)stop_sleep_us(&worker->engine->stop, GATE_SLEEP_US);
+        return true;
+    }
+    if (!worker->has_lease) {
+        return get_range(worker, finished, err);
+    }
+    return run_batch(worker, err);
+}
+
+static void
+work(Worker *worker)
+{
+    bool finished = false;
+    while (!finished && stop_level(&worker->engine->stop) == STOP_NONE) {
+        Err cause = ERR_INIT;
+        if (worker_step(worker, &finished, &cause)) {
+            continue;
+        }
+        Err failure = ERR_INIT;
+        while (!handle_failure(worker, &cause, &failure)) {
+            /* Handling it may meet a lost connection of its own. */
+            if (failure.cls == ERR_RECONNECT && cause.cls != ERR_RECONNECT) {
+                cause = failure;
+                failure = ERR_INIT;
+                continue;
+            }
+            engine_fail(worker->engine, &failure);
+            return;
+        }
+    }
+}
+
+static void
+give_back_range(Worker *worker)
+{
+    if (!worker->has_lease || worker->conn == NULL || !conn_is_idle(worker->conn)) {
+        return;
+    }
+    Err err = ERR_INIT;
+    RangeOwner owner = owner_of(worker);
+    if (!ranges_release(worker->conn, &owner, &worker->lease, &err)) {
+        log_line(LOG_DEBUG, worker->name, "%s", err.message); /* the lease runs out by itself */
+    }
+}
+
+void *
+worker_main(void *arg)
+{
+    Worker *worker = arg;
+    Engine *engine = worker->engine;
+    reset_pacers(worker);
+    work(worker);
+    give_back_range(worker);
+    if (worker->conn != NULL) {
+        drop_session(worker);
+    }
+    set_busy(worker, false);
+    arena_reset(&worker->job_arena);
+    arena_reset(&worker->lease_arena);
+    strbuf_free(&worker->watermark);
+
+    (void)pthread_mutex_lock(&engine->lock);
+    engine->workers_alive--;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return NULL;
+}
