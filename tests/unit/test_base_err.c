@@ -56,7 +56,7 @@ Test(err, exit_codes_are_those_of_the_command_line)
     static const struct {
         ErrClass cls;
         int exit_code;
-    } cases[] = {
+    } CASES[] = {
         {ERR_NONE, 0},
         {ERR_FATAL, 1},
         {ERR_RETRY, 1},
@@ -69,8 +69,8 @@ Test(err, exit_codes_are_those_of_the_command_line)
         {ERR_BUSY, 8},
         {ERR_LIMIT, 9},
     };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        Err err = {.cls = cases[i].cls};
-        cr_assert(eq(int, err_exit_code(&err), cases[i].exit_code));
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        Err err = {.cls = CASES[i].cls};
+        cr_assert(eq(int, err_exit_code(&err), CASES[i].exit_code));
     }
 }

@@ -37,7 +37,7 @@ read_log(void)
     size_t len = fread(text, 1, sizeof(text) - 1, file);
     (void)fclose(file);
     cr_assert(lt(sz, 0, len));
-    cr_assert(eq(int, text[len - 1], '\n'));
+    cr_assert(eq(chr, text[len - 1], '\n'));
     text[len - 1] = '\0';
     return text;
 }
@@ -48,7 +48,7 @@ Test(log, a_line_has_time_level_thread_and_text)
     const char *line = read_log();
     cr_assert(eq(sz, strlen(line), 25 + strlen("INFO w03: committed 1000 rows")));
     cr_assert(eq(int, strcmp(line + 25, "INFO w03: committed 1000 rows"), 0), "%s", line);
-    cr_assert(eq(int, line[23], 'Z'));
+    cr_assert(eq(chr, line[23], 'Z'));
 }
 
 Test(log, a_hostile_name_cannot_write_a_line_of_its_own)
@@ -69,7 +69,7 @@ Test(log, an_error_shows_place_message_state_and_hint)
 {
     Err err = ERR_INIT;
     (void)err_set(&err, ERR_POISON, "invalid input");
-    strcpy(err.sqlstate, "22P02");
+    (void)snprintf(err.sqlstate, sizeof(err.sqlstate), "22P02");
     (void)err_hint(&err, "Look at the row.");
     (void)err_wrap(&err, "batch 912");
     log_err("w01", &err);

@@ -7,7 +7,7 @@
 Test(strbuf, is_empty_text_before_the_first_append)
 {
     StrBuf buf = STRBUF_INIT;
-    cr_assert(eq(int, strbuf_text(&buf)[0], '\0'));
+    cr_assert(eq(chr, strbuf_text(&buf)[0], '\0'));
     strbuf_clear(&buf);
     strbuf_free(&buf);
 }
@@ -29,12 +29,12 @@ Test(strbuf, grows_and_stays_terminated)
     StrBuf buf = STRBUF_INIT;
     for (int i = 0; i < 10000; i++) {
         strbuf_putc(&buf, (char)('a' + i % 26));
-        cr_assert(eq(int, buf.text[buf.len], '\0'));
+        cr_assert(eq(chr, buf.text[buf.len], '\0'));
     }
     cr_assert(eq(sz, strlen(buf.text), 10000));
     strbuf_printf(&buf, "%05000d", 7);
     cr_assert(eq(sz, strlen(buf.text), 15000));
-    cr_assert(eq(int, buf.text[14999], '7'));
+    cr_assert(eq(chr, buf.text[14999], '7'));
     strbuf_free(&buf);
 }
 
@@ -44,7 +44,7 @@ Test(strbuf, clear_forgets_the_contents_and_keeps_the_memory)
     strbuf_puts(&buf, "something");
     size_t size = buf.size;
     strbuf_clear(&buf);
-    cr_assert(eq(int, strbuf_text(&buf)[0], '\0'));
+    cr_assert(eq(chr, strbuf_text(&buf)[0], '\0'));
     cr_assert(eq(sz, buf.len, 0));
     cr_assert(eq(sz, buf.size, size));
     strbuf_puts(&buf, "else");

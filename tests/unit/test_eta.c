@@ -81,10 +81,10 @@ Test(eta, the_interval_of_observations_does_not_matter)
     eta_init(&often, 0, 0);
     eta_init(&seldom, 0, 0);
     for (int i = 1; i <= 400; i++) {
-        eta_observe(&often, (int64_t)i * 25, 1000000, i * S / 4);
+        eta_observe(&often, (int64_t)i * 25, 1000000, i * (S / 4));
     }
     for (int i = 1; i <= 5; i++) {
-        eta_observe(&seldom, (int64_t)i * 2000, 1000000, i * 20 * S);
+        eta_observe(&seldom, (int64_t)i * 2000, 1000000, i * (20 * S));
     }
     cr_assert(near(eta_rate(&often), 100, 0.01));
     cr_assert(near(eta_rate(&seldom), 100, 0.01));

@@ -27,7 +27,7 @@ check(FormatFunction *format, const Case *cases, size_t count)
 
 Test(format, durations_read_naturally_at_every_scale)
 {
-    static const Case cases[] = {
+    static const Case CASES[] = {
         {-1, "unknown"},
         {0, "0 us"},
         {420, "420 us"},
@@ -52,12 +52,12 @@ Test(format, durations_read_naturally_at_every_scale)
         {(3 * 86400 + 4 * 3600) * S, "3d 04h"},
         {INT64_MAX, "106751991d 04h"},
     };
-    CHECK(format_duration, cases);
+    CHECK(format_duration, CASES);
 }
 
 Test(format, counts_have_three_digits)
 {
-    static const Case cases[] = {
+    static const Case CASES[] = {
         {0, "0"},
         {7, "7"},
         {999, "999"},
@@ -75,12 +75,12 @@ Test(format, counts_have_three_digits)
         {INT64_MAX, "9223372 T"},
         {-5, "-5"},
     };
-    CHECK(format_count, cases);
+    CHECK(format_count, CASES);
 }
 
 Test(format, bytes_step_by_1024_as_the_servers_do)
 {
-    static const Case cases[] = {
+    static const Case CASES[] = {
         {0, "0 bytes"},
         {999, "999 bytes"},
         {1000, "1000 bytes"},
@@ -88,14 +88,14 @@ Test(format, bytes_step_by_1024_as_the_servers_do)
         {1024, "1.00 kB"},
         {1536, "1.50 kB"},
         {12897485, "12.3 MB"},
-        {256 * 1024 * 1024, "256 MB"},
-        {1023 * 1024 * 1024, "1023 MB"},
-        {1024 * 1024 * 1024 - 1, "1.00 GB"},
+        {(int64_t)256 << 20, "256 MB"},
+        {(int64_t)1023 << 20, "1023 MB"},
+        {((int64_t)1 << 30) - 1, "1.00 GB"},
         {(int64_t)10 << 30, "10.0 GB"},
         {(int64_t)3 << 40, "3.00 TB"},
         {INT64_MAX, "8192 PB"},
     };
-    CHECK(format_bytes, cases);
+    CHECK(format_bytes, CASES);
 }
 
 Test(format, percent_is_cut_off_so_that_100_means_all)
@@ -103,7 +103,7 @@ Test(format, percent_is_cut_off_so_that_100_means_all)
     static const struct {
         double share;
         char *text;
-    } cases[] = {
+    } CASES[] = {
         {0.0, "0.0 %"},
         {0.29, "29.0 %"},
         {0.5, "50.0 %"},
@@ -114,9 +114,9 @@ Test(format, percent_is_cut_off_so_that_100_means_all)
         {1.7, "100.0 %"},
         {-0.1, "0.0 %"},
     };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
         char buf[FORMAT_SIZE];
-        (void)format_percent(cases[i].share, buf);
-        cr_assert(eq(str, buf, cases[i].text));
+        (void)format_percent(CASES[i].share, buf);
+        cr_assert(eq(str, buf, CASES[i].text));
     }
 }

@@ -73,7 +73,7 @@ expect_go(const Verdict *verdict)
 {
     cr_assert(not(verdict->pause), "reason: %s", verdict->reason);
     cr_assert(eq(int, verdict->reason_code, SIGNAL_NONE));
-    cr_assert(eq(int, verdict->reason[0], '\0'));
+    cr_assert(eq(chr, verdict->reason[0], '\0'));
 }
 
 Test(governor, goes_on_while_all_is_well)

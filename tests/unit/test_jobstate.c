@@ -16,10 +16,10 @@ Test(jobstate, names_are_read_back_as_the_same_state)
 
 Test(jobstate, unknown_names_are_refused)
 {
-    static const char *const wrong[] = {"", "Running", "run", "cut-over", "complete "};
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+    static const char *const WRONG[] = {"", "Running", "run", "cut-over", "complete "};
+    for (size_t i = 0; i < sizeof(WRONG) / sizeof(WRONG[0]); i++) {
         JobState state = JOB_PAUSED;
-        cr_assert(not(jobstate_parse(wrong[i], &state)));
+        cr_assert(not(jobstate_parse(WRONG[i], &state)));
         cr_assert(eq(int, state, JOB_PAUSED));
     }
 }
@@ -27,7 +27,7 @@ Test(jobstate, unknown_names_are_refused)
 /* One row per state; the columns are in the order of the enum. */
 Test(jobstate, allows_exactly_the_designed_transitions)
 {
-    static const char allowed[JOB_STATE_COUNT][JOB_STATE_COUNT + 1] = {
+    static const char ALLOWED[JOB_STATE_COUNT][JOB_STATE_COUNT + 1] = {
         /*               new ready running paused synced cut_over complete stopped failed */
         [JOB_NEW] = ".x.......",
         [JOB_READY] = "..xx.....",
@@ -42,7 +42,7 @@ Test(jobstate, allows_exactly_the_designed_transitions)
     for (int from = 0; from < JOB_STATE_COUNT; from++) {
         for (int to = 0; to < JOB_STATE_COUNT; to++) {
             cr_assert(
-                eq(int, jobstate_allows((JobState)from, (JobState)to), allowed[from][to] == 'x'),
+                eq(int, jobstate_allows((JobState)from, (JobState)to), ALLOWED[from][to] == 'x'),
                 "%s to %s", jobstate_name((JobState)from), jobstate_name((JobState)to));
         }
     }

@@ -124,11 +124,11 @@ Test(lagring, reads_positions_as_the_server_prints_them)
 
 Test(lagring, refuses_what_is_not_a_position)
 {
-    static const char *const wrong[] = {"", "/", "1", "1/", "/1", "1/2/3", "1/2 ", " 1/2", "-1/2",
+    static const char *const WRONG[] = {"", "/", "1", "1/", "/1", "1/2/3", "1/2 ", " 1/2", "-1/2",
         "1/0x2", "1/G", "123456789/0", "0/123456789", "+1/1"};
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+    for (size_t i = 0; i < sizeof(WRONG) / sizeof(WRONG[0]); i++) {
         uint64_t lsn = 42;
-        cr_assert(not(lsn_parse(wrong[i], &lsn)), "'%s' was taken", wrong[i]);
+        cr_assert(not(lsn_parse(WRONG[i], &lsn)), "'%s' was taken", WRONG[i]);
         cr_assert(eq(u64, lsn, 42));
     }
 }

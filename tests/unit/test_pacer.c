@@ -3,7 +3,7 @@
 
 #include "core/pacer.h"
 
-#define TARGET_US 50000
+#define TARGET_US ((int64_t)50000)
 
 static Pacer
 pacer_at(int64_t size)
@@ -107,10 +107,10 @@ Test(pacer, slow_batches_stop_at_the_least_size_and_fast_ones_at_the_largest)
 Test(pacer, failures_halve_down_to_the_floor)
 {
     Pacer pacer = pacer_at(10);
-    static const int64_t expected[] = {5, 2, 1, 1};
+    static const int64_t EXPECTED[] = {5, 2, 1, 1};
     for (int i = 0; i < 4; i++) {
         pacer_halve(&pacer);
-        cr_assert(eq(i64, pacer_size(&pacer), expected[i]));
+        cr_assert(eq(i64, pacer_size(&pacer), EXPECTED[i]));
     }
     cr_assert(pacer_is_at_floor(&pacer));
 }

@@ -1,6 +1,6 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "core/retry.h"
 
@@ -9,7 +9,7 @@ error_of(ErrClass cls, const char *sqlstate)
 {
     Err err = ERR_INIT;
     (void)err_set(&err, cls, "x");
-    strcpy(err.sqlstate, sqlstate);
+    (void)snprintf(err.sqlstate, sizeof(err.sqlstate), "%s", sqlstate);
     return err;
 }
 
@@ -91,31 +91,31 @@ Test(retry, sessions_are_opened_again_with_their_own_waits)
 
 Test(retry, key_violations_get_one_plain_retry_and_then_the_row_is_located)
 {
-    static const char *const states[] = {"23503", "23505"};
+    static const char *const STATES[] = {"23503", "23505"};
     for (size_t i = 0; i < 2; i++) {
         RetryHistory history = {0};
-        assert_decision(fail(&history, ERR_POISON, states[i]), RETRY_SAME, 0);
-        assert_decision(fail(&history, ERR_POISON, states[i]), RETRY_LOCATE, 0);
-        assert_decision(fail(&history, ERR_POISON, states[i]), RETRY_LOCATE, 0);
+        assert_decision(fail(&history, ERR_POISON, STATES[i]), RETRY_SAME, 0);
+        assert_decision(fail(&history, ERR_POISON, STATES[i]), RETRY_LOCATE, 0);
+        assert_decision(fail(&history, ERR_POISON, STATES[i]), RETRY_LOCATE, 0);
     }
 }
 
 Test(retry, other_refused_rows_are_located_at_once)
 {
-    static const char *const states[] = {"22P02", "23514", "23502", "P0001", ""};
-    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+    static const char *const STATES[] = {"22P02", "23514", "23502", "P0001", ""};
+    for (size_t i = 0; i < sizeof(STATES) / sizeof(STATES[0]); i++) {
         RetryHistory history = {0};
-        assert_decision(fail(&history, ERR_POISON, states[i]), RETRY_LOCATE, 0);
+        assert_decision(fail(&history, ERR_POISON, STATES[i]), RETRY_LOCATE, 0);
     }
 }
 
 Test(retry, everything_else_is_given_up)
 {
-    static const ErrClass classes[] = {ERR_CORRUPT, ERR_STOPPED, ERR_DRIFT, ERR_USER, ERR_CONNECT,
+    static const ErrClass CLASSES[] = {ERR_CORRUPT, ERR_STOPPED, ERR_DRIFT, ERR_USER, ERR_CONNECT,
         ERR_REFUSED, ERR_DIFFERENCE, ERR_BUSY, ERR_LIMIT, ERR_FATAL};
-    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+    for (size_t i = 0; i < sizeof(CLASSES) / sizeof(CLASSES[0]); i++) {
         RetryHistory history = {.may_skip = true};
-        assert_decision(fail(&history, classes[i], ""), RETRY_FAIL, 0);
+        assert_decision(fail(&history, CLASSES[i], ""), RETRY_FAIL, 0);
     }
 }
 
@@ -209,13 +209,13 @@ Test(backoff, a_policy_without_a_wait_waits_not)
 /* First outputs of splitmix64 for seed 1234567, as published with the reference code. */
 Test(prng, gives_the_reference_sequence)
 {
-    static const uint64_t expected[] = {UINT64_C(6457827717110365317),
+    static const uint64_t EXPECTED[] = {UINT64_C(6457827717110365317),
         UINT64_C(3203168211198807973), UINT64_C(9817491932198370423), UINT64_C(4593380528125082431),
         UINT64_C(16408922859458223821)};
     Prng prng;
     prng_init(&prng, 1234567);
     for (int i = 0; i < 5; i++) {
-        cr_assert(eq(u64, prng_next(&prng), expected[i]));
+        cr_assert(eq(u64, prng_next(&prng), EXPECTED[i]));
     }
 }
 
