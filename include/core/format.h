@@ -22,7 +22,7 @@ const char *format_duration(int64_t duration_us, char buf[static FORMAT_SIZE]);
 /* "999", "1.24 k", "12.4 M": three digits, steps of 1,000. */
 const char *format_count(int64_t count, char buf[static FORMAT_SIZE]);
 
-/* "512 bytes", "1.50 kB", "12.3 MB": three digits, steps of 1,024 and names as PostgreSQL's. */
+/* "512 bytes", "1.50 kB", "1000 MB": steps of 1,024 and names of units as PostgreSQL's. */
 const char *format_bytes(int64_t bytes, char buf[static FORMAT_SIZE]);
 
 /* "99.9 %" of a share between 0 and 1; cut off, not rounded: 100.0 % means all of it. */

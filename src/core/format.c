@@ -59,14 +59,14 @@ format_duration(int64_t duration_us, char buf[static FORMAT_SIZE])
     return buf;
 }
 
-/* Three digits of `value`, which is not negative, in the largest of `units` that keeps it >= 1. */
+/* At least three digits of `value`, which is not below 1, in the largest unit that keeps it so. */
 static void
 format_scaled(int64_t value, double step, const char *const *units, char *buf)
 {
     double scaled = (double)value;
     size_t unit = 0;
-    /* 999.5 would print as "1000": that is where the next unit begins. */
-    while (scaled >= 999.5 && units[unit + 1] != NULL) {
+    /* 999.5 k would print as "1000 k": that is where the next unit begins. */
+    while (scaled >= step - 0.5 && units[unit + 1] != NULL) {
         scaled /= step;
         unit++;
     }
@@ -95,7 +95,7 @@ const char *
 format_bytes(int64_t bytes, char buf[static FORMAT_SIZE])
 {
     static const char *const UNITS[] = {"bytes", "kB", "MB", "GB", "TB", "PB", NULL};
-    if (bytes < 1000) {
+    if (bytes < 1024) {
         (void)snprintf(buf, FORMAT_SIZE, "%lld bytes", (long long)bytes);
     } else {
         format_scaled(bytes, 1024.0, UNITS, buf);

@@ -215,13 +215,9 @@ check_standbys(Governor *governor, const Signals *signals, WorstLag *worst, Find
 static bool
 is_over(int64_t lag, int64_t limit, bool *holds)
 {
-    if (limit <= 0) {
-        *holds = false;
-    } else if (lag > limit) {
-        *holds = true;
-    } else if ((double)lag < (double)limit * RESUME_PERCENT / 100.0) {
-        *holds = false;
-    }
+    bool is_low = limit <= 0 || (double)lag < (double)limit * RESUME_PERCENT / 100.0;
+    bool is_high = limit > 0 && lag > limit;
+    *holds = is_high || (*holds && !is_low);
     return *holds;
 }
 

@@ -17,9 +17,9 @@ drop_sample(LagRing *ring, int index)
 }
 
 /*
- * Without sample i, a standby that has replayed up to i-1 but not i would be judged by i+1: too
- * young by the gap between the two.  The gap is weighed against the age, so the survivors come to
- * lie evenly on a logarithmic scale of time.  The oldest sample always stays.
+ * Without sample i, a standby that has replayed up to i-1 but not i is judged by i+1: the answer
+ * may be too young by the gap that is left.  The gap is weighed against the age, so the survivors
+ * come to lie evenly on a logarithmic scale of time.  The oldest sample always stays.
  */
 static void
 thin(LagRing *ring, int64_t now_us)
@@ -28,7 +28,7 @@ thin(LagRing *ring, int64_t now_us)
     int least = 1;
     double least_error = 0.0;
     for (int i = 1; i < ring->count - 1; i++) {
-        double gap = (double)(samples[i + 1].time_us - samples[i].time_us);
+        double gap = (double)(samples[i + 1].time_us - samples[i - 1].time_us);
         double age = (double)(now_us - samples[i].time_us) + 1.0;
         if (i == 1 || gap / age < least_error) {
             least = i;

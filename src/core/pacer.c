@@ -1,6 +1,7 @@
 #include "core/pacer.h"
 
 #include <assert.h>
+#include <math.h>
 
 /* Target by duration, before smoothing: one batch never counts for more than this. */
 #define FACTOR_MIN 0.5
@@ -100,7 +101,7 @@ void
 pacer_halve(Pacer *pacer)
 {
     double low = (double)pacer->limits.floor;
-    double half = (double)(pacer_size(pacer) / 2);
+    double half = floor((double)pacer_size(pacer) / 2.0);
     pacer->size = half < low ? low : half;
 }
 
