@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "core/jobspec.h"
 
-#define JOBTEXT_MAX_BYTES (1024 * 1024)
+#define JOBTEXT_MAX_BYTES 1048576
 
 typedef struct JobText {
     const char *file; /* for messages */

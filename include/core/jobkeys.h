@@ -47,7 +47,7 @@ typedef struct JobKey {
     const char *example;  /* value for the template when there is no fallback */
     const char *text;     /* one line, no final period */
     size_t offset;        /* of the field in JobSpec */
-    size_t size;          /* of that field */
+    size_t size;          /* of that field, for numbers and choices */
 } JobKey;
 
 size_t jobkeys_count(void);

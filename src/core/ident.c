@@ -86,6 +86,16 @@ continues_name(char c)
     return starts_name(c) || (c >= '0' && c <= '9') || c == '$';
 }
 
+/* Only ASCII letters: what the server does with others depends on its locale. */
+static char
+fold(char c)
+{
+    if (c >= 'A' && c <= 'Z') {
+        c = (char)(c + ('a' - 'A'));
+    }
+    return c;
+}
+
 static const char *
 skip_blanks(const char *text)
 {
@@ -128,7 +138,7 @@ read_part(const char **at, const char *whole, StrBuf *name, Err *err)
         return err_hint(err, "Write name, schema.name or \"Any Name\" in double quotes.");
     }
     for (; continues_name(*c); c++) {
-        strbuf_putc(name, *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c);
+        strbuf_putc(name, fold(*c));
     }
     *at = c;
     return true;

@@ -16,7 +16,7 @@
 #define JOB_NAME_MAX 40
 
 /* Kinds of move that the file format knows and this version does not have. */
-static const char *const OTHER_KINDS[] = {"copy", "purge"};
+static const char *const other_kinds[] = {"copy", "purge"};
 
 typedef struct FileReader {
     JobReader value;
@@ -81,10 +81,10 @@ read_number(const FileReader *r, const JobKey *key, const JobNode *node)
 static bool
 is_job_name(const char *name)
 {
-    static const char LETTERS[] = "abcdefghijklmnopqrstuvwxyz";
-    static const char PERMITTED[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+    static const char permitted[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
     size_t len = strlen(name);
-    return len <= JOB_NAME_MAX && strspn(name, LETTERS) > 0 && strspn(name, PERMITTED) == len;
+    return len <= JOB_NAME_MAX && strspn(name, letters) > 0 && strspn(name, permitted) == len;
 }
 
 static bool
@@ -287,18 +287,18 @@ static bool
 check_kind(const FileReader *r, const JobNode *root)
 {
     bool has_backfill = jobtree_member(root, "backfill") != NULL;
-    for (size_t i = 0; i < sizeof(OTHER_KINDS) / sizeof(OTHER_KINDS[0]); i++) {
-        const JobNode *other = jobtree_member(root, OTHER_KINDS[i]);
+    for (size_t i = 0; i < sizeof(other_kinds) / sizeof(other_kinds[0]); i++) {
+        const JobNode *other = jobtree_member(root, other_kinds[i]);
         if (other == NULL) {
             continue;
         }
         if (has_backfill) {
             (void)jobtext_error(r->value.text, other->key->place, r->value.err,
-                "a job has one kind, here it has two: backfill and %s", OTHER_KINDS[i]);
-            return err_hint(r->value.err, "Remove %s: and its keys.", OTHER_KINDS[i]);
+                "a job has one kind, here it has two: backfill and %s", other_kinds[i]);
+            return err_hint(r->value.err, "Remove %s: and its keys.", other_kinds[i]);
         }
         (void)jobtext_error(r->value.text, other->key->place, r->value.err,
-            "this version cannot run jobs of the kind %s", OTHER_KINDS[i]);
+            "this version cannot run jobs of the kind %s", other_kinds[i]);
         return err_hint(r->value.err, "It moves rows with backfill only.");
     }
     return true;
@@ -310,17 +310,17 @@ check_required(const FileReader *r, const JobNode *root)
     static const struct {
         const char *key;
         const char *hint;
-    } REQUIRED[] = {
+    } required_keys[] = {
         {"job", "Add for instance: job: fill-orders."},
         {"backfill", "Add backfill: and the table whose columns are to be filled."},
         {"set", "Add set: and below it, indented, column: SQL."},
     };
 
-    for (size_t i = 0; i < sizeof(REQUIRED) / sizeof(REQUIRED[0]); i++) {
-        if (jobtree_member(root, REQUIRED[i].key) == NULL) {
-            (void)jobtext_error(
-                r->value.text, root->place, r->value.err, "key \"%s\" is missing", REQUIRED[i].key);
-            return err_hint(r->value.err, "%s", REQUIRED[i].hint);
+    for (size_t i = 0; i < sizeof(required_keys) / sizeof(required_keys[0]); i++) {
+        if (jobtree_member(root, required_keys[i].key) == NULL) {
+            (void)jobtext_error(r->value.text, root->place, r->value.err, "key \"%s\" is missing",
+                required_keys[i].key);
+            return err_hint(r->value.err, "%s", required_keys[i].hint);
         }
     }
     return true;

@@ -49,7 +49,9 @@ describe_piece(const char *sql, size_t at, char *out, size_t size)
     memcpy(piece, sql + at, len);
     piece[len] = '\0';
     for (char *c = piece; *c != '\0'; c++) {
-        *c = *c == '\n' || *c == '\t' || *c == '\r' ? ' ' : *c;
+        if (*c == '\n' || *c == '\t' || *c == '\r') {
+            *c = ' ';
+        }
     }
     utf8_shorten(out, size, piece);
 }

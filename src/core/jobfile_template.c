@@ -34,8 +34,8 @@ put_job_name(StrBuf *out, const char *table)
 static void
 put_scalar(StrBuf *out, const char *text)
 {
-    static const char PLAIN[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.$";
-    if (text[0] != '\0' && strspn(text, PLAIN) == strlen(text)) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.$";
+    if (text[0] != '\0' && strspn(text, plain) == strlen(text)) {
         strbuf_puts(out, text);
         return;
     }

@@ -23,10 +23,10 @@ static bool
 fail_known(Builder *b, Place place, size_t offset)
 {
     const char *problem = b->yaml.problem;
-    char at = offset < b->text->len ? b->text->bytes[offset] : '\0';
-    if (strstr(problem, "cannot start any token") == NULL) {
+    if (strstr(problem, "cannot start any token") == NULL || offset >= b->text->len) {
         return false;
     }
+    char at = b->text->bytes[offset];
     if (at == '\t') {
         (void)jobtext_error(b->text, place, b->err, "a tab must not stand where YAML indents");
         (void)err_hint(b->err, "Indent with spaces.");

@@ -28,12 +28,14 @@ bool
 jobvalue_text(const JobReader *reader, const JobNode *node, const char *path, const char **text)
 {
     if (node->kind != NODE_SCALAR) {
-        return jobtext_error(reader->text, node->place, reader->err,
+        (void)jobtext_error(reader->text, node->place, reader->err,
             "%s must be a single value, not a %s", path,
             node->kind == NODE_LIST ? "list" : "mapping");
+        return false;
     }
     if (is_all_blank(node->text)) {
-        return jobtext_error(reader->text, node->place, reader->err, "%s has no value", path);
+        (void)jobtext_error(reader->text, node->place, reader->err, "%s has no value", path);
+        return false;
     }
     *text = node->text;
     return true;

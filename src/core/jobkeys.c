@@ -10,33 +10,33 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-static const KeyWord AUTO_NUMBER[] = {{"auto", 0, NULL}, {NULL, 0, NULL}};
-static const KeyWord BOOLS[] = {{"true", 1, NULL}, {"false", 0, NULL}, {NULL, 0, NULL}};
-static const KeyWord PATHS[] = {
+static const KeyWord auto_number[] = {{"auto", 0, NULL}, {NULL, 0, NULL}};
+static const KeyWord bool_words[] = {{"true", 1, NULL}, {"false", 0, NULL}, {NULL, 0, NULL}};
+static const KeyWord path_words[] = {
     {"auto", PATH_AUTO, NULL},
     {"key", PATH_KEY, NULL},
     {"block", PATH_BLOCK, NULL},
     {NULL, 0, NULL},
 };
-static const KeyWord SYNCS[] = {
+static const KeyWord sync_words[] = {
     {"trigger", SYNC_TRIGGER, NULL},
     {"none", SYNC_NONE, NULL},
     {NULL, 0, NULL},
 };
-static const KeyWord VERIFIES[] = {{"auto", 1, NULL}, {"none", 0, NULL}, {NULL, 0, NULL}};
-static const KeyWord VACUUMS[] = {{"auto", 1, NULL}, {"off", 0, NULL}, {NULL, 0, NULL}};
-static const KeyWord COMMITS[] = {
+static const KeyWord verify_words[] = {{"auto", 1, NULL}, {"none", 0, NULL}, {NULL, 0, NULL}};
+static const KeyWord vacuum_words[] = {{"auto", 1, NULL}, {"off", 0, NULL}, {NULL, 0, NULL}};
+static const KeyWord commit_words[] = {
     {"local", COMMIT_LOCAL, NULL},
     {"off", COMMIT_OFF, NULL},
     {"on", COMMIT_ON, NULL},
     {NULL, 0, NULL},
 };
-static const KeyWord STANDBYS[] = {
+static const KeyWord standby_words[] = {
     {"auto", STANDBYS_AUTO, NULL},
     {"none", STANDBYS_NONE, NULL},
     {NULL, 0, NULL},
 };
-static const KeyWord RISKS[] = {
+static const KeyWord risk_words[] = {
     {"stable", 0, "an expression may give another value on another day or in another session"},
     {"volatile", 0, "an expression gives another value each time it is evaluated"},
     {"lossy", 0, "the assignment to the column may round, cut or overflow"},
@@ -47,10 +47,10 @@ static const KeyWord RISKS[] = {
     {NULL, 0, NULL},
 };
 
-#define FIELD(member)                                                                              \
-    .offset = offsetof(JobSpec, member), .size = sizeof(((const JobSpec *)NULL)->member)
+#define FIELD(member)  .offset = offsetof(JobSpec, member)
+#define NUMBER(member) FIELD(member), .size = sizeof(((const JobSpec *)NULL)->member)
 
-static const JobKey KEYS[] = {
+static const JobKey keys[] = {
     {"job", KEY_JOB_NAME, .absent = "required", FIELD(job),
         .text = "name of the job, unique in the database"},
     {"backfill", KEY_TABLE, .absent = "required", FIELD(table),
@@ -61,76 +61,77 @@ static const JobKey KEYS[] = {
         .text = "which rows to fill; must not mention a column of set"},
     {"key", KEY_COLUMNS, .absent = "primary key", .example = "[id]", FIELD(key),
         .text = "columns of a unique index, all NOT NULL, in whose order the table is walked"},
-    {"path", KEY_CHOICE, .words = PATHS, .fallback = "auto", FIELD(path),
+    {"path", KEY_CHOICE, .words = path_words, .fallback = "auto", NUMBER(path),
         .text = "walk by key or by heap block; auto lets the plan choose"},
-    {"stripes", KEY_COUNT, .words = AUTO_NUMBER, .min = "1", .max = "16", .fallback = "auto",
-        FIELD(stripes), .text = "passes over each range, so that updates stay on their page (HOT)"},
-    {"workers", KEY_COUNT, .words = AUTO_NUMBER, .min = "1", .max = "64", .fallback = "auto",
-        FIELD(workers), .text = "connections that move rows at the same time"},
+    {"stripes", KEY_COUNT, .words = auto_number, .min = "1", .max = "16", .fallback = "auto",
+        NUMBER(stripes),
+        .text = "passes over each range, so that updates stay on their page (HOT)"},
+    {"workers", KEY_COUNT, .words = auto_number, .min = "1", .max = "64", .fallback = "auto",
+        NUMBER(workers), .text = "connections that move rows at the same time"},
     {"batch", KEY_SECTION, .text = "the size of one transaction"},
     {"batch.time", KEY_DURATION, .min = "1ms", .max = "10s", .fallback = "50ms",
-        FIELD(batch_time_us), .text = "how long one batch should take"},
-    {"batch.rows", KEY_COUNT, .words = AUTO_NUMBER, .min = "1", .max = "1_000_000",
-        .fallback = "auto", FIELD(batch_rows), .text = "rows of a batch; auto follows batch.time"},
-    {"sync", KEY_CHOICE, .words = SYNCS, .absent = "by expression", .example = "trigger",
-        FIELD(sync),
-        .text = "keep rows right that the application writes during the run; without "
-                "the key trigger, but none when an expression reads its own column"},
-    {"strict", KEY_CHOICE, .words = BOOLS, .fallback = "false", FIELD(strict),
+        NUMBER(batch_time_us), .text = "how long one batch should take"},
+    {"batch.rows", KEY_COUNT, .words = auto_number, .min = "1", .max = "1_000_000",
+        .fallback = "auto", NUMBER(batch_rows), .text = "rows of a batch; auto follows batch.time"},
+    {"sync", KEY_CHOICE, .words = sync_words, .absent = "see text", .example = "trigger",
+        NUMBER(sync),
+        .text = "keep rows right that the application writes during the run; if not set: trigger, "
+                "unless an expression reads its own column"},
+    {"strict", KEY_CHOICE, .words = bool_words, .fallback = "false", NUMBER(strict),
         .text = "never wait for a row lock while holding another"},
-    {"verify", KEY_CHOICE, .words = VERIFIES, .fallback = "auto", FIELD(verify),
+    {"verify", KEY_CHOICE, .words = verify_words, .fallback = "auto", NUMBER(verify),
         .text = "compare all rows after the move"},
-    {"vacuum", KEY_CHOICE, .words = VACUUMS, .fallback = "auto", FIELD(vacuum),
+    {"vacuum", KEY_CHOICE, .words = vacuum_words, .fallback = "auto", NUMBER(vacuum),
         .text = "vacuum the table now and then during the move"},
-    {"allow", KEY_RISKS, .words = RISKS, .absent = "none", .example = "[stable]", FIELD(allow),
+    {"allow", KEY_RISKS, .words = risk_words, .absent = "none", .example = "[stable]", FIELD(allow),
         .text = "risks that are accepted, by name"},
     {"search_path", KEY_NAMES, .absent = "table's schema", .example = "[public]",
         FIELD(search_path), .text = "schemas in which the SQL of this file finds its names"},
-    {"lease", KEY_DURATION, .min = "5s", .max = "1h", .fallback = "30s", FIELD(lease_us),
+    {"lease", KEY_DURATION, .min = "5s", .max = "1h", .fallback = "30s", NUMBER(lease_us),
         .text = "after this time without a sign of life the ranges of a run are free"},
-    {"synchronous_commit", KEY_CHOICE, .words = COMMITS, .fallback = "local", FIELD(commit),
+    {"synchronous_commit", KEY_CHOICE, .words = commit_words, .fallback = "local", NUMBER(commit),
         .text = "of batches; every choice is safe, since rows and checkpoint are lost together"},
     {"throttle", KEY_SECTION, .text = "when to slow down or pause"},
     {"throttle.yield_after", KEY_DURATION, .min = "10ms", .max = "10s", .fallback = "200ms",
-        FIELD(throttle.yield_after_us),
+        NUMBER(throttle.yield_after_us),
         .text = "longest time that the application may wait for a lock of ours"},
     {"throttle.lag", KEY_DURATION, .min = "10ms", .max = "1d", .fallback = "2s",
-        FIELD(throttle.lag_us), .text = "pause while a standby is further behind in time"},
+        NUMBER(throttle.lag_us), .text = "pause while a standby is further behind in time"},
     {"throttle.lag_bytes", KEY_SIZE, .min = "64kB", .max = "1024TB", .fallback = "256MB",
-        FIELD(throttle.lag_bytes), .text = "pause while a standby is further behind in WAL"},
-    {"throttle.standbys", KEY_STANDBYS, .words = STANDBYS, .fallback = "auto",
-        FIELD(throttle.standby_mode),
+        NUMBER(throttle.lag_bytes), .text = "pause while a standby is further behind in WAL"},
+    {"throttle.standbys", KEY_STANDBYS, .words = standby_words, .fallback = "auto",
+        NUMBER(throttle.standby_mode),
         .text = "standbys that must keep up, by application_name; "
                 "auto: those that stream at the first run"},
     {"throttle.lock_waiters", KEY_COUNT, .min = "1", .max = "1000", .fallback = "5",
-        FIELD(throttle.lock_waiters),
+        NUMBER(throttle.lock_waiters),
         .text = "pause while this many sessions wait for locks on the table"},
     {"limits", KEY_SECTION, .text = "when to end the run; it can be continued later"},
     {"limits.runtime", KEY_DURATION, .min = "1s", .max = "365d", .absent = "no limit",
-        .example = "8h", FIELD(limits.runtime_us), .text = "longest time of one run"},
-    {"limits.rows", KEY_COUNT, .min = "1", .max = "1_000_000_000_000_000", .absent = "no limit",
-        .example = "50M", FIELD(limits.rows), .text = "most rows that one run changes"},
+        .example = "8h", NUMBER(limits.runtime_us), .text = "longest time of one run"},
+    {"limits.rows", KEY_COUNT, .min = "1", .max = "1_000_000M", .absent = "no limit",
+        .example = "50M", NUMBER(limits.rows), .text = "most rows that one run changes"},
 };
 
 size_t
 jobkeys_count(void)
 {
-    return COUNT_OF(KEYS);
+    return COUNT_OF(keys);
 }
 
 const JobKey *
 jobkeys_at(size_t index)
 {
-    assert(index < COUNT_OF(KEYS));
-    return &KEYS[index];
+    assert(index < COUNT_OF(keys));
+    return &keys[index];
 }
 
 const JobKey *
 jobkeys_find(const char *path)
 {
-    for (size_t i = 0; i < COUNT_OF(KEYS); i++) {
-        if (strcmp(KEYS[i].path, path) == 0) {
-            return &KEYS[i];
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        if (strcmp(keys[i].path, path) == 0) {
+            return &keys[i];
         }
     }
     return NULL;
@@ -156,25 +157,25 @@ jobkeys_is_member(const JobKey *key, const char *section)
 const char *
 jobkeys_suggest(const char *section, const char *leaf)
 {
-    const char *leaves[COUNT_OF(KEYS)];
-    const char *paths[COUNT_OF(KEYS)];
+    const char *leaves[COUNT_OF(keys)];
+    const char *full_paths[COUNT_OF(keys)];
     size_t count = 0;
-    for (size_t i = 0; i < COUNT_OF(KEYS); i++) {
-        if (jobkeys_is_member(&KEYS[i], section)) {
-            leaves[count] = jobkeys_leaf(&KEYS[i]);
-            paths[count] = KEYS[i].path;
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        if (jobkeys_is_member(&keys[i], section)) {
+            leaves[count] = jobkeys_leaf(&keys[i]);
+            full_paths[count] = keys[i].path;
             count++;
         }
     }
     const char *nearest = suggest_nearest(leaf, leaves, count);
     for (size_t i = 0; i < count; i++) {
         if (nearest == leaves[i]) {
-            return paths[i];
+            return full_paths[i];
         }
     }
-    for (size_t i = 0; i < COUNT_OF(KEYS); i++) { /* right word, wrong section */
-        if (suggest_distance(jobkeys_leaf(&KEYS[i]), leaf) == 0) {
-            return KEYS[i].path;
+    for (size_t i = 0; i < COUNT_OF(keys); i++) { /* right word, wrong section */
+        if (suggest_distance(jobkeys_leaf(&keys[i]), leaf) == 0) {
+            return keys[i].path;
         }
     }
     return NULL;
@@ -211,6 +212,7 @@ fail_choice(const JobKey *key, const char *text, Err *err)
 {
     const char *words[16];
     size_t count = 0;
+    assert(key->words != NULL);
     for (; key->words[count].word != NULL; count++) {
         assert(count < COUNT_OF(words));
         words[count] = key->words[count].word;

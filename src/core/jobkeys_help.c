@@ -7,8 +7,8 @@
 
 #define WIDTH          100
 #define VALUES_COLUMN  23
-#define DEFAULT_COLUMN 46
-#define TEXT_COLUMN    62
+#define DEFAULT_COLUMN 47
+#define TEXT_COLUMN    63
 
 /* Blanks up to `column`, at least one; `start` is where the line begins in `out`. */
 static void
@@ -48,10 +48,6 @@ put_row(StrBuf *out, const char *name, const char *values, const char *fallback,
     strbuf_puts(out, name);
     pad_to(out, start, VALUES_COLUMN);
     strbuf_puts(out, values);
-    if (out->len - start >= DEFAULT_COLUMN) { /* wide values have a line of their own */
-        strbuf_putc(out, '\n');
-        start = out->len;
-    }
     pad_to(out, start, DEFAULT_COLUMN);
     strbuf_puts(out, fallback);
     pad_to(out, start, TEXT_COLUMN);

@@ -11,8 +11,8 @@ typedef struct Unit {
     int64_t factor;
 } Unit;
 
-static const Unit COUNT_UNITS[] = {{"", 1}, {"k", 1000}, {"M", 1000000}, {NULL, 0}};
-static const Unit DURATION_UNITS[] = {
+static const Unit count_units[] = {{"", 1}, {"k", 1000}, {"M", 1000000}, {NULL, 0}};
+static const Unit duration_units[] = {
     {"ms", 1000},
     {"s", 1000000},
     {"m", INT64_C(60) * 1000000},
@@ -20,7 +20,7 @@ static const Unit DURATION_UNITS[] = {
     {"d", INT64_C(86400) * 1000000},
     {NULL, 0},
 };
-static const Unit SIZE_UNITS[] = {
+static const Unit size_units[] = {
     {"B", 1},
     {"kB", INT64_C(1) << 10},
     {"MB", INT64_C(1) << 20},
@@ -33,12 +33,12 @@ static const struct {
     const Unit *units;
     const char *noun;
     const char *hint;
-} KINDS[] = {
-    [UNIT_COUNT] = {COUNT_UNITS, "a count",
+} kinds[] = {
+    [UNIT_COUNT] = {count_units, "a count",
         "Write a whole number such as 500, 1_000_000, 10k or 5M."},
-    [UNIT_DURATION] = {DURATION_UNITS, "a duration",
+    [UNIT_DURATION] = {duration_units, "a duration",
         "Write a whole number and a unit: 200ms, 2s, 5m (minutes), 1h or 1d."},
-    [UNIT_SIZE] = {SIZE_UNITS, "a size",
+    [UNIT_SIZE] = {size_units, "a size",
         "Write a whole number and a unit: 512B, 10kB, 256MB, 1GB or 2TB; capitals matter."},
 };
 
@@ -53,8 +53,8 @@ fail(UnitKind kind, const char *text, Err *err)
 {
     char shown[SHOWN_BYTES];
     utf8_shorten(shown, sizeof(shown), text);
-    (void)err_set(err, ERR_USER, "\"%s\" is not %s", shown, KINDS[kind].noun);
-    return err_hint(err, "%s", KINDS[kind].hint);
+    (void)err_set(err, ERR_USER, "\"%s\" is not %s", shown, kinds[kind].noun);
+    return err_hint(err, "%s", kinds[kind].hint);
 }
 
 static bool
@@ -114,7 +114,7 @@ units_parse(UnitKind kind, const char *text, int64_t *value, Err *err)
     if (*end == '\0' && kind != UNIT_COUNT) {
         return fail_no_unit(kind, text, err);
     }
-    for (const Unit *unit = KINDS[kind].units; unit->name != NULL; unit++) {
+    for (const Unit *unit = kinds[kind].units; unit->name != NULL; unit++) {
         if (strcmp(end, unit->name) != 0) {
             continue;
         }

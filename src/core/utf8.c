@@ -8,7 +8,7 @@ static const struct {
     uint32_t first;
     uint32_t last;
     int width;
-} WIDTHS[] = {
+} widths[] = {
     {0x0300, 0x036F, 0},
     {0x0483, 0x0489, 0},
     {0x0591, 0x05BD, 0},
@@ -51,7 +51,7 @@ sequence_length(unsigned char lead)
 size_t
 utf8_decode(const char *text, size_t len, uint32_t *code)
 {
-    static const uint32_t SMALLEST[] = {0, 0, 0x80, 0x800, 0x10000};
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
 
     *code = 0;
     if (len == 0) {
@@ -70,7 +70,7 @@ utf8_decode(const char *text, size_t len, uint32_t *code)
         }
         value = value << 6 | (next & 0x3FU);
     }
-    if (value < SMALLEST[need] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) {
+    if (value < smallest[need] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) {
         return 0;
     }
     *code = value;
@@ -95,9 +95,9 @@ utf8_is_valid(const char *text, size_t len)
 int
 utf8_width(uint32_t code)
 {
-    for (size_t i = 0; i < sizeof(WIDTHS) / sizeof(WIDTHS[0]); i++) {
-        if (code >= WIDTHS[i].first && code <= WIDTHS[i].last) {
-            return WIDTHS[i].width;
+    for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
+        if (code >= widths[i].first && code <= widths[i].last) {
+            return widths[i].width;
         }
     }
     return 1;
