@@ -1,0 +1,86 @@
+/*
+ * jobkeys.h - the one table of the keys of a job file.
+ *
+ * Name, type, default, range, place in the JobSpec and text of every key stand in one row.  The
+ * parser, the reference of `pghaul help job`, the templates of `pghaul new`, `pghaul set` and the
+ * suggestions for misspelt keys all read it.
+ */
+#ifndef CORE_JOBKEYS_H
+#define CORE_JOBKEYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/strbuf.h"
+
+typedef enum KeyType {
+    KEY_SECTION = 0, /* a mapping whose keys have rows of their own: batch */
+    KEY_JOB_NAME,
+    KEY_TABLE,
+    KEY_ASSIGNMENTS, /* column: SQL */
+    KEY_SQL,
+    KEY_COLUMNS, /* one name or a list, as the next two */
+    KEY_NAMES,
+    KEY_RISKS, /* names out of `words` only */
+    KEY_STANDBYS,
+    KEY_CHOICE,   /* one of `words` */
+    KEY_COUNT,    /* the last three: one of `words`, or a number in the range */
+    KEY_DURATION, /* microseconds */
+    KEY_SIZE,     /* bytes */
+} KeyType;
+
+typedef struct KeyWord {
+    const char *word;
+    int64_t value;
+    const char *text; /* what it means, or NULL where the key's own text says enough */
+} KeyWord;
+
+typedef struct JobKey {
+    const char *path; /* "throttle.lag" */
+    KeyType type;
+    const KeyWord *words; /* ends with a NULL word; NULL = none */
+    const char *min;      /* of numbers, written as in a file: "5s" */
+    const char *max;
+    const char *fallback; /* default, written as in a file; NULL = see `absent` */
+    const char *absent;   /* what holds when the key is not there and has no fallback */
+    const char *example;  /* value for the template when there is no fallback */
+    const char *text;     /* one line, no final period */
+    size_t offset;        /* of the field in JobSpec */
+    size_t size;          /* of that field, for numbers and choices */
+} JobKey;
+
+size_t jobkeys_count(void);
+const JobKey *jobkeys_at(size_t index);
+
+/* The row of this path, or NULL. */
+const JobKey *jobkeys_find(const char *path);
+
+/* The last part of the key's path: "lag" of "throttle.lag". */
+const char *jobkeys_leaf(const JobKey *key);
+
+/* True when `key` is a direct member of `section` ("" = top level). */
+bool jobkeys_is_member(const JobKey *key, const char *section);
+
+/*
+ * The nearest known path for the unknown key `leaf` of `section`, also when it stands in another
+ * section; NULL when nothing is near.
+ */
+const char *jobkeys_suggest(const char *section, const char *leaf);
+
+/*
+ * Read the value of a choice, count, duration or size.
+ *
+ * Units:   microseconds, bytes or rows; for words the constant of the field's enum.
+ * Errors:  ERR_USER, without the key's name, with a hint of what is permitted.
+ */
+bool jobkeys_parse(const JobKey *key, const char *text, int64_t *value, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Append what values the key takes, on one line: "auto, 1..64". */
+void jobkeys_values(const JobKey *key, StrBuf *out);
+
+/* Append the reference of all keys: aligned columns, at most 100 wide. */
+void jobkeys_help(StrBuf *out);
+
+#endif

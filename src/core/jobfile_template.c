@@ -1,0 +1,148 @@
+/*
+ * jobfile_template.c - the commented job file of `pghaul new backfill`.
+ *
+ * Settings are commented out as in postgresql.conf: a # right before the key (and, for members of
+ * a section, two blanks after it), while explanations have a # and one blank.  So taking the # away
+ * turns a setting on.
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "core/jobfile.h"
+#include "core/jobkeys.h"
+
+#define WIDTH 90
+
+/* "fill-" and what of the table's name a job name may hold. */
+static void
+put_job_name(StrBuf *out, const char *table)
+{
+    size_t start = out->len;
+    strbuf_puts(out, "fill-");
+    for (const char *c = table; *c != '\0' && out->len - start < 40; c++) {
+        if ((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '_') {
+            strbuf_putc(out, *c);
+        } else if (*c >= 'A' && *c <= 'Z') {
+            strbuf_putc(out, (char)(*c - 'A' + 'a'));
+        } else if (*c == '.') {
+            strbuf_putc(out, '-');
+        }
+    }
+}
+
+/* A plain scalar when YAML reads the text as it stands, else one in double quotes. */
+static void
+put_scalar(StrBuf *out, const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.$";
+    if (text[0] != '\0' && strspn(text, plain) == strlen(text)) {
+        strbuf_puts(out, text);
+        return;
+    }
+    strbuf_putc(out, '"');
+    for (const char *c = text; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20) {
+            strbuf_printf(out, "\\x%02x", (unsigned int)(unsigned char)*c);
+        } else {
+            strbuf_printf(out, "%s%c", *c == '"' || *c == '\\' ? "\\" : "", *c);
+        }
+    }
+    strbuf_putc(out, '"');
+}
+
+/* Append lines of "<prefix> words"; the prefix includes the #. */
+static void
+put_comment(StrBuf *out, const char *prefix, const char *text)
+{
+    size_t room = WIDTH - strlen(prefix) - 1;
+    while (strlen(text) > room) {
+        size_t cut = room;
+        while (cut > 0 && text[cut] != ' ') {
+            cut--;
+        }
+        if (cut == 0) {
+            break;
+        }
+        strbuf_printf(out, "%s %.*s\n", prefix, (int)cut, text);
+        text += cut + 1;
+    }
+    strbuf_printf(out, "%s %s\n", prefix, text);
+}
+
+static void
+put_explanation(StrBuf *out, const JobKey *key, const char *prefix)
+{
+    STRBUF_AUTO line = STRBUF_INIT;
+    STRBUF_AUTO values = STRBUF_INIT;
+    strbuf_printf(&line, "%c%s", toupper((unsigned char)key->text[0]), key->text + 1);
+    jobkeys_values(key, &values);
+    if (values.len > 0) {
+        strbuf_printf(&line, ". Values: %s", strbuf_text(&values));
+    }
+    if (key->fallback == NULL && key->absent != NULL) {
+        strbuf_printf(&line, "; default: %s", key->absent);
+    }
+    put_comment(out, prefix, strbuf_text(&line));
+}
+
+static void
+put_risks(StrBuf *out, const JobKey *allow)
+{
+    for (const KeyWord *risk = allow->words; risk->word != NULL; risk++) {
+        STRBUF_AUTO line = STRBUF_INIT;
+        strbuf_printf(&line, "- %s: %s", risk->word, risk->text);
+        put_comment(out, "#", strbuf_text(&line));
+    }
+}
+
+static void
+put_optional_key(StrBuf *out, const JobKey *key)
+{
+    bool is_member = !jobkeys_is_member(key, "");
+    if (!is_member) {
+        strbuf_putc(out, '\n');
+    }
+    put_explanation(out, key, is_member ? "#  #" : "#");
+    if (key->type == KEY_RISKS) {
+        put_risks(out, key);
+    }
+    if (key->type == KEY_SECTION) {
+        strbuf_printf(out, "#%s:\n", key->path);
+        return;
+    }
+    strbuf_printf(out, "#%s%s: %s\n", is_member ? "  " : "", jobkeys_leaf(key),
+        key->fallback != NULL ? key->fallback : key->example);
+}
+
+static void
+put_required_keys(StrBuf *out, const char *table)
+{
+    strbuf_puts(out, "job: ");
+    put_job_name(out, table);
+    strbuf_puts(out, "\nbackfill: ");
+    put_scalar(out, table);
+    strbuf_puts(out, "\n\n"
+                     "# One line per column: the column and SQL over the same row. SQL with \" #\" "
+                     "or \": \" in it\n"
+                     "# goes after a | on indented lines of its own.\n"
+                     "set:\n"
+                     "  new_column: old_column::numeric\n");
+}
+
+void
+jobfile_template(StrBuf *out, const char *table)
+{
+    const char *name = table == NULL || table[0] == '\0' ? "my_table" : table;
+    strbuf_puts(out, "# Job file of pghaul: fill columns of a table while it is in use.\n"
+                     "# Settings that are commented out show their defaults, or an example where "
+                     "the default\n"
+                     "# is to have none.\n\n");
+    put_required_keys(out, name);
+    for (size_t i = 0; i < jobkeys_count(); i++) {
+        const JobKey *key = jobkeys_at(i);
+        bool is_required = key->absent != NULL && key->example == NULL && key->fallback == NULL;
+        if (!is_required) {
+            put_optional_key(out, key);
+        }
+    }
+}

@@ -1,0 +1,306 @@
+#include "core/jobkeys.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/jobspec.h"
+#include "core/suggest.h"
+#include "core/units.h"
+#include "core/utf8.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static const KeyWord auto_number[] = {{"auto", 0, NULL}, {NULL, 0, NULL}};
+static const KeyWord bool_words[] = {{"true", 1, NULL}, {"false", 0, NULL}, {NULL, 0, NULL}};
+static const KeyWord path_words[] = {
+    {"auto", PATH_AUTO, NULL},
+    {"key", PATH_KEY, NULL},
+    {"block", PATH_BLOCK, NULL},
+    {NULL, 0, NULL},
+};
+static const KeyWord sync_words[] = {
+    {"trigger", SYNC_TRIGGER, NULL},
+    {"none", SYNC_NONE, NULL},
+    {NULL, 0, NULL},
+};
+static const KeyWord verify_words[] = {{"auto", 1, NULL}, {"none", 0, NULL}, {NULL, 0, NULL}};
+static const KeyWord vacuum_words[] = {{"auto", 1, NULL}, {"off", 0, NULL}, {NULL, 0, NULL}};
+static const KeyWord commit_words[] = {
+    {"local", COMMIT_LOCAL, NULL},
+    {"off", COMMIT_OFF, NULL},
+    {"on", COMMIT_ON, NULL},
+    {NULL, 0, NULL},
+};
+static const KeyWord standby_words[] = {
+    {"auto", STANDBYS_AUTO, NULL},
+    {"none", STANDBYS_NONE, NULL},
+    {NULL, 0, NULL},
+};
+static const KeyWord risk_words[] = {
+    {"stable", 0, "an expression may give another value on another day or in another session"},
+    {"volatile", 0, "an expression gives another value each time it is evaluated"},
+    {"lossy", 0, "the assignment to the column may round, cut or overflow"},
+    {"user-triggers", 0, "triggers of the table fire for every row that is moved"},
+    {"blind-lag", 0, "the lag of a standby cannot be read and is not waited for"},
+    {"published", 0, "subscribers of a publication receive every change"},
+    {"inheritance", 0, "rows of inheritance children are left as they are"},
+    {NULL, 0, NULL},
+};
+
+#define FIELD(member)  .offset = offsetof(JobSpec, member)
+#define NUMBER(member) FIELD(member), .size = sizeof(((const JobSpec *)NULL)->member)
+
+static const JobKey keys[] = {
+    {"job", KEY_JOB_NAME, .absent = "required", FIELD(job),
+        .text = "name of the job, unique in the database"},
+    {"backfill", KEY_TABLE, .absent = "required", FIELD(table),
+        .text = "the table whose columns are filled"},
+    {"set", KEY_ASSIGNMENTS, .absent = "required", FIELD(set),
+        .text = "the columns to fill, each with SQL over the same row"},
+    {"where", KEY_SQL, .absent = "all rows", .example = "created_at >= '2020-01-01'", FIELD(where),
+        .text = "which rows to fill; must not mention a column of set"},
+    {"key", KEY_COLUMNS, .absent = "primary key", .example = "[id]", FIELD(key),
+        .text = "columns of a unique index, all NOT NULL, in whose order the table is walked"},
+    {"path", KEY_CHOICE, .words = path_words, .fallback = "auto", NUMBER(path),
+        .text = "walk by key or by heap block; auto lets the plan choose"},
+    {"stripes", KEY_COUNT, .words = auto_number, .min = "1", .max = "16", .fallback = "auto",
+        NUMBER(stripes),
+        .text = "passes over each range, so that updates stay on their page (HOT)"},
+    {"workers", KEY_COUNT, .words = auto_number, .min = "1", .max = "64", .fallback = "auto",
+        NUMBER(workers), .text = "connections that move rows at the same time"},
+    {"batch", KEY_SECTION, .text = "the size of one transaction"},
+    {"batch.time", KEY_DURATION, .min = "1ms", .max = "10s", .fallback = "50ms",
+        NUMBER(batch_time_us), .text = "how long one batch should take"},
+    {"batch.rows", KEY_COUNT, .words = auto_number, .min = "1", .max = "1_000_000",
+        .fallback = "auto", NUMBER(batch_rows), .text = "rows of a batch; auto follows batch.time"},
+    {"sync", KEY_CHOICE, .words = sync_words, .absent = "see text", .example = "trigger",
+        NUMBER(sync),
+        .text = "keep rows right that the application writes during the run; if not set: trigger, "
+                "unless an expression reads its own column"},
+    {"strict", KEY_CHOICE, .words = bool_words, .fallback = "false", NUMBER(strict),
+        .text = "never wait for a row lock while holding another"},
+    {"verify", KEY_CHOICE, .words = verify_words, .fallback = "auto", NUMBER(verify),
+        .text = "compare all rows after the move"},
+    {"vacuum", KEY_CHOICE, .words = vacuum_words, .fallback = "auto", NUMBER(vacuum),
+        .text = "vacuum the table now and then during the move"},
+    {"allow", KEY_RISKS, .words = risk_words, .absent = "none", .example = "[stable]", FIELD(allow),
+        .text = "risks that are accepted, by name"},
+    {"search_path", KEY_NAMES, .absent = "table's schema", .example = "[public]",
+        FIELD(search_path), .text = "schemas in which the SQL of this file finds its names"},
+    {"lease", KEY_DURATION, .min = "5s", .max = "1h", .fallback = "30s", NUMBER(lease_us),
+        .text = "after this time without a sign of life the ranges of a run are free"},
+    {"synchronous_commit", KEY_CHOICE, .words = commit_words, .fallback = "local", NUMBER(commit),
+        .text = "of batches; every choice is safe, since rows and checkpoint are lost together"},
+    {"throttle", KEY_SECTION, .text = "when to slow down or pause"},
+    {"throttle.yield_after", KEY_DURATION, .min = "10ms", .max = "10s", .fallback = "200ms",
+        NUMBER(throttle.yield_after_us),
+        .text = "longest time that the application may wait for a lock of ours"},
+    {"throttle.lag", KEY_DURATION, .min = "10ms", .max = "1d", .fallback = "2s",
+        NUMBER(throttle.lag_us), .text = "pause while a standby is further behind in time"},
+    {"throttle.lag_bytes", KEY_SIZE, .min = "64kB", .max = "1024TB", .fallback = "256MB",
+        NUMBER(throttle.lag_bytes), .text = "pause while a standby is further behind in WAL"},
+    {"throttle.standbys", KEY_STANDBYS, .words = standby_words, .fallback = "auto",
+        NUMBER(throttle.standby_mode),
+        .text = "standbys that must keep up, by application_name; "
+                "auto: those that stream at the first run"},
+    {"throttle.lock_waiters", KEY_COUNT, .min = "1", .max = "1000", .fallback = "5",
+        NUMBER(throttle.lock_waiters),
+        .text = "pause while this many sessions wait for locks on the table"},
+    {"limits", KEY_SECTION, .text = "when to end the run; it can be continued later"},
+    {"limits.runtime", KEY_DURATION, .min = "1s", .max = "365d", .absent = "no limit",
+        .example = "8h", NUMBER(limits.runtime_us), .text = "longest time of one run"},
+    {"limits.rows", KEY_COUNT, .min = "1", .max = "1_000_000M", .absent = "no limit",
+        .example = "50M", NUMBER(limits.rows), .text = "most rows that one run changes"},
+};
+
+size_t
+jobkeys_count(void)
+{
+    return COUNT_OF(keys);
+}
+
+const JobKey *
+jobkeys_at(size_t index)
+{
+    assert(index < COUNT_OF(keys));
+    return &keys[index];
+}
+
+const JobKey *
+jobkeys_find(const char *path)
+{
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        if (strcmp(keys[i].path, path) == 0) {
+            return &keys[i];
+        }
+    }
+    return NULL;
+}
+
+const char *
+jobkeys_leaf(const JobKey *key)
+{
+    const char *dot = strchr(key->path, '.');
+    return dot == NULL ? key->path : dot + 1;
+}
+
+bool
+jobkeys_is_member(const JobKey *key, const char *section)
+{
+    size_t len = strlen(section);
+    if (len == 0) {
+        return strchr(key->path, '.') == NULL;
+    }
+    return strncmp(key->path, section, len) == 0 && key->path[len] == '.';
+}
+
+const char *
+jobkeys_suggest(const char *section, const char *leaf)
+{
+    const char *leaves[COUNT_OF(keys)];
+    const char *full_paths[COUNT_OF(keys)];
+    size_t count = 0;
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        if (jobkeys_is_member(&keys[i], section)) {
+            leaves[count] = jobkeys_leaf(&keys[i]);
+            full_paths[count] = keys[i].path;
+            count++;
+        }
+    }
+    const char *nearest = suggest_nearest(leaf, leaves, count);
+    for (size_t i = 0; i < count; i++) {
+        if (nearest == leaves[i]) {
+            return full_paths[i];
+        }
+    }
+    for (size_t i = 0; i < COUNT_OF(keys); i++) { /* right word, wrong section */
+        if (suggest_distance(jobkeys_leaf(&keys[i]), leaf) == 0) {
+            return keys[i].path;
+        }
+    }
+    return NULL;
+}
+
+static UnitKind
+unit_of(const JobKey *key)
+{
+    if (key->type == KEY_DURATION) {
+        return UNIT_DURATION;
+    }
+    return key->type == KEY_SIZE ? UNIT_SIZE : UNIT_COUNT;
+}
+
+static bool
+is_number(const JobKey *key)
+{
+    return key->type == KEY_COUNT || key->type == KEY_DURATION || key->type == KEY_SIZE;
+}
+
+/* A bound of the table, which is right by construction; a test reads them all. */
+static int64_t
+bound(const JobKey *key, const char *text)
+{
+    Err err = ERR_INIT;
+    int64_t value = 0;
+    bool is_right = units_parse(unit_of(key), text, &value, &err);
+    assert(is_right);
+    return is_right ? value : 0;
+}
+
+static bool
+fail_choice(const JobKey *key, const char *text, Err *err)
+{
+    const char *words[16];
+    size_t count = 0;
+    assert(key->words != NULL);
+    for (; key->words[count].word != NULL; count++) {
+        assert(count < COUNT_OF(words));
+        words[count] = key->words[count].word;
+    }
+    STRBUF_AUTO values = STRBUF_INIT;
+    jobkeys_values(key, &values);
+    char shown[48];
+    utf8_shorten(shown, sizeof(shown), text);
+    (void)err_set(err, ERR_USER, "\"%s\" is not one of %s", shown, strbuf_text(&values));
+    const char *nearest = suggest_nearest(text, words, count);
+    return nearest == NULL ? false : err_hint(err, "Did you mean %s?", nearest);
+}
+
+static bool
+fail_range(const JobKey *key, const char *text, Err *err)
+{
+    STRBUF_AUTO values = STRBUF_INIT;
+    jobkeys_values(key, &values);
+    char shown[48];
+    utf8_shorten(shown, sizeof(shown), text);
+    (void)err_set(err, ERR_USER, "\"%s\" is out of range", shown);
+    return err_hint(err, "Permitted: %s.", strbuf_text(&values));
+}
+
+bool
+jobkeys_parse(const JobKey *key, const char *text, int64_t *value, Err *err)
+{
+    for (const KeyWord *word = key->words; word != NULL && word->word != NULL; word++) {
+        if (strcmp(word->word, text) == 0) {
+            *value = word->value;
+            return true;
+        }
+    }
+    if (!is_number(key)) {
+        return fail_choice(key, text, err);
+    }
+    if (!units_parse(unit_of(key), text, value, err)) {
+        return false;
+    }
+    if (*value < bound(key, key->min) || *value > bound(key, key->max)) {
+        return fail_range(key, text, err);
+    }
+    return true;
+}
+
+static void
+put_words(const JobKey *key, StrBuf *out)
+{
+    for (const KeyWord *word = key->words; word != NULL && word->word != NULL; word++) {
+        strbuf_printf(out, "%s%s", word == key->words ? "" : ", ", word->word);
+    }
+}
+
+void
+jobkeys_values(const JobKey *key, StrBuf *out)
+{
+    switch (key->type) {
+    case KEY_SECTION:
+        break;
+    case KEY_JOB_NAME:
+        strbuf_puts(out, "[a-z][a-z0-9_-]{0,39}");
+        break;
+    case KEY_TABLE:
+        strbuf_puts(out, "table, schema.table");
+        break;
+    case KEY_ASSIGNMENTS:
+        strbuf_puts(out, "{column: SQL, ...}");
+        break;
+    case KEY_SQL:
+        strbuf_puts(out, "SQL");
+        break;
+    case KEY_COLUMNS:
+    case KEY_NAMES:
+    case KEY_RISKS:
+        strbuf_puts(out, "name, [name, ...]");
+        break;
+    case KEY_STANDBYS:
+        put_words(key, out);
+        strbuf_puts(out, ", [name, ...]");
+        break;
+    case KEY_CHOICE:
+        put_words(key, out);
+        break;
+    case KEY_COUNT:
+    case KEY_DURATION:
+    case KEY_SIZE:
+        put_words(key, out);
+        strbuf_printf(out, "%s%s..%s", key->words == NULL ? "" : ", ", key->min, key->max);
+        break;
+    }
+}

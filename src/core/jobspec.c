@@ -1,0 +1,14 @@
+#include "core/jobspec.h"
+
+#include <string.h>
+
+bool
+jobspec_allows(const JobSpec *spec, const char *risk)
+{
+    for (int i = 0; i < spec->allow.count; i++) {
+        if (strcmp(spec->allow.names[i], risk) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
