@@ -64,6 +64,7 @@ typedef struct TriggerFacts {
     const char *name;
     const char *function; /* schema.name */
     bool before, after, row, on_insert, on_update, on_delete, enabled, is_ours;
+    bool fires_on_set; /* an UPDATE of the job's SET columns fires it (UPDATE OF list) */
 } TriggerFacts;
 
 typedef struct TableFacts {
@@ -88,6 +89,7 @@ typedef struct TableFacts {
     const char **children; /* old-style inheritance children, quoted names */
     int child_count;
     bool may_select, may_update, may_trigger;
+    bool may_use_schema;
 } TableFacts;
 
 typedef struct StandbyFacts {
@@ -121,11 +123,20 @@ const ColumnFacts *facts_column_by_attnum(const Facts *facts, int attnum);
  * the server refuses is an error with its place, not a fact.
  */
 typedef struct ExprFacts {
-    const char *result_type; /* type of the expression before assignment, "numeric" */
-    bool self_referring;     /* mentions a SET column of the job */
-    bool immutable;          /* could be indexed: immutable functions, no subqueries */
-    bool lossy; /* assignment narrows: other type or smaller modifier; see exprcheck.c */
+    const char *result_type;      /* type of the expression before assignment, "numeric" */
+    bool self_referring;          /* mentions a SET column of the job */
+    bool immutable;               /* could be indexed: immutable functions, no subqueries */
+    bool is_volatile;             /* another value at each call: random(), nextval() */
+    bool lossy;                   /* assignment may lose digits or precision; core/castrules.h */
     const char *generated_source; /* name of a generated column it mentions, or NULL */
+    int *sources;                 /* attnums of the columns it mentions, ascending */
+    int source_count;
 } ExprFacts;
+
+/* All expressions of one job. */
+typedef struct ExprReport {
+    ExprFacts *set;   /* one per assignment */
+    ExprFacts *where; /* NULL without `where`; result_type and lossy mean nothing here */
+} ExprReport;
 
 #endif

@@ -1,0 +1,46 @@
+/*
+ * findings_collector.h - how the parts of the findings report; for src/core/findings*.c only.
+ */
+#ifndef CORE_FINDINGS_COLLECTOR_H
+#define CORE_FINDINGS_COLLECTOR_H
+
+#include "core/findings.h"
+
+typedef struct Collector {
+    const JobSpec *spec;
+    const Facts *facts;
+    const ExprReport *exprs; /* NULL = not checked */
+    Arena *arena;
+    Findings *findings;
+    const char *table; /* schema.name, quoted */
+    const char *role;  /* quoted */
+    bool trigger;      /* a sync trigger will be installed */
+} Collector;
+
+/* Report; `hint` may be NULL and must outlive the findings (static or of the arena). */
+void finding_add(const Collector *c, FindingSeverity severity, const char *code, const char *hint,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* Report a risk: a refusal, or a warning when `allow:` has the word `code`. */
+void finding_risk(const Collector *c, const char *code, const char *hint, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* A name of the catalog in double quotes; lives in the arena. */
+const char *finding_ident(const Collector *c, const char *name);
+
+/* Report a missing SELECT privilege on `column`, once. */
+void finding_check_select(const Collector *c, const ColumnFacts *column);
+
+/* The parts, each for one kind of fact. */
+void findings_server(const Collector *c);
+void findings_table(const Collector *c);
+void findings_key(const Collector *c);
+void findings_columns(const Collector *c);
+void findings_expressions(const Collector *c);
+
+/* What keeps the columns of `index` from being a key, a static phrase, or NULL when nothing does;
+ * *column is the one to blame. */
+const char *
+findings_key_flaw(const Facts *facts, const IndexFacts *index, const ColumnFacts **column);
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * catalog.h - ask the server about the table of a job and about itself.
+ */
+#ifndef PG_CATALOG_H
+#define PG_CATALOG_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "core/facts.h"
+#include "core/jobspec.h"
+#include "pg/conn.h"
+
+/*
+ * Fill *facts for the table of `spec`.  Reads only; takes no lock that stops a writer.
+ *
+ * Shape:   a table name without a schema is looked for in every schema that is not the system's.
+ * Errors:  ERR_USER when there is no such table, with the nearest name as a hint, or more than
+ *          one; classes by SQLSTATE for the rest.
+ * Owner:   everything in *facts lives in `arena`.
+ */
+bool catalog_read(PgConn *conn, const JobSpec *spec, Arena *arena, Facts *facts, Err *err)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * exprcheck_parts.h - the tests behind exprcheck_run(); for src/pg/exprcheck*.c only.
+ */
+#ifndef PG_EXPRCHECK_PARTS_H
+#define PG_EXPRCHECK_PARTS_H
+
+#include "base/strbuf.h"
+#include "pg/exprcheck.h"
+
+typedef struct Checker {
+    PgConn *conn;
+    const JobSpec *spec;
+    const Facts *facts;
+    Arena *arena;
+    const char *table; /* "schema"."name" */
+    const char *alias; /* "name" */
+} Checker;
+
+/* A statement with an expression of the user's inside; all members are set at creation. */
+typedef struct Probe {
+    const RawSql *expr;
+    const char *sql;
+    int start_chars; /* where the expression begins in `sql` */
+} Probe;
+
+/* Put the expression between `before` and `after`; a line end closes a comment at its end. */
+Probe
+exprcheck_probe(const Checker *checker, const RawSql *expr, const char *before, const char *after);
+
+/*
+ * Turn what the server said of a probe into an error with the place in the job file.
+ *
+ * Shape:   answers that are not about the expression (time-outs, a lost session) are passed on.
+ */
+bool exprcheck_refuse(const Checker *checker, const Probe *probe, const Err *answer, Err *err);
+
+/* Run and undo a statement.  False when the session failed; else `answer` has the verdict. */
+bool exprcheck_attempt(const Checker *checker, const char *sql, Err *answer, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Columns it mentions, its type, and whether assigning it to `target` (NULL = none) loses. */
+bool exprcheck_depends(const Checker *checker, const RawSql *expr, const ColumnFacts *target,
+    ExprFacts *out, Err *err) __attribute__((warn_unused_result));
+
+/* Could it stand in an index, and is it volatile? */
+bool exprcheck_mutability(const Checker *checker, const RawSql *expr, ExprFacts *out, Err *err)
+    __attribute__((warn_unused_result));
+
+#endif

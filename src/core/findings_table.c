@@ -1,0 +1,247 @@
+/*
+ * findings_table.c - findings about the table: kind, privileges, triggers, who else reads it.
+ */
+#include <string.h>
+
+#include "base/strbuf.h"
+#include "core/findings_collector.h"
+
+/* Variables of the generated functions begin with this; a column of such a name would hide them. */
+#define RESERVED_PREFIX "pghaul_"
+
+/* ---- kind ---- */
+
+static const char *
+kind_word(char relkind)
+{
+    switch (relkind) {
+    case 'v':
+        return "a view";
+    case 'm':
+        return "a materialized view";
+    case 'f':
+        return "a foreign table";
+    case 'p':
+        return "a partitioned table";
+    default:
+        return "not a table";
+    }
+}
+
+static void
+check_kind(const Collector *c)
+{
+    const TableFacts *table = &c->facts->table;
+    if (table->relkind == 'p') {
+        finding_add(c, FINDING_REFUSE, "table-kind",
+            arena_printf(c->arena,
+                "Name one of its leaf partitions: SELECT relid FROM pg_partition_tree('%s') "
+                "WHERE isleaf;",
+                c->table),
+            "%s is a partitioned table and holds no rows itself", c->table);
+    } else if (table->relkind != 'r') {
+        finding_add(c, FINDING_REFUSE, "table-kind", "Name the table that holds the rows.",
+            "%s is %s", c->table, kind_word(table->relkind));
+    }
+    if (table->persistence == 'u') {
+        finding_add(c, FINDING_REFUSE, "unlogged",
+            arena_printf(c->arena, "ALTER TABLE %s SET LOGGED; rewrites it.", c->table),
+            "%s is unlogged: after a crash it is empty while the job says that rows were moved",
+            c->table);
+    } else if (table->persistence == 't') {
+        finding_add(c, FINDING_REFUSE, "temporary", "Name a table that other sessions see.",
+            "%s is a temporary table", c->table);
+    }
+    if (table->relkind == 'r' && strcmp(table->access_method, "heap") != 0 &&
+        c->spec->path == PATH_BLOCK) {
+        finding_add(c, FINDING_REFUSE, "access-method", "Use path: key.",
+            "%s uses access method %s, path: block needs heap", c->table, table->access_method);
+    }
+    if (table->rows < 0 && table->relkind == 'r') {
+        finding_add(c, FINDING_NOTE, "not-analyzed",
+            arena_printf(c->arena, "ANALYZE %s;", c->table),
+            "%s was never analyzed; estimates of rows and time are guesses", c->table);
+    }
+}
+
+static void
+check_children(const Collector *c)
+{
+    const TableFacts *table = &c->facts->table;
+    if (table->child_count == 0) {
+        return;
+    }
+    STRBUF_AUTO names = STRBUF_INIT;
+    for (int i = 0; i < table->child_count; i++) {
+        strbuf_printf(&names, "%s%s", i == 0 ? "" : ", ", table->children[i]);
+    }
+    finding_add(c, FINDING_NOTE, "children", "Each needs a job of its own.",
+        "%s has inheritance children whose rows are not touched: %s", c->table,
+        strbuf_text(&names));
+}
+
+/* ---- privileges and owners ---- */
+
+static void
+check_table_privilege(const Collector *c, bool has, const char *privilege)
+{
+    if (!has) {
+        finding_add(c, FINDING_REFUSE, "privilege",
+            arena_printf(c->arena, "GRANT %s ON %s TO %s;", privilege, c->table, c->role),
+            "role %s lacks %s on %s", c->role, privilege, c->table);
+    }
+}
+
+static void
+check_owner(const Collector *c)
+{
+    const TableFacts *table = &c->facts->table;
+    const char *owner = finding_ident(c, table->owner);
+    if (c->trigger && !table->owned_by_us) {
+        finding_add(c, FINDING_REFUSE, "owner",
+            arena_printf(
+                c->arena, "GRANT %s TO %s; or run as %s; or sync: none.", owner, c->role, owner),
+            "the sync trigger needs the owner of %s, which is %s", c->table, owner);
+    }
+    if (!table->owned_by_us && c->spec->vacuum) {
+        finding_add(c, FINDING_WARN, "vacuum-owner",
+            arena_printf(c->arena, "GRANT %s TO %s; or vacuum: off.", owner, c->role),
+            "only the owner of %s may vacuum it; without that it grows more", c->table);
+    }
+    if (!table->owner_is_trusted) {
+        finding_risk(c, "untrusted-owner", arena_printf(c->arena, "Run as %s.", owner),
+            "%s belongs to role %s, whose triggers, checks and functions would run with the "
+            "rights of superuser %s",
+            c->table, owner, c->role);
+    }
+}
+
+static void
+check_privileges(const Collector *c)
+{
+    const TableFacts *table = &c->facts->table;
+    if (!table->may_use_schema) {
+        const char *schema = finding_ident(c, table->schema);
+        finding_add(c, FINDING_REFUSE, "privilege",
+            arena_printf(c->arena, "GRANT USAGE ON SCHEMA %s TO %s;", schema, c->role),
+            "role %s lacks USAGE on schema %s", c->role, schema);
+    }
+    if (c->trigger && table->owned_by_us) {
+        /* An owner may have revoked it from himself. */
+        check_table_privilege(c, table->may_trigger, "TRIGGER");
+    }
+    check_owner(c);
+}
+
+static void
+check_row_rules(const Collector *c)
+{
+    const TableFacts *table = &c->facts->table;
+    if (table->row_security_filters) {
+        finding_add(c, FINDING_REFUSE, "row-security",
+            arena_printf(c->arena, "Run as %s, or: ALTER ROLE %s BYPASSRLS;",
+                finding_ident(c, table->owner), c->role),
+            "row security hides rows of %s from role %s", c->table, c->role);
+    }
+    if (table->has_rules) {
+        finding_add(c, FINDING_REFUSE, "rules",
+            arena_printf(c->arena,
+                "Drop them: SELECT rulename, definition FROM pg_rules WHERE schemaname = '%s' "
+                "AND tablename = '%s';",
+                table->schema, table->name),
+            "%s has rewrite rules, which would turn an UPDATE into something else", c->table);
+    }
+}
+
+/* ---- triggers of others ---- */
+
+static void
+check_trigger_order(const Collector *c, const TriggerFacts *trigger)
+{
+    if (!trigger->before || !trigger->row || !(trigger->on_insert || trigger->on_update) ||
+        strcmp(trigger->name, FINDINGS_TRIGGER_NAME) <= 0) {
+        return;
+    }
+    finding_add(c, FINDING_REFUSE, "trigger-order",
+        arena_printf(c->arena, "ALTER TRIGGER %s ON %s RENAME TO a_name_before_%s;",
+            finding_ident(c, trigger->name), c->table, FINDINGS_TRIGGER_NAME),
+        "trigger \"%s\" fires after the sync trigger and could change the columns that it read",
+        trigger->name);
+}
+
+static void
+check_trigger_fires(const Collector *c, const TriggerFacts *trigger)
+{
+    if (!trigger->on_update || !trigger->fires_on_set) {
+        return;
+    }
+    bool allowed = jobspec_allows(c->spec, "user-triggers");
+    finding_add(c, allowed ? FINDING_NOTE : FINDING_WARN, "user-triggers",
+        allowed ? NULL
+                : "Make sure that it may run once for each row, or give it a WHEN clause; "
+                  "allow: [user-triggers] says that you know.",
+        "trigger \"%s\" (function %s) fires on each row%s that the job changes", trigger->name,
+        trigger->function, trigger->row ? "" : " or batch");
+}
+
+static void
+check_triggers(const Collector *c)
+{
+    for (int i = 0; i < c->facts->trigger_count; i++) {
+        const TriggerFacts *trigger = &c->facts->triggers[i];
+        if (trigger->is_ours || !trigger->enabled) {
+            continue;
+        }
+        check_trigger_fires(c, trigger);
+        if (c->trigger) {
+            check_trigger_order(c, trigger);
+        }
+    }
+}
+
+/* ---- publications ---- */
+
+static void
+check_publications(const Collector *c)
+{
+    const Facts *facts = c->facts;
+    if (facts->publication_for_all && facts->subscriber_count > 0) {
+        finding_risk(c, "published",
+            "Create schema pghaul with its tables on every subscriber first, or publish tables "
+            "by name.",
+            "a publication FOR ALL TABLES has %d active subscriber(s): the first row of schema "
+            "pghaul would stop them",
+            facts->subscriber_count);
+    }
+    for (int i = 0; i < facts->publication_count; i++) {
+        finding_add(c, FINDING_WARN, "publication",
+            "Each changed row travels to the subscribers; watch their lag.",
+            "%s is published by %s", c->table, finding_ident(c, facts->publications[i]));
+    }
+}
+
+static void
+check_reserved_names(const Collector *c)
+{
+    for (int i = 0; i < c->facts->column_count; i++) {
+        const char *name = c->facts->columns[i].name;
+        if (strncmp(name, RESERVED_PREFIX, strlen(RESERVED_PREFIX)) == 0) {
+            finding_add(c, FINDING_REFUSE, "reserved-name",
+                "Names that begin with " RESERVED_PREFIX " are used by the generated functions; "
+                "rename the column.",
+                "column \"%s\" of %s has a reserved name", name, c->table);
+        }
+    }
+}
+
+void
+findings_table(const Collector *c)
+{
+    check_kind(c);
+    check_children(c);
+    check_privileges(c);
+    check_row_rules(c);
+    check_triggers(c);
+    check_publications(c);
+    check_reserved_names(c);
+}

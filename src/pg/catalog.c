@@ -1,0 +1,113 @@
+/*
+ * catalog.c - find the table of a job, then ask for everything about it.
+ *
+ * Sessions pin search_path, so that it cannot say which table an unqualified name means; and the
+ * path of this role need not be that of the application.  A name is therefore good when only one
+ * schema has it, and refused as ambiguous otherwise.
+ */
+#include "pg/catalog.h"
+
+#include <string.h>
+
+#include "base/strbuf.h"
+#include "core/ident.h"
+#include "core/suggest.h"
+#include "pg/catalog_parts.h"
+#include "pg/query.h"
+
+/* Relations that a person may take for a table; the findings say why only some will do. */
+static const char SQL_TABLES[] =
+    "SELECT c.oid, n.nspname, c.relname\n"
+    "  FROM pg_catalog.pg_class c\n"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
+    " WHERE c.relname = $2::pg_catalog.text\n"
+    "   AND c.relkind IN ('r', 'p', 'v', 'm', 'f')\n"
+    "   AND CASE WHEN $1::pg_catalog.text IS NOT NULL THEN n.nspname = $1::pg_catalog.text\n"
+    "            ELSE n.nspname !~ '^pg_'\n"
+    "                 AND n.nspname NOT IN ('information_schema', 'pghaul') END\n"
+    " ORDER BY n.nspname";
+
+/* Names to choose a suggestion from; a database with more tables gets one from the largest. */
+static const char SQL_TABLE_NAMES[] =
+    "SELECT c.relname\n"
+    "  FROM pg_catalog.pg_class c\n"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
+    " WHERE c.relkind IN ('r', 'p')\n"
+    "   AND n.nspname !~ '^pg_'\n"
+    "   AND n.nspname NOT IN ('information_schema', 'pghaul')\n"
+    "   AND ($1::pg_catalog.text IS NULL OR n.nspname = $1::pg_catalog.text)\n"
+    " ORDER BY c.relpages DESC, c.relname\n"
+    " LIMIT 2000";
+
+static bool
+report_unknown(const CatalogReader *reader, const char *schema, const char *name, Err *err)
+{
+    const char *params[] = {schema};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_params(reader->conn, SQL_TABLE_NAMES, 1, params, QUERY_TIMEOUT_US, &result, err)) {
+        return false;
+    }
+    int count = result_rows(result);
+    const char **names = arena_alloc(reader->arena, ((size_t)count + 1) * sizeof(*names));
+    for (int i = 0; i < count; i++) {
+        names[i] = result_text(result, i, 0);
+    }
+    const JobSpec *spec = reader->spec;
+    const char *near = suggest_nearest(name, names, (size_t)count);
+    (void)err_set(err, ERR_USER, "%s:%d:%d: there is no table %s", spec->file,
+        spec->table_place.line, spec->table_place.column, spec->table);
+    if (near != NULL) {
+        return err_hint(err, "Did you mean %s?", near);
+    }
+    return err_hint(err, "Is %s the right database?  Quote names with capitals: '\"Orders\"'.",
+        conn_describe(reader->conn));
+}
+
+static bool
+report_ambiguous(const CatalogReader *reader, const PgResult *result, Err *err)
+{
+    STRBUF_AUTO names = STRBUF_INIT;
+    for (int i = 0; i < result_rows(result); i++) {
+        strbuf_printf(&names, "%s%s.%s", i == 0 ? "" : ", ", result_text(result, i, 1),
+            result_text(result, i, 2));
+    }
+    const JobSpec *spec = reader->spec;
+    (void)err_set(err, ERR_USER, "%s:%d:%d: table %s is in %d schemas", spec->file,
+        spec->table_place.line, spec->table_place.column, spec->table, result_rows(result));
+    return err_hint(err, "Name one of %s.", strbuf_text(&names));
+}
+
+static bool
+find_table(CatalogReader *reader, Err *err)
+{
+    const char *schema = NULL;
+    const char *name = NULL;
+    if (!ident_parse_qualified(reader->spec->table, reader->arena, &schema, &name, err)) {
+        return false;
+    }
+    const char *params[] = {schema, name};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_params(reader->conn, SQL_TABLES, 2, params, QUERY_TIMEOUT_US, &result, err)) {
+        return false;
+    }
+    if (result_rows(result) == 0) {
+        return report_unknown(reader, schema, name, err);
+    }
+    if (result_rows(result) > 1) {
+        return report_ambiguous(reader, result, err);
+    }
+    reader->oid = result_dup(result, 0, 0, reader->arena);
+    return true;
+}
+
+bool
+catalog_read(PgConn *conn, const JobSpec *spec, Arena *arena, Facts *facts, Err *err)
+{
+    *facts = (Facts){.columns = NULL};
+    CatalogReader reader = {.conn = conn, .spec = spec, .arena = arena, .facts = facts};
+    bool ok = find_table(&reader, err) && catalog_read_server(&reader, err) &&
+              catalog_read_standbys(&reader, err) && catalog_read_table(&reader, err) &&
+              catalog_read_columns(&reader, err) && catalog_read_indexes(&reader, err) &&
+              catalog_read_triggers(&reader, err) && catalog_read_publications(&reader, err);
+    return ok || err_wrap(err, "catalog");
+}

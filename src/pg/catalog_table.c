@@ -1,0 +1,272 @@
+/*
+ * catalog_table.c - facts about the table as a whole, its indexes, triggers and publications.
+ */
+#include <stdlib.h>
+
+#include "core/jobspec.h"
+#include "pg/catalog_parts.h"
+#include "pg/query.h"
+
+/*
+ * owned_by_us is about what we may do (a superuser may do everything), owner_is_trusted about what
+ * could be done to us: code of the owner's runs in our session.
+ */
+static const char SQL_TABLE[] =
+    "SELECT n.nspname, c.relname, c.relkind, c.relpersistence, COALESCE(m.amname, ''),\n"
+    "       o.rolname,\n"
+    "       pg_catalog.pg_has_role(current_user, c.relowner, 'USAGE'),\n"
+    "       o.rolname = current_user OR o.rolsuper OR NOT r.rolsuper,\n"
+    "       c.relispartition,\n"
+    "       pg_catalog.row_security_active(c.oid),\n"
+    "       EXISTS (SELECT FROM pg_catalog.pg_rewrite w\n"
+    "                WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN'),\n"
+    "       c.reltuples,\n"
+    "       pg_catalog.pg_relation_size(c.oid)\n"
+    "       / pg_catalog.current_setting('block_size')::pg_catalog.int8,\n"
+    "       pg_catalog.pg_total_relation_size(c.oid), pg_catalog.pg_indexes_size(c.oid),\n"
+    "       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid),\n"
+    "       COALESCE(pg_catalog.pg_relation_filenode(c.oid), 0),\n"
+    "       pg_catalog.has_table_privilege(c.oid, 'SELECT'),\n"
+    "       pg_catalog.has_table_privilege(c.oid, 'UPDATE'),\n"
+    "       pg_catalog.has_table_privilege(c.oid, 'TRIGGER'),\n"
+    "       pg_catalog.has_schema_privilege(n.oid, 'USAGE')\n"
+    "  FROM pg_catalog.pg_class c\n"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
+    "  JOIN pg_catalog.pg_roles o ON o.oid = c.relowner\n"
+    "  JOIN pg_catalog.pg_roles r ON r.rolname = current_user\n"
+    "  LEFT JOIN pg_catalog.pg_am m ON m.oid = c.relam\n"
+    " WHERE c.oid = $1::pg_catalog.oid";
+
+/* All levels below; the leaves of a partitioned table are not inheritance children. */
+static const char SQL_CHILDREN[] =
+    "WITH RECURSIVE child(oid) AS (\n"
+    "    SELECT i.inhrelid FROM pg_catalog.pg_inherits i\n"
+    "     WHERE i.inhparent = $1::pg_catalog.oid\n"
+    "    UNION\n"
+    "    SELECT i.inhrelid FROM pg_catalog.pg_inherits i, child\n"
+    "     WHERE i.inhparent = child.oid)\n"
+    "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)\n"
+    "  FROM child\n"
+    "  JOIN pg_catalog.pg_class c ON c.oid = child.oid AND NOT c.relispartition\n"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
+    " ORDER BY 1";
+
+/*
+ * default_order: btree, ascending, NULLS LAST, default operator class, and the collation of the
+ * column itself: then the index yields the order of a plain ORDER BY and of the row comparison.
+ */
+static const char SQL_INDEXES[] =
+    "SELECT i.indexrelid, c.relname, i.indisunique, i.indisprimary, i.indisvalid, i.indisready,\n"
+    "       i.indimmediate, i.indpred IS NOT NULL, i.indexprs IS NOT NULL,\n"
+    "       m.amname = 'btree' AND NOT EXISTS (\n"
+    "           SELECT\n"
+    "             FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) AS k(n)\n"
+    "             JOIN pg_catalog.pg_opclass o ON o.oid = i.indclass[k.n]\n"
+    "             LEFT JOIN pg_catalog.pg_attribute a\n"
+    "               ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.n]\n"
+    "            WHERE i.indoption[k.n] <> 0 OR NOT o.opcdefault\n"
+    "               OR i.indcollation[k.n] <> a.attcollation),\n"
+    "       (SELECT pg_catalog.string_agg(i.indkey[k.n]::pg_catalog.text, ' ' ORDER BY k.n)\n"
+    "          FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) AS k(n)),\n"
+    "       i.indnkeyatts\n"
+    "  FROM pg_catalog.pg_index i\n"
+    "  JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid\n"
+    "  JOIN pg_catalog.pg_am m ON m.oid = c.relam\n"
+    " WHERE i.indrelid = $1::pg_catalog.oid AND i.indislive\n"
+    " ORDER BY c.relname";
+
+/*
+ * The bits of tgtype are those of pg_trigger.h: 1 row, 2 before, 4 insert, 8 delete, 16 update,
+ * 64 instead.  An ordinary session fires triggers that are enabled (O) or ALWAYS (A).  The order
+ * by name, a type of its own that sorts by bytes, is the firing order.
+ */
+static const char SQL_TRIGGERS[] =
+    "SELECT t.oid, t.tgname, pg_catalog.format('%I.%I', n.nspname, p.proname),\n"
+    "       t.tgtype & 2 <> 0, t.tgtype & 66 = 0, t.tgtype & 1 <> 0,\n"
+    "       t.tgtype & 4 <> 0, t.tgtype & 16 <> 0, t.tgtype & 8 <> 0,\n"
+    "       t.tgenabled IN ('O', 'A'), n.nspname = 'pghaul',\n"
+    "       t.tgtype & 16 <> 0 AND (pg_catalog.cardinality(t.tgattr::pg_catalog.int2[]) = 0\n"
+    "           OR EXISTS (SELECT FROM pg_catalog.pg_attribute a\n"
+    "                       WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr)\n"
+    "                         AND a.attname = ANY ($2::pg_catalog.text[])))\n"
+    "  FROM pg_catalog.pg_trigger t\n"
+    "  JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid\n"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace\n"
+    " WHERE t.tgrelid = $1::pg_catalog.oid AND NOT t.tgisinternal\n"
+    " ORDER BY t.tgname";
+
+/* A partition may be published under the name of its root. */
+static const char SQL_PUBLICATIONS[] =
+    "SELECT DISTINCT p.pubname\n"
+    "  FROM pg_catalog.pg_publication_tables p\n"
+    "  JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname\n"
+    "  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename\n"
+    " WHERE c.oid = $1::pg_catalog.oid\n"
+    "    OR c.oid IN (SELECT a.relid\n"
+    "                   FROM pg_catalog.pg_partition_ancestors($1::pg_catalog.oid) AS a(relid))\n"
+    " ORDER BY 1";
+
+static const char SQL_SUBSCRIBERS[] =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_publication p WHERE p.puballtables),\n"
+    "       (SELECT pg_catalog.count(*)\n"
+    "          FROM pg_catalog.pg_replication_slots s\n"
+    "         WHERE s.slot_type = 'logical' AND s.active\n"
+    "           AND s.database = pg_catalog.current_database())";
+
+/* ---- table ---- */
+
+/* One column of names. */
+static bool
+read_names(const CatalogReader *reader, const char *sql, const char ***names, int *count, Err *err)
+{
+    const char *params[] = {reader->oid};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_params(reader->conn, sql, 1, params, QUERY_TIMEOUT_US, &result, err)) {
+        return false;
+    }
+    *count = result_rows(result);
+    *names = arena_alloc(reader->arena, ((size_t)*count + 1) * sizeof(**names));
+    for (int i = 0; i < *count; i++) {
+        (*names)[i] = result_dup(result, i, 0, reader->arena);
+    }
+    return true;
+}
+
+bool
+catalog_read_table(const CatalogReader *reader, Err *err)
+{
+    const char *params[] = {reader->oid};
+    PGRESULT_AUTO *row = NULL;
+    if (!query_one(reader->conn, SQL_TABLE, 1, params, &row, err)) {
+        return false;
+    }
+    Arena *arena = reader->arena;
+    TableFacts *table = &reader->facts->table;
+    *table = (TableFacts){
+        .oid = (uint32_t)strtoul(reader->oid, NULL, 10),
+        .schema = result_dup(row, 0, 0, arena),
+        .name = result_dup(row, 0, 1, arena),
+        .relkind = result_text(row, 0, 2)[0],
+        .persistence = result_text(row, 0, 3)[0],
+        .access_method = result_dup(row, 0, 4, arena),
+        .owner = result_dup(row, 0, 5, arena),
+        .owned_by_us = result_bool(row, 0, 6),
+        .owner_is_trusted =
+            result_bool(row, 0, 7) || jobspec_allows(reader->spec, "untrusted-owner"),
+        .is_partition = result_bool(row, 0, 8),
+        .row_security_filters = result_bool(row, 0, 9),
+        .has_rules = result_bool(row, 0, 10),
+        .rows = result_float(row, 0, 11),
+        .blocks = result_int(row, 0, 12),
+        .total_bytes = result_int(row, 0, 13),
+        .index_bytes = result_int(row, 0, 14),
+        .index_count = (int)result_int(row, 0, 15),
+        .filenode = (uint32_t)result_int(row, 0, 16),
+        .may_select = result_bool(row, 0, 17),
+        .may_update = result_bool(row, 0, 18),
+        .may_trigger = result_bool(row, 0, 19),
+        .may_use_schema = result_bool(row, 0, 20),
+    };
+    return read_names(reader, SQL_CHILDREN, &table->children, &table->child_count, err);
+}
+
+/* ---- indexes ---- */
+
+static void
+read_attnums(const CatalogReader *reader, const char *text, IndexFacts *index)
+{
+    index->attnums =
+        arena_alloc(reader->arena, ((size_t)index->attnum_count + 1) * sizeof(*index->attnums));
+    char *end = NULL;
+    for (int i = 0; i < index->attnum_count; i++) {
+        index->attnums[i] = (int)strtol(text, &end, 10);
+        text = end;
+    }
+}
+
+bool
+catalog_read_indexes(const CatalogReader *reader, Err *err)
+{
+    const char *params[] = {reader->oid};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_params(reader->conn, SQL_INDEXES, 1, params, QUERY_TIMEOUT_US, &result, err)) {
+        return false;
+    }
+    int count = result_rows(result);
+    IndexFacts *indexes = arena_alloc(reader->arena, ((size_t)count + 1) * sizeof(*indexes));
+    for (int i = 0; i < count; i++) {
+        indexes[i] = (IndexFacts){
+            .oid = (uint32_t)result_int(result, i, 0),
+            .name = result_dup(result, i, 1, reader->arena),
+            .unique = result_bool(result, i, 2),
+            .primary = result_bool(result, i, 3),
+            .valid = result_bool(result, i, 4),
+            .ready = result_bool(result, i, 5),
+            .immediate = result_bool(result, i, 6),
+            .partial = result_bool(result, i, 7),
+            .has_expressions = result_bool(result, i, 8),
+            .default_order = result_bool(result, i, 9),
+            .attnum_count = (int)result_int(result, i, 11),
+        };
+        read_attnums(reader, result_text(result, i, 10), &indexes[i]);
+    }
+    reader->facts->indexes = indexes;
+    reader->facts->index_count = count;
+    return true;
+}
+
+/* ---- triggers ---- */
+
+bool
+catalog_read_triggers(const CatalogReader *reader, Err *err)
+{
+    const JobSpec *spec = reader->spec;
+    const char **columns =
+        arena_alloc(reader->arena, ((size_t)spec->set_count + 1) * sizeof(*columns));
+    for (int i = 0; i < spec->set_count; i++) {
+        columns[i] = spec->set[i].column;
+    }
+    const char *params[] = {reader->oid, pg_array_format(columns, spec->set_count, reader->arena)};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_params(reader->conn, SQL_TRIGGERS, 2, params, QUERY_TIMEOUT_US, &result, err)) {
+        return false;
+    }
+    int count = result_rows(result);
+    TriggerFacts *triggers = arena_alloc(reader->arena, ((size_t)count + 1) * sizeof(*triggers));
+    for (int i = 0; i < count; i++) {
+        triggers[i] = (TriggerFacts){
+            .oid = (uint32_t)result_int(result, i, 0),
+            .name = result_dup(result, i, 1, reader->arena),
+            .function = result_dup(result, i, 2, reader->arena),
+            .before = result_bool(result, i, 3),
+            .after = result_bool(result, i, 4),
+            .row = result_bool(result, i, 5),
+            .on_insert = result_bool(result, i, 6),
+            .on_update = result_bool(result, i, 7),
+            .on_delete = result_bool(result, i, 8),
+            .enabled = result_bool(result, i, 9),
+            .is_ours = result_bool(result, i, 10),
+            .fires_on_set = result_bool(result, i, 11),
+        };
+    }
+    reader->facts->triggers = triggers;
+    reader->facts->trigger_count = count;
+    return true;
+}
+
+/* ---- publications ---- */
+
+bool
+catalog_read_publications(const CatalogReader *reader, Err *err)
+{
+    Facts *facts = reader->facts;
+    PGRESULT_AUTO *row = NULL;
+    if (!read_names(
+            reader, SQL_PUBLICATIONS, &facts->publications, &facts->publication_count, err) ||
+        !query_one(reader->conn, SQL_SUBSCRIBERS, 0, NULL, &row, err)) {
+        return false;
+    }
+    facts->publication_for_all = result_bool(row, 0, 0);
+    facts->subscriber_count = (int)result_int(row, 0, 1);
+    return true;
+}
