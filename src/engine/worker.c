@@ -254,7 +254,7 @@ note(Worker *worker, const char *text)
 {
     Engine *engine = worker->engine;
     (void)pthread_mutex_lock(&engine->lock);
-    (void)snprintf(engine->progress.note, sizeof(engine->progress.note), "%s", text);
+    (void)snprintf(engine->progress.note, sizeof(engine->progress.note), "%.199s", text);
     (void)pthread_mutex_unlock(&engine->lock);
 }
 

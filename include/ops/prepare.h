@@ -1,0 +1,36 @@
+/*
+ * prepare.h - from an accepted plan to a job that workers can take up.
+ *
+ * Every step finds out what is there already, so that any of them may be cut off and done again,
+ * by this run or by several at once.
+ */
+#ifndef OPS_PREPARE_H
+#define OPS_PREPARE_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/stop.h"
+#include "core/plan.h"
+#include "pg/conn.h"
+#include "store/job.h"
+
+/*
+ * Install the schema, create the job's row or find it.
+ *
+ * Errors:  ERR_REFUSED when the row belongs to another plan (the job file changed) or to another
+ *          server; ERR_BUSY never.
+ * Owner:   texts of *job live in `arena`.
+ */
+bool prepare_job(PgConn *conn, const Plan *plan, Arena *arena, JobRow *job, Err *err)
+    __attribute__((warn_unused_result));
+
+/*
+ * Create functions and sync trigger, wait for what must be waited for, begin the first pass.
+ * The job must be `ready` or further; does nothing for what is there.
+ *
+ * Errors:  ERR_STOPPED when the token is raised while waiting for a lock.
+ */
+bool prepare_objects(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop, Err *err)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * survey.h - look at the server, judge the job, decide the plan.  Writes nothing.
+ */
+#ifndef OPS_SURVEY_H
+#define OPS_SURVEY_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "core/findings.h"
+#include "core/plan.h"
+#include "pg/conn.h"
+
+typedef struct Survey {
+    Facts facts;
+    ExprReport exprs;
+    Findings findings;
+    bool planned; /* false when a finding refuses the job; `plan` is then not filled */
+    Plan plan;
+} Survey;
+
+/*
+ * Read facts, check expressions, collect findings, build the plan.
+ *
+ * Errors:  ERR_USER for the job file (unknown table, bad expression); ERR_REFUSED never: refusals
+ *          are findings.
+ * Owner:   everything in *survey lives in `arena` or borrows from *spec.
+ */
+bool survey_run(PgConn *conn, const JobSpec *spec, Arena *arena, Survey *survey, Err *err)
+    __attribute__((warn_unused_result));
+
+#endif
