@@ -5,6 +5,7 @@
 
 #include "base/strbuf.h"
 #include "core/findings_collector.h"
+#include "core/plan.h"
 
 /* Variables of the generated functions begin with this; a column of such a name would hide them. */
 #define RESERVED_PREFIX "pghaul_"
@@ -159,12 +160,12 @@ static void
 check_trigger_order(const Collector *c, const TriggerFacts *trigger)
 {
     if (!trigger->before || !trigger->row || !(trigger->on_insert || trigger->on_update) ||
-        strcmp(trigger->name, FINDINGS_TRIGGER_NAME) <= 0) {
+        strcmp(trigger->name, PLAN_TRIGGER_PREFIX) <= 0) {
         return;
     }
     finding_add(c, FINDING_REFUSE, "trigger-order",
         arena_printf(c->arena, "ALTER TRIGGER %s ON %s RENAME TO a_name_before_%s;",
-            finding_ident(c, trigger->name), c->table, FINDINGS_TRIGGER_NAME),
+            finding_ident(c, trigger->name), c->table, PLAN_TRIGGER_PREFIX),
         "trigger \"%s\" fires after the sync trigger and could change the columns that it read",
         trigger->name);
 }

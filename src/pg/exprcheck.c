@@ -231,16 +231,13 @@ check_all(const Checker *checker, ExprReport *report, Err *err)
                check_expression(checker, &spec->where, NULL, report->where, err));
 }
 
-/*
- * The path of the generated functions: the server's own objects first, temporary ones last, so
- * that nobody can put another function in the place of a built-in one.
- */
+/* The path of the generated functions; pg_catalog comes first unless the job names it itself, and
+ * temporary objects come last. */
 static bool
 set_search_path(const Checker *checker, Err *err)
 {
     const JobSpec *spec = checker->spec;
     STRBUF_AUTO path = STRBUF_INIT;
-    strbuf_puts(&path, "pg_catalog, ");
     int count = spec->search_path.count;
     for (int i = 0; i < count; i++) {
         if (!quote_ident(&path, spec->search_path.names[i], err)) {
