@@ -195,10 +195,8 @@ check_in_function(const Checker *checker, const RawSql *expr, Err *err)
     Probe probe = {.expr = expr, .sql = strbuf_text(&sql)};
     answer.position = 0; /* it counts inside the quoted body */
     (void)exprcheck_refuse(checker, &probe, &answer, err);
-    if (err->hint[0] == '\0') {
-        (void)err_hint(err, "It is evaluated in a function over the columns of one row: columns "
-                            "like ctid and names like schema.table.column are not known there.");
-    }
+    (void)err_hint(err, "It is evaluated in a function over the columns of one row: columns "
+                        "like ctid and names like schema.table.column are not known there.");
     return false;
 }
 
