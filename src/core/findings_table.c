@@ -76,7 +76,8 @@ check_children(const Collector *c)
     for (int i = 0; i < table->child_count; i++) {
         strbuf_printf(&names, "%s%s", i == 0 ? "" : ", ", table->children[i]);
     }
-    finding_add(c, FINDING_NOTE, "children", "Each needs a job of its own.",
+    finding_caution(c, "inheritance",
+        "Each needs a job of its own; allow: [inheritance] says that you know.",
         "%s has inheritance children whose rows are not touched: %s", c->table,
         strbuf_text(&names));
 }
@@ -176,11 +177,9 @@ check_trigger_fires(const Collector *c, const TriggerFacts *trigger)
     if (!trigger->on_update || !trigger->fires_on_set) {
         return;
     }
-    bool allowed = jobspec_allows(c->spec, "user-triggers");
-    finding_add(c, allowed ? FINDING_NOTE : FINDING_WARN, "user-triggers",
-        allowed ? NULL
-                : "Make sure that it may run once for each row, or give it a WHEN clause; "
-                  "allow: [user-triggers] says that you know.",
+    finding_caution(c, "user-triggers",
+        "Make sure that it may run once for each row, or give it a WHEN clause; "
+        "allow: [user-triggers] says that you know.",
         "trigger \"%s\" (function %s) fires on each row%s that the job changes", trigger->name,
         trigger->function, trigger->row ? "" : " or batch");
 }
@@ -215,8 +214,9 @@ check_publications(const Collector *c)
             facts->subscriber_count);
     }
     for (int i = 0; i < facts->publication_count; i++) {
-        finding_add(c, FINDING_WARN, "publication",
-            "Each changed row travels to the subscribers; watch their lag.",
+        finding_caution(c, "published",
+            "Each changed row travels to the subscribers, watch their lag; allow: [published] "
+            "says that you know.",
             "%s is published by %s", c->table, finding_ident(c, facts->publications[i]));
     }
 }

@@ -44,6 +44,9 @@ static const KeyWord risk_words[] = {
     {"blind-lag", 0, "the lag of a standby cannot be read and is not waited for"},
     {"published", 0, "subscribers of a publication receive every change"},
     {"inheritance", 0, "rows of inheritance children are left as they are"},
+    {"untrusted-owner", 0,
+        "code of a lesser role, who owns the table, runs in a superuser's session"},
+    {"collation-drift", 0, "the key's collation is of another version than its index"},
     {NULL, 0, NULL},
 };
 

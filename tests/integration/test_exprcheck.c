@@ -367,17 +367,38 @@ Test(exprcheck, locked_table_is_not_blamed_on_the_expression)
     fixture_free(&f);
 }
 
+static void
+reconnect_as(Fixture *f, const char *suffix)
+{
+    conn_close(f->conn);
+    f->conn = NULL;
+    ConnTarget target = {.dbname = arena_printf(&f->arena, "host=%s port=%d dbname=%s user=%s_%s",
+                             cluster_socket_dir(f->cluster), cluster_port(f->cluster), f->dbname,
+                             f->dbname, suffix)};
+    cr_assert(conn_open(&target, CONN_CATALOG, "test", SECONDS_US(20), &f->conn, &f->err));
+}
+
+Test(exprcheck, role_without_privileges_on_the_table_gets_its_facts)
+{
+    Fixture f = fixture_new("");
+    pg_execf(f.sql, "CREATE ROLE \"%s_p\" LOGIN", f.dbname);
+    reconnect_as(&f, "p");
+    cr_expect(must_pass(&f, "hits", "id::int")->immutable);
+    cr_expect(must_pass(&f, "amount", "random() * id")->is_volatile);
+    cr_expect(must_pass(&f, "day", "at::date")->source_count == 1);
+    conn_close(f.conn);
+    f.conn = NULL;
+    pg_execf(f.sql, "DROP ROLE \"%s_p\"", f.dbname);
+    fixture_free(&f);
+}
+
 Test(exprcheck, role_without_temporary_tables_is_told_the_grant)
 {
     Fixture f = fixture_new("");
     pg_execf(f.sql, "REVOKE TEMPORARY ON DATABASE \"%s\" FROM PUBLIC; CREATE ROLE \"%s_r\" LOGIN",
         f.dbname, f.dbname);
     (void)must_pass(&f, "hits", "id::int");
-    conn_close(f.conn);
-    ConnTarget target = {
-        .dbname = arena_printf(&f.arena, "host=%s port=%d dbname=%s user=%s_r",
-            cluster_socket_dir(f.cluster), cluster_port(f.cluster), f.dbname, f.dbname)};
-    cr_assert(conn_open(&target, CONN_CATALOG, "test", SECONDS_US(20), &f.conn, &f.err));
+    reconnect_as(&f, "r");
     cr_expect(not(exprcheck_run(f.conn, &f.spec, &f.facts, &f.arena, &f.report, &f.err)));
     expect_hint(&f, "GRANT TEMPORARY");
     conn_close(f.conn);
