@@ -13,6 +13,9 @@
 /* Microseconds of CLOCK_MONOTONIC. */
 int64_t clock_mono_us(void);
 
+/* Sleep; a signal may cut it short. */
+void clock_sleep_us(int64_t us);
+
 /* "2026-01-31 12:00:00.123Z" into buf (needs 25 bytes). */
 void clock_format_now(char *buf, size_t size);
 

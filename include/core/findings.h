@@ -14,9 +14,6 @@
 #include "core/facts.h"
 #include "core/jobspec.h"
 
-/* Name of the sync trigger; it must fire last, and triggers fire in byte order of their names. */
-#define FINDINGS_TRIGGER_NAME "zzzz_pghaul"
-
 /* Connections of a run beside its workers: monitor, catalog, vacuum. */
 #define FINDINGS_EXTRA_CONNECTIONS 3
 

@@ -25,6 +25,10 @@ void finding_add(const Collector *c, FindingSeverity severity, const char *code,
 void finding_risk(const Collector *c, const char *code, const char *hint, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Report what should be known: a warning, or a note when `allow:` has the word `code`. */
+void finding_caution(const Collector *c, const char *code, const char *hint, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
 /* A name of the catalog in double quotes; lives in the arena. */
 const char *finding_ident(const Collector *c, const char *name);
 

@@ -75,6 +75,9 @@ void sql_put_function_name(StrBuf *out, const Plan *plan, const char *what, int6
 /* SET clauses that give the expressions one meaning, whoever calls. */
 void sql_put_meaning_settings(StrBuf *out, const Plan *plan);
 
+/* VACUUM of the table: no truncation (it would lock readers out), no waiting for locks. */
+void sql_vacuum(StrBuf *out, const Plan *plan);
+
 /* search_path alone. */
 void sql_put_search_path(StrBuf *out, const Plan *plan);
 

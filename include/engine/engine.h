@@ -17,8 +17,9 @@
 #include "engine/progress.h"
 #include "pg/conn.h"
 
-/* How often the caller's observer is called. */
+/* How often the caller's observer is called, and how soon the end is noticed. */
 #define ENGINE_TICK_US 200000
+#define ENGINE_POLL_US 20000
 
 typedef struct EngineSetup {
     const Plan *plan;
@@ -37,8 +38,8 @@ typedef struct EngineSetup {
 
 /*
  * Work until the passes of the job are done, the token is raised, a limit is hit or an error ends
- * it.  SIGINT and SIGTERM must be blocked by the caller; they are taken here: the first one drains,
- * the second cancels.
+ * it.  SIGINT, SIGTERM and SIGHUP must be blocked by the caller; they are taken here: the first one
+ * drains, the second cancels.
  *
  * Shape:   *final is filled in any case.
  * Errors:  ERR_STOPPED with work left; ERR_LIMIT; ERR_POISON with the row named; ERR_DRIFT; ...

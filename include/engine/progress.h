@@ -29,6 +29,7 @@ typedef struct Progress {
     int64_t rows;       /* of the pass, by all runs */
     int64_t est_rows;   /* of the pass, an estimate */
     int64_t run_rows;   /* changed by this run */
+    int64_t batches;    /* of this run */
     double rows_per_s;  /* walked over lately, by all runs */
     int64_t eta_s;      /* -1 = not known */
     int64_t elapsed_us; /* of this run */

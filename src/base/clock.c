@@ -15,6 +15,16 @@ clock_mono_us(void)
 }
 
 void
+clock_sleep_us(int64_t us)
+{
+    struct timespec wait = {
+        .tv_sec = (time_t)(us / 1000000),
+        .tv_nsec = (long)(us % 1000000) * 1000,
+    };
+    (void)nanosleep(&wait, NULL);
+}
+
+void
 clock_format_now(char *buf, size_t size)
 {
     struct timespec now;

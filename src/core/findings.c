@@ -81,6 +81,23 @@ finding_risk(const Collector *c, const char *code, const char *hint, const char 
             .allow = code});
 }
 
+void
+finding_caution(const Collector *c, const char *code, const char *hint, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    const char *text = format_text(c->arena, fmt, args);
+    va_end(args);
+
+    bool allowed = jobspec_allows(c->spec, code);
+    append(c->findings, c->arena,
+        (Finding){.severity = allowed ? FINDING_NOTE : FINDING_WARN,
+            .code = code,
+            .text = text,
+            .hint = allowed ? NULL : hint,
+            .allow = code});
+}
+
 const char *
 finding_ident(const Collector *c, const char *name)
 {

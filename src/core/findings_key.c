@@ -115,6 +115,7 @@ named_index(const JobSpec *spec, const Facts *facts, const char **why)
         }
         const char *flaw = findings_key_flaw(facts, index, &column);
         if (flaw == NULL) {
+            *why = NULL;
             return index;
         }
         /* Of several flawed ones a unique index is what the user meant. */

@@ -5,6 +5,7 @@
 
 #include "base/strbuf.h"
 #include "core/findings_collector.h"
+#include "core/plan.h"
 
 /* Variables of the generated functions begin with this; a column of such a name would hide them. */
 #define RESERVED_PREFIX "pghaul_"
@@ -75,7 +76,8 @@ check_children(const Collector *c)
     for (int i = 0; i < table->child_count; i++) {
         strbuf_printf(&names, "%s%s", i == 0 ? "" : ", ", table->children[i]);
     }
-    finding_add(c, FINDING_NOTE, "children", "Each needs a job of its own.",
+    finding_caution(c, "inheritance",
+        "Each needs a job of its own; allow: [inheritance] says that you know.",
         "%s has inheritance children whose rows are not touched: %s", c->table,
         strbuf_text(&names));
 }
@@ -159,12 +161,12 @@ static void
 check_trigger_order(const Collector *c, const TriggerFacts *trigger)
 {
     if (!trigger->before || !trigger->row || !(trigger->on_insert || trigger->on_update) ||
-        strcmp(trigger->name, FINDINGS_TRIGGER_NAME) <= 0) {
+        strcmp(trigger->name, PLAN_TRIGGER_PREFIX) <= 0) {
         return;
     }
     finding_add(c, FINDING_REFUSE, "trigger-order",
         arena_printf(c->arena, "ALTER TRIGGER %s ON %s RENAME TO a_name_before_%s;",
-            finding_ident(c, trigger->name), c->table, FINDINGS_TRIGGER_NAME),
+            finding_ident(c, trigger->name), c->table, PLAN_TRIGGER_PREFIX),
         "trigger \"%s\" fires after the sync trigger and could change the columns that it read",
         trigger->name);
 }
@@ -175,11 +177,9 @@ check_trigger_fires(const Collector *c, const TriggerFacts *trigger)
     if (!trigger->on_update || !trigger->fires_on_set) {
         return;
     }
-    bool allowed = jobspec_allows(c->spec, "user-triggers");
-    finding_add(c, allowed ? FINDING_NOTE : FINDING_WARN, "user-triggers",
-        allowed ? NULL
-                : "Make sure that it may run once for each row, or give it a WHEN clause; "
-                  "allow: [user-triggers] says that you know.",
+    finding_caution(c, "user-triggers",
+        "Make sure that it may run once for each row, or give it a WHEN clause; "
+        "allow: [user-triggers] says that you know.",
         "trigger \"%s\" (function %s) fires on each row%s that the job changes", trigger->name,
         trigger->function, trigger->row ? "" : " or batch");
 }
@@ -214,8 +214,9 @@ check_publications(const Collector *c)
             facts->subscriber_count);
     }
     for (int i = 0; i < facts->publication_count; i++) {
-        finding_add(c, FINDING_WARN, "publication",
-            "Each changed row travels to the subscribers; watch their lag.",
+        finding_caution(c, "published",
+            "Each changed row travels to the subscribers, watch their lag; allow: [published] "
+            "says that you know.",
             "%s is published by %s", c->table, finding_ident(c, facts->publications[i]));
     }
 }

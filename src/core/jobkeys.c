@@ -44,6 +44,9 @@ static const KeyWord risk_words[] = {
     {"blind-lag", 0, "the lag of a standby cannot be read and is not waited for"},
     {"published", 0, "subscribers of a publication receive every change"},
     {"inheritance", 0, "rows of inheritance children are left as they are"},
+    {"untrusted-owner", 0,
+        "code of a lesser role, who owns the table, runs in a superuser's session"},
+    {"collation-drift", 0, "the key's collation is of another version than its index"},
     {NULL, 0, NULL},
 };
 
@@ -207,6 +210,14 @@ bound(const JobKey *key, const char *text)
     return is_right ? value : 0;
 }
 
+static void
+put_words(const JobKey *key, StrBuf *out)
+{
+    for (const KeyWord *word = key->words; word != NULL && word->word != NULL; word++) {
+        strbuf_printf(out, "%s%s", word == key->words ? "" : ", ", word->word);
+    }
+}
+
 static bool
 fail_choice(const JobKey *key, const char *text, Err *err)
 {
@@ -217,24 +228,30 @@ fail_choice(const JobKey *key, const char *text, Err *err)
         assert(count < COUNT_OF(words));
         words[count] = key->words[count].word;
     }
-    STRBUF_AUTO values = STRBUF_INIT;
-    jobkeys_values(key, &values);
+    STRBUF_AUTO permitted = STRBUF_INIT;
+    put_words(key, &permitted);
     char shown[48];
     utf8_shorten(shown, sizeof(shown), text);
-    (void)err_set(err, ERR_USER, "\"%s\" is not one of %s", shown, strbuf_text(&values));
+    (void)err_set(err, ERR_USER, "\"%s\" is not one of %s", shown, strbuf_text(&permitted));
     const char *nearest = suggest_nearest(text, words, count);
     return nearest == NULL ? false : err_hint(err, "Did you mean %s?", nearest);
 }
 
 static bool
-fail_range(const JobKey *key, const char *text, Err *err)
+hint_values(const JobKey *key, Err *err)
 {
     STRBUF_AUTO values = STRBUF_INIT;
     jobkeys_values(key, &values);
+    return err_hint(err, "Permitted: %s.", strbuf_text(&values));
+}
+
+static bool
+fail_range(const JobKey *key, const char *text, Err *err)
+{
     char shown[48];
     utf8_shorten(shown, sizeof(shown), text);
     (void)err_set(err, ERR_USER, "\"%s\" is out of range", shown);
-    return err_hint(err, "Permitted: %s.", strbuf_text(&values));
+    return hint_values(key, err);
 }
 
 bool
@@ -250,20 +267,12 @@ jobkeys_parse(const JobKey *key, const char *text, int64_t *value, Err *err)
         return fail_choice(key, text, err);
     }
     if (!units_parse(unit_of(key), text, value, err)) {
-        return false;
+        return key->words == NULL ? false : hint_values(key, err); /* the words are not numbers */
     }
     if (*value < bound(key, key->min) || *value > bound(key, key->max)) {
         return fail_range(key, text, err);
     }
     return true;
-}
-
-static void
-put_words(const JobKey *key, StrBuf *out)
-{
-    for (const KeyWord *word = key->words; word != NULL && word->word != NULL; word++) {
-        strbuf_printf(out, "%s%s", word == key->words ? "" : ", ", word->word);
-    }
 }
 
 void

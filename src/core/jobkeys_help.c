@@ -7,8 +7,8 @@
 
 #define WIDTH          100
 #define VALUES_COLUMN  23
-#define DEFAULT_COLUMN 47
-#define TEXT_COLUMN    63
+#define DEFAULT_COLUMN 48
+#define TEXT_COLUMN    64
 
 /* Blanks up to `column`, at least one; `start` is where the line begins in `out`. */
 static void

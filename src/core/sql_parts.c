@@ -291,3 +291,10 @@ sql_put_meaning_settings(StrBuf *out, const Plan *plan)
                      "SET extra_float_digits = 3\n"
                      "SET bytea_output = 'hex'\n");
 }
+
+void
+sql_vacuum(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "VACUUM (TRUNCATE off, SKIP_LOCKED, PARALLEL 0) ");
+    sql_put_table(out, plan);
+}

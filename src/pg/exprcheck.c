@@ -195,10 +195,8 @@ check_in_function(const Checker *checker, const RawSql *expr, Err *err)
     Probe probe = {.expr = expr, .sql = strbuf_text(&sql)};
     answer.position = 0; /* it counts inside the quoted body */
     (void)exprcheck_refuse(checker, &probe, &answer, err);
-    if (err->hint[0] == '\0') {
-        (void)err_hint(err, "It is evaluated in a function over the columns of one row: columns "
-                            "like ctid and names like schema.table.column are not known there.");
-    }
+    (void)err_hint(err, "It is evaluated in a function over the columns of one row: columns "
+                        "like ctid and names like schema.table.column are not known there.");
     return false;
 }
 
@@ -231,16 +229,13 @@ check_all(const Checker *checker, ExprReport *report, Err *err)
                check_expression(checker, &spec->where, NULL, report->where, err));
 }
 
-/*
- * The path of the generated functions: the server's own objects first, temporary ones last, so
- * that nobody can put another function in the place of a built-in one.
- */
+/* The path of the generated functions; pg_catalog comes first unless the job names it itself, and
+ * temporary objects come last. */
 static bool
 set_search_path(const Checker *checker, Err *err)
 {
     const JobSpec *spec = checker->spec;
     STRBUF_AUTO path = STRBUF_INIT;
-    strbuf_puts(&path, "pg_catalog, ");
     int count = spec->search_path.count;
     for (int i = 0; i < count; i++) {
         if (!quote_ident(&path, spec->search_path.names[i], err)) {

@@ -188,7 +188,7 @@ exprcheck_depends(
 /* ---- how far its value may be trusted ---- */
 
 static bool
-is_volatile(const Checker *checker, const RawSql *expr, bool *answer_is_yes, Err *err)
+is_volatile(const Checker *checker, const RawSql *expr, bool *verdict, Err *err)
 {
     const char *after = arena_printf(checker->arena,
         ") AS x\n          FROM ONLY pg_temp.%s AS %s) AS pghaul_value\n WHERE x IS NOT NULL",
@@ -201,8 +201,8 @@ is_volatile(const Checker *checker, const RawSql *expr, bool *answer_is_yes, Err
         return exprcheck_refuse(checker, &probe, &answer, err);
     }
     /* Text of the user's appears in the plan only inside strings, where quotes are escaped. */
-    *answer_is_yes = result_rows(plan) == 1 &&
-                     strstr(result_text(plan, 0, 0), "\"Alias\": \"pghaul_value\"") != NULL;
+    *verdict = result_rows(plan) == 1 &&
+               strstr(result_text(plan, 0, 0), "\"Alias\": \"pghaul_value\"") != NULL;
     return true;
 }
 

@@ -58,7 +58,8 @@ static const SessionSetting SETTINGS[] = {
 #define SETTING_COUNT ((int)(sizeof(SETTINGS) / sizeof(SETTINGS[0])))
 
 static const char SQL_SET_CONFIG[] = "SELECT pg_catalog.count(pg_catalog.set_config(n, v, false))\n"
-                                     "  FROM pg_catalog.unnest($1::text[], $2::text[]) AS s(n, v)";
+                                     "  FROM ROWS FROM (pg_catalog.unnest($1::text[]),\n"
+                                     "                  pg_catalog.unnest($2::text[])) AS s(n, v)";
 
 static const char SQL_BACKEND[] = "SELECT pg_catalog.pg_backend_pid(), a.backend_start::text\n"
                                   "  FROM pg_catalog.pg_stat_activity a\n"

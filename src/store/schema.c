@@ -133,7 +133,8 @@ static const char SQL_EVENT[] =
 static const char SQL_SIGNATURE[] =
     "CREATE FUNCTION pghaul.trigger_signature(pg_catalog.oid) RETURNS pg_catalog.text\n"
     "LANGUAGE sql STABLE AS $pghaul$\n"
-    "    SELECT pg_catalog.string_agg(g.oid || ':' || g.xmin || ':' || g.tgenabled\n"
+    "    SELECT pg_catalog.string_agg(g.oid || ':' || g.xmin || ':'\n"
+    "               || g.tgenabled::pg_catalog.text\n"
     "               || CASE WHEN n.nspname = 'pghaul' THEN ':' || p.xmin ELSE '' END,\n"
     "               ',' ORDER BY g.oid)\n"
     "      FROM pg_catalog.pg_trigger g\n"

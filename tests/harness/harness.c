@@ -58,29 +58,10 @@ harness_seed(void)
     return seed;
 }
 
-uint64_t
-prng_next(Prng *prng)
-{
-    prng->state += UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t word = prng->state;
-    word = (word ^ (word >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    word = (word ^ (word >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return word ^ (word >> 31);
-}
-
-int64_t
-prng_range(Prng *prng, int64_t low, int64_t high)
-{
-    assert(low <= high);
-    uint64_t width = (uint64_t)high - (uint64_t)low + 1;
-    uint64_t word = prng_next(prng);
-    return (int64_t)((uint64_t)low + (width == 0 ? word : word % width));
-}
-
 bool
-prng_chance(Prng *prng, int percent)
+harness_chance(Prng *prng, int percent)
 {
-    return prng_range(prng, 1, 100) <= percent;
+    return prng_between(prng, 1, 100) <= percent;
 }
 
 char *

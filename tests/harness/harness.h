@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <stdnoreturn.h>
 
+#include "core/prng.h"
+
 #define SECONDS_US(n) ((int64_t)(n)*1000000)
 
 /* How long a test waits for what must happen; generous, since nothing waits that long in vain. */
@@ -29,18 +31,8 @@ const char *harness_env(const char *name, const char *fallback);
 /* PGHAUL_SEED, or a fixed number; printed on standard error so that a failure can be repeated. */
 uint64_t harness_seed(void);
 
-/* SplitMix64: one word of state, good enough to choose keys and operations. */
-typedef struct Prng {
-    uint64_t state;
-} Prng;
-
-uint64_t prng_next(Prng *prng);
-
-/* Evenly from low to high, both included. */
-int64_t prng_range(Prng *prng, int64_t low, int64_t high);
-
 /* True `percent` times out of a hundred. */
-bool prng_chance(Prng *prng, int percent);
+bool harness_chance(Prng *prng, int percent);
 
 /*
  * A new empty folder, private to the user that runs the servers and to us.

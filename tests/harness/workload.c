@@ -284,7 +284,7 @@ find_key(Client *client, int64_t *key)
     char text[24];
     const char *params[1] = {text};
     (void)snprintf(
-        text, sizeof(text), "%" PRId64, prng_range(&client->prng, spec->key_low, spec->key_high));
+        text, sizeof(text), "%" PRId64, prng_between(&client->prng, spec->key_low, spec->key_high));
     PGresult *result =
         PQexecParams(client->conn, client->workload->sql_find, 1, NULL, params, NULL, NULL, 0);
     bool found = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1;
@@ -300,7 +300,7 @@ find_key(Client *client, int64_t *key)
 static WorkloadOp
 pick_op(Client *client)
 {
-    int64_t dice = prng_range(&client->prng, 1, 100);
+    int64_t dice = prng_between(&client->prng, 1, 100);
     if (client->workload->spec->keys_fixed) {
         return dice <= 90 ? OP_UPDATE : OP_LOCK;
     }
@@ -344,8 +344,8 @@ run_step(Client *client, const Step *step)
         break;
     case OP_KEY_UP:
     case OP_KEY_DOWN:
-        values[2] = step->op == OP_KEY_UP ? prng_range(&client->prng, step->key, spec->key_high)
-                                          : prng_range(&client->prng, spec->key_low, step->key);
+        values[2] = step->op == OP_KEY_UP ? prng_between(&client->prng, step->key, spec->key_high)
+                                          : prng_between(&client->prng, spec->key_low, step->key);
         rows = run(client, workload->sql_key, values, 3);
         counter = &stats->key_changes;
         break;
@@ -356,8 +356,8 @@ run_step(Client *client, const Step *step)
     if (counter != NULL && rows > 0) {
         *counter += rows;
     }
-    if (rows > 0 && spec->hold_us > 0 && prng_chance(&client->prng, 20)) {
-        harness_nap_us(prng_range(&client->prng, 0, spec->hold_us));
+    if (rows > 0 && spec->hold_us > 0 && harness_chance(&client->prng, 20)) {
+        harness_nap_us(prng_between(&client->prng, 0, spec->hold_us));
     }
     return rows >= 0;
 }
@@ -375,7 +375,7 @@ static int
 choose_steps(Client *client, Step steps[static MAX_STEPS])
 {
     const WorkloadSpec *spec = client->workload->spec;
-    int count = (int)prng_range(&client->prng, 1, MAX_STEPS);
+    int count = (int)prng_between(&client->prng, 1, MAX_STEPS);
     for (int i = 0; i < count; i++) {
         steps[i].op = pick_op(client);
         if (steps[i].op == OP_KEY_DOWN) {
@@ -384,7 +384,7 @@ choose_steps(Client *client, Step steps[static MAX_STEPS])
             i = 0;
         }
         if (steps[i].op == OP_INSERT || !find_key(client, &steps[i].key)) {
-            steps[i].key = prng_range(&client->prng, spec->key_low, spec->key_high);
+            steps[i].key = prng_between(&client->prng, spec->key_low, spec->key_high);
         }
     }
     qsort(steps, (size_t)count, sizeof(steps[0]), compare_steps);
@@ -401,15 +401,15 @@ run_transaction(Client *client)
 {
     Step steps[MAX_STEPS];
     int count = choose_steps(client, steps);
-    bool ok = run(client, prng_chance(&client->prng, 10) ? BEGIN_REPEATABLE : BEGIN_COMMITTED, NULL,
-                  0) >= 0;
+    bool ok = run(client, harness_chance(&client->prng, 10) ? BEGIN_REPEATABLE : BEGIN_COMMITTED,
+                  NULL, 0) >= 0;
     if (ok && steps[0].op == OP_KEY_DOWN) {
         ok = run(client, BOUNDED_WAIT, NULL, 0) >= 0;
     }
     for (int i = 0; ok && i < count; i++) {
         ok = run_step(client, &steps[i]);
     }
-    if (!ok || prng_chance(&client->prng, 8)) {
+    if (!ok || harness_chance(&client->prng, 8)) {
         (void)run(client, "ROLLBACK", NULL, 0);
         client->stats.rolled_back += ok ? 1 : 0;
     } else if (run(client, "COMMIT", NULL, 0) >= 0) {

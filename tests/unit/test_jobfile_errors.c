@@ -127,7 +127,7 @@ static const BadFile FILES[] = {
     {HEAD "set: {a: b # x\n}\n", "3:12", "would cut the SQL here", NULL},
     /* values */
     {BASE "where:\n", "5:7", "where has no value", NULL},
-    {BASE "workers: many\n", "5:10", "workers: \"many\" is not a count", "whole number"},
+    {BASE "workers: many\n", "5:10", "workers: \"many\" is not a count", "Permitted: auto, 1..64."},
     {BASE "workers: 0\n", "5:10", "workers: \"0\" is out of range", "Permitted: auto, 1..64."},
     {BASE "workers: 65\n", "5:10", "out of range", NULL},
     {BASE "workers: -1\n", "5:10", "\"-1\" is not a count", NULL},
@@ -173,7 +173,8 @@ static const BadFile FILES[] = {
     {BASE "key: [a, [b]]\n", "5:10", "must be a single value", NULL},
     {BASE "key: {a: b}\n", "5:6", "must be a single value", NULL},
     {BASE "key: " N40 N40 "\n", "5:6", "longer than 63 bytes", NULL},
-    {BASE "allow: everything\n", "5:8", "allow: \"everything\" is not one of", NULL},
+    {BASE "allow: everything\n", "5:8", "allow: \"everything\" is not one of stable, volatile,",
+        NULL},
     {BASE "allow:\n  - lossy\n  - stabel\n", "7:5", "allow: \"stabel\" is not one of", NULL},
     {BASE "allow: [inheritence]\n", "5:9", "not one of", "Did you mean inheritance?"},
     {BASE "search_path: [public, public]\n", "5:23", "twice", NULL},

@@ -1,0 +1,255 @@
+/*
+ * engine.c - start the threads of a run, wait, put together what they did.
+ *
+ * Properties.  Rows and checkpoint commit together (the batch function), so no order of failures
+ * among threads, processes and servers loses or repeats a row.  The first error ends the run; a
+ * signal ends it after the batches in flight.  Nothing here is needed for correctness: a run may
+ * be killed at any instant.
+ *
+ * Operation.  N workers pull ranges from the database and move them batch by batch; one monitor
+ * measures and opens or closes the throttle; one thread vacuums; the calling thread takes signals
+ * and hands progress to its observer.
+ *
+ * Safety.  A session is used by its own thread only; the monitor may cancel a batch in flight,
+ * under the worker's lock.  Shared are the stop token, the verdict and the counters, each under
+ * its lock; lock order is Engine.lock, then Worker.lock.
+ */
+#include "engine/engine.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/engine_state.h"
+
+/* ---- shared state ---- */
+
+void
+engine_fail(Engine *engine, const Err *err)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    if (engine->first_error.cls == ERR_NONE) {
+        engine->first_error = *err;
+    }
+    (void)pthread_mutex_unlock(&engine->lock);
+    stop_request(&engine->stop, STOP_DRAIN);
+}
+
+bool
+engine_may_work(Engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    bool open = engine->verdict_known && !engine->progress.verdict.pause;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return open;
+}
+
+static void
+add_worker(Worker *worker, Progress *progress)
+{
+    (void)pthread_mutex_lock(&worker->lock);
+    const WorkerCounters *counters = &worker->counters;
+    progress->run_rows += counters->rows;
+    progress->batches += counters->batches;
+    progress->lock_retries += counters->lock_retries;
+    progress->cancels += counters->cancels;
+    progress->errors += counters->errors;
+    if (counters->busy) {
+        progress->workers_busy++;
+        progress->batch_rows += (int64_t)counters->batch_rows;
+        progress->batch_ms += counters->batch_ms;
+    }
+    (void)pthread_mutex_unlock(&worker->lock);
+}
+
+void
+engine_snapshot(Engine *engine, Progress *progress)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    *progress = engine->progress;
+    (void)pthread_mutex_unlock(&engine->lock);
+    progress->elapsed_us = clock_mono_us() - engine->started_us;
+    progress->workers = engine->setup.workers;
+    for (int i = 0; i < engine->setup.workers; i++) {
+        add_worker(&engine->workers[i], progress);
+    }
+    if (progress->workers_busy > 0) {
+        progress->batch_rows /= progress->workers_busy;
+        progress->batch_ms /= progress->workers_busy;
+    }
+}
+
+/* ---- threads ---- */
+
+static void
+start_thread(pthread_t *thread, void *(*start)(void *), void *arg)
+{
+    int rc = pthread_create(thread, NULL, start, arg);
+    if (rc != 0) {
+        (void)fputs("pghaul: cannot start a thread\n", stderr);
+        abort(); /* no work was begun that the database would not know how to take up */
+    }
+}
+
+static void
+start_threads(Engine *engine)
+{
+    engine->workers_alive = engine->setup.workers;
+    for (int i = 0; i < engine->setup.workers; i++) {
+        Worker *worker = &engine->workers[i];
+        worker->engine = engine;
+        worker->index = i;
+        (void)snprintf(worker->name, sizeof(worker->name), "w%02d", (i + 1) % 100);
+        prng_init(&worker->prng, engine->setup.seed + (uint64_t)i);
+        int rc = pthread_mutex_init(&worker->lock, NULL);
+        assert(rc == 0);
+        (void)rc;
+    }
+    for (int i = 0; i < engine->setup.workers; i++) {
+        start_thread(&engine->workers[i].thread, worker_main, &engine->workers[i]);
+    }
+    start_thread(&engine->monitor, monitor_main, engine);
+    if (engine->setup.plan->vacuum) {
+        start_thread(&engine->vacuumer, vacuumer_main, engine);
+    }
+}
+
+static void
+join_threads(Engine *engine)
+{
+    for (int i = 0; i < engine->setup.workers; i++) {
+        (void)pthread_join(engine->workers[i].thread, NULL);
+    }
+    (void)pthread_join(engine->monitor, NULL);
+    stop_request(&engine->stop, STOP_DRAIN); /* the vacuum thread has no other sign of the end */
+    if (engine->setup.plan->vacuum) {
+        (void)pthread_join(engine->vacuumer, NULL);
+    }
+    for (int i = 0; i < engine->setup.workers; i++) {
+        (void)pthread_mutex_destroy(&engine->workers[i].lock);
+    }
+}
+
+/* ---- the calling thread ---- */
+
+static void
+cancel_batches(Engine *engine)
+{
+    for (int i = 0; i < engine->setup.workers; i++) {
+        Worker *worker = &engine->workers[i];
+        (void)pthread_mutex_lock(&worker->lock);
+        if (worker->cancellable != NULL) {
+            conn_cancel(worker->cancellable);
+        }
+        (void)pthread_mutex_unlock(&worker->lock);
+    }
+}
+
+static void
+take_signal(Engine *engine, bool *second_signal)
+{
+    if (stop_level(&engine->stop) == STOP_NONE) {
+        log_line(LOG_INFO, NULL, "finishing the batches in flight; once more to cancel them");
+        Err stopped = ERR_INIT;
+        (void)err_set(&stopped, ERR_STOPPED, "stopped by a signal with work left");
+        engine_fail(engine, &stopped);
+        return;
+    }
+    *second_signal = true;
+    stop_request(&engine->stop, STOP_CANCEL);
+    cancel_batches(engine);
+}
+
+static void
+check_limits(Engine *engine, const Progress *progress)
+{
+    const EngineSetup *setup = &engine->setup;
+    const LimitSpec *limits = &setup->plan->spec->limits;
+    Err err = ERR_INIT;
+    if (limits->runtime_us > 0 && progress->elapsed_us > limits->runtime_us) {
+        (void)err_set(&err, ERR_LIMIT, "limits.runtime is reached with work left");
+    } else if (limits->rows > 0 && progress->run_rows >= limits->rows) {
+        (void)err_set(&err, ERR_LIMIT, "limits.rows is reached with work left");
+    } else if (setup->max_runtime_us > 0 && progress->elapsed_us > setup->max_runtime_us) {
+        (void)err_set(&err, ERR_STOPPED, "--max-runtime is reached with work left");
+    } else {
+        return;
+    }
+    engine_fail(engine, &err);
+}
+
+static bool
+workers_are_alive(Engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    bool alive = engine->workers_alive > 0;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return alive;
+}
+
+static void
+watch(Engine *engine, bool *second_signal)
+{
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGHUP);
+    const struct timespec tick = {.tv_nsec = (long)ENGINE_POLL_US * 1000};
+    int64_t observed_us = 0;
+    while (workers_are_alive(engine)) {
+        if (sigtimedwait(&signals, NULL, &tick) > 0) {
+            take_signal(engine, second_signal);
+        }
+        int64_t now_us = clock_mono_us();
+        if (now_us - observed_us < ENGINE_TICK_US) {
+            continue;
+        }
+        observed_us = now_us;
+        Progress progress;
+        engine_snapshot(engine, &progress);
+        check_limits(engine, &progress);
+        if (engine->setup.observe != NULL) {
+            engine->setup.observe(engine->setup.observe_arg, &progress);
+        }
+    }
+}
+
+bool
+engine_run(const EngineSetup *setup, Progress *final, bool *second_signal, Err *err)
+{
+    Engine engine = {.setup = *setup, .started_us = clock_mono_us()};
+    engine.workers = mem_new((size_t)setup->workers * sizeof(Worker));
+    engine.stripes = setup->plan->stripes;
+    engine.progress.stripes = setup->plan->stripes;
+    engine.progress.hot_ratio = -1;
+    engine.progress.eta_s = -1;
+    int rc = pthread_mutex_init(&engine.lock, NULL);
+    assert(rc == 0);
+    (void)rc;
+    stop_init(&engine.stop);
+
+    *second_signal = false;
+    start_threads(&engine);
+    watch(&engine, second_signal);
+    join_threads(&engine);
+    engine_snapshot(&engine, final);
+
+    bool ok = engine.first_error.cls == ERR_NONE;
+    if (ok) {
+        final->share = 1.0;
+    } else {
+        *err = engine.first_error;
+    }
+    stop_destroy(&engine.stop);
+    (void)pthread_mutex_destroy(&engine.lock);
+    free(engine.workers);
+    return ok;
+}

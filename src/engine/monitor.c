@@ -1,0 +1,393 @@
+/*
+ * monitor.c - one thread with one session that watches the server and the run.
+ *
+ * Every 100 ms it looks for sessions that wait for locks, and cancels a batch of ours that one of
+ * them has waited for too long.  Every 250 ms it judges the throttle; every second it sends the
+ * heartbeat and reads how far all runs have come.  When it cannot reach the server, the last
+ * sample grows old and the governor closes the throttle.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "core/eta.h"
+#include "core/hotness.h"
+#include "engine/engine_state.h"
+#include "pg/probe.h"
+#include "store/run.h"
+
+#define TICK_US            100000
+#define JUDGE_EVERY_US     250000
+#define BEAT_EVERY_US      1000000
+#define HOT_EVERY_US       2000000
+#define SAMPLE_EVERY_US    10000000
+#define CONNECT_TIMEOUT_US ((int64_t)2 * 1000000)
+/* A batch that somebody has waited for this share of yield_after is cancelled. */
+#define OVERDUE_DIVISOR 4
+
+typedef struct Monitor {
+    Engine *engine;
+    PgConn *conn;
+    Arena lock_arena;   /* reset at each look at the locks */
+    Arena signal_arena; /* reset at each look at replication */
+    Governor governor;
+    Signals signals;
+    Eta eta;
+    int eta_pass;
+    int64_t judged_us;
+    int64_t beat_us;
+    int64_t hot_us;
+    int64_t sampled_us;
+    Hotness hotness;
+    int *pids; /* of our workers' backends */
+    bool was_paused;
+    bool connection_reported;
+} Monitor;
+
+/* ---- locks ---- */
+
+static int
+collect_pids(Monitor *monitor)
+{
+    Engine *engine = monitor->engine;
+    int count = 0;
+    for (int i = 0; i < engine->setup.workers; i++) {
+        Worker *worker = &engine->workers[i];
+        (void)pthread_mutex_lock(&worker->lock);
+        if (worker->backend_pid != 0) {
+            monitor->pids[count++] = worker->backend_pid;
+        }
+        (void)pthread_mutex_unlock(&worker->lock);
+    }
+    return count;
+}
+
+/* The only call across threads: the worker's session stays open while its lock is held. */
+static void
+cancel_batch(Engine *engine, int pid)
+{
+    for (int i = 0; i < engine->setup.workers; i++) {
+        Worker *worker = &engine->workers[i];
+        (void)pthread_mutex_lock(&worker->lock);
+        if (worker->backend_pid == pid && worker->cancellable != NULL) {
+            worker->cancelled_for_app = true;
+            conn_cancel(worker->cancellable);
+        }
+        (void)pthread_mutex_unlock(&worker->lock);
+    }
+}
+
+static bool
+watch_locks(Monitor *monitor, Err *err)
+{
+    Engine *engine = monitor->engine;
+    const Plan *plan = engine->setup.plan;
+    arena_reset(&monitor->lock_arena);
+    LockQuestion question = {
+        .table_oid = plan->facts->table.oid,
+        .ours = monitor->pids,
+        .our_count = collect_pids(monitor),
+        .overdue_us = plan->spec->throttle.yield_after_us / OVERDUE_DIVISOR,
+    };
+    LockSignals locks;
+    if (!probe_locks(monitor->conn, &question, &monitor->lock_arena, &locks, err)) {
+        return false;
+    }
+    for (int i = 0; i < locks.overdue_count; i++) {
+        cancel_batch(engine, locks.overdue_pids[i]);
+    }
+    monitor->signals.waiters_known = true;
+    monitor->signals.lock_waiters = locks.table_waiters;
+    monitor->signals.blocked_by_us = locks.blocked_by_us;
+    return true;
+}
+
+/* ---- throttle ---- */
+
+static void
+record_verdict(Monitor *monitor, const Verdict *verdict)
+{
+    const EngineSetup *setup = &monitor->engine->setup;
+    if (verdict->pause == monitor->was_paused) {
+        return;
+    }
+    monitor->was_paused = verdict->pause;
+    log_line(LOG_INFO, "monitor", verdict->pause ? "throttled: %s" : "going on%s", verdict->reason);
+    Err ignored = ERR_INIT; /* without a session the reason is on the terminal and in the log */
+    if (monitor->conn != NULL &&
+        !job_event(monitor->conn, setup->job, setup->run, verdict->pause ? "throttled" : "going on",
+            verdict->reason, &ignored)) {
+        log_line(LOG_DEBUG, "monitor", "%s", ignored.message);
+    }
+}
+
+static void
+standby_progress(const Monitor *monitor, int index, int64_t now_us, StandbyProgress *progress)
+{
+    const StandbySignal *standby = &monitor->signals.standbys[index];
+    (void)snprintf(progress->name, sizeof(progress->name), "%.63s", standby->name);
+    progress->connected = standby->connected;
+    progress->lag_s =
+        (double)lagring_lag_us(&monitor->governor.ring, standby->replay_lsn, now_us) / 1e6;
+    progress->lag_bytes = monitor->signals.primary_lsn > standby->replay_lsn
+                              ? (int64_t)(monitor->signals.primary_lsn - standby->replay_lsn)
+                              : 0;
+}
+
+static void
+publish_verdict(Monitor *monitor, const Verdict *verdict, int64_t now_us)
+{
+    Engine *engine = monitor->engine;
+    int count = monitor->signals.standby_count;
+    if (count > PROGRESS_STANDBYS_MAX) {
+        count = PROGRESS_STANDBYS_MAX;
+    }
+    (void)pthread_mutex_lock(&engine->lock);
+    Progress *progress = &engine->progress;
+    progress->verdict = *verdict;
+    progress->lock_waiters = monitor->signals.lock_waiters;
+    progress->standby_count = count;
+    for (int i = 0; i < count; i++) {
+        standby_progress(monitor, i, now_us, &progress->standbys[i]);
+    }
+    for (int i = 0; i < SIGNAL_COUNT; i++) {
+        progress->paused_us[i] = governor_paused_us(&monitor->governor, (SignalId)i);
+    }
+    engine->verdict_known = true;
+    (void)pthread_mutex_unlock(&engine->lock);
+}
+
+static bool
+judge(Monitor *monitor, int64_t now_us, Err *err)
+{
+    bool ok = true;
+    if (monitor->conn != NULL) {
+        arena_reset(&monitor->signal_arena);
+        monitor->signals.standbys = NULL;
+        monitor->signals.standby_count = 0;
+        ok = probe_replication(monitor->conn, &monitor->signal_arena, &monitor->signals, err);
+    }
+    const Verdict *verdict = governor_decide(&monitor->governor, &monitor->signals, now_us);
+    publish_verdict(monitor, verdict, now_us);
+    record_verdict(monitor, verdict);
+    return ok;
+}
+
+/* ---- progress ---- */
+
+static void
+publish_totals(Monitor *monitor, const JobRow *job, const RangeTotals *totals, int runs)
+{
+    Engine *engine = monitor->engine;
+    int64_t now_us = clock_mono_us();
+    if (job->pass != monitor->eta_pass) {
+        monitor->eta_pass = job->pass;
+        eta_init(&monitor->eta, totals->est_done, now_us);
+    }
+    eta_observe(&monitor->eta, totals->est_done, job->est_rows, now_us);
+
+    (void)pthread_mutex_lock(&engine->lock);
+    Progress *progress = &engine->progress;
+    progress->pass = job->pass;
+    progress->pass_kind = job->pass_kind;
+    progress->rows = totals->rows;
+    progress->est_rows = job->est_rows;
+    progress->ranges = totals->ranges;
+    progress->ranges_done = totals->ranges_done;
+    progress->differing = totals->differing;
+    progress->leftover = totals->leftover;
+    progress->share = eta_share(&monitor->eta);
+    progress->rows_per_s = eta_rate(&monitor->eta);
+    progress->eta_s = eta_seconds(&monitor->eta);
+    progress->other_runs = runs > 0 ? runs - 1 : 0;
+    (void)pthread_mutex_unlock(&engine->lock);
+}
+
+static bool
+beat(Monitor *monitor, Err *err)
+{
+    const EngineSetup *setup = &monitor->engine->setup;
+    Arena arena = ARENA_INIT;
+    JobRow job;
+    RangeTotals totals;
+    int runs = 0;
+    const char *reason = monitor->was_paused ? monitor->governor.verdict.reason : NULL;
+    bool ok = run_heartbeat(monitor->conn, setup->run, eta_rate(&monitor->eta), reason, err) &&
+              job_read_id(monitor->conn, setup->job, &arena, &job, err) &&
+              ranges_totals(monitor->conn, setup->job, job.pass, &totals, err) &&
+              run_count_alive(monitor->conn, setup->job, &runs, err);
+    if (ok) {
+        publish_totals(monitor, &job, &totals, runs);
+    }
+    arena_reset(&arena);
+    return ok;
+}
+
+static bool
+sample(Monitor *monitor, Err *err)
+{
+    Progress now;
+    engine_snapshot(monitor->engine, &now);
+    double lag_s = -1;
+    for (int i = 0; i < now.standby_count; i++) {
+        lag_s = now.standbys[i].lag_s > lag_s ? now.standbys[i].lag_s : lag_s;
+    }
+    RunSample row = {
+        .job = monitor->engine->setup.job,
+        .run = monitor->engine->setup.run,
+        .rows = now.run_rows,
+        .rows_per_s = now.rows_per_s,
+        .batch_ms = now.batch_ms,
+        .workers = now.workers_busy,
+        .lag_s = lag_s,
+        .throttled_s = (double)governor_paused_total_us(&monitor->governor) / 1e6,
+        .hot_ratio = now.hot_ratio,
+    };
+    return run_sample(monitor->conn, &row, err);
+}
+
+/* ---- HOT share ---- */
+
+static bool
+watch_hotness(Monitor *monitor, int64_t now_us, Err *err)
+{
+    Engine *engine = monitor->engine;
+    const EngineSetup *setup = &engine->setup;
+    TableActivity activity;
+    if (!probe_activity(monitor->conn, setup->plan->facts->table.oid, &activity, err)) {
+        return false;
+    }
+    bool changed =
+        hotness_observe(&monitor->hotness, activity.updated, activity.hot_updated, now_us);
+    (void)pthread_mutex_lock(&engine->lock);
+    engine->stripes = monitor->hotness.stripes;
+    engine->progress.stripes = monitor->hotness.stripes;
+    engine->progress.hot_ratio = monitor->hotness.ratio;
+    (void)pthread_mutex_unlock(&engine->lock);
+    if (!changed) {
+        return true;
+    }
+
+    char oldest[160] = "";
+    char text[320];
+    if (!probe_oldest_snapshot(monitor->conn, 10, oldest, sizeof(oldest), err)) {
+        return false;
+    }
+    (void)snprintf(text, sizeof(text), "%d stripes for new ranges: %d %% of updates were HOT%s%s",
+        monitor->hotness.stripes, (int)(monitor->hotness.ratio * 100),
+        oldest[0] == '\0' ? "" : "; oldest snapshot: ", oldest);
+    log_line(LOG_INFO, "monitor", "%s", text);
+    return job_event(monitor->conn, setup->job, setup->run, "stripes", text, err);
+}
+
+/* ---- the loop ---- */
+
+static bool
+open_session(Monitor *monitor, Err *err)
+{
+    const EngineSetup *setup = &monitor->engine->setup;
+    char label[48];
+    (void)snprintf(label, sizeof(label), "%s/monitor", setup->plan->spec->job);
+    return conn_open(setup->target, CONN_MONITOR, label, CONNECT_TIMEOUT_US, &monitor->conn, err);
+}
+
+static bool
+due(int64_t *last_us, int64_t every_us, int64_t now_us)
+{
+    if (now_us - *last_us < every_us) {
+        return false;
+    }
+    *last_us = now_us;
+    return true;
+}
+
+static bool
+tick(Monitor *monitor, int64_t now_us, Err *err)
+{
+    if (monitor->conn == NULL && !open_session(monitor, err)) {
+        return false;
+    }
+    if (!watch_locks(monitor, err)) {
+        return false;
+    }
+    if (due(&monitor->judged_us, JUDGE_EVERY_US, now_us) && !judge(monitor, now_us, err)) {
+        return false;
+    }
+    if (due(&monitor->beat_us, BEAT_EVERY_US, now_us) && !beat(monitor, err)) {
+        return false;
+    }
+    if (due(&monitor->hot_us, HOT_EVERY_US, now_us) && !watch_hotness(monitor, now_us, err)) {
+        return false;
+    }
+    return !due(&monitor->sampled_us, SAMPLE_EVERY_US, now_us) || sample(monitor, err);
+}
+
+/* A failed probe is no reason to end the run: the sample grows old and the throttle closes. */
+static void
+survive(Monitor *monitor, const Err *err, int64_t now_us)
+{
+    if (!monitor->connection_reported) {
+        log_line(LOG_WARNING, "monitor", "%s", err->message);
+        monitor->connection_reported = true;
+    }
+    if (monitor->conn != NULL && (err->cls == ERR_RECONNECT || !conn_is_idle(monitor->conn))) {
+        conn_close(monitor->conn);
+        monitor->conn = NULL;
+    }
+    monitor->signals.waiters_known = false;
+    Err ignored = ERR_INIT; /* judging without a session asks nobody */
+    if (monitor->conn == NULL && !judge(monitor, now_us, &ignored)) {
+        log_line(LOG_DEBUG, "monitor", "%s", ignored.message);
+    }
+}
+
+static void
+monitor_init(Monitor *monitor, Engine *engine)
+{
+    const Plan *plan = engine->setup.plan;
+    int64_t now_us = clock_mono_us();
+    *monitor = (Monitor){.engine = engine, .eta_pass = -1, .sampled_us = now_us, .hot_us = now_us};
+    monitor->pids = mem_new((size_t)engine->setup.workers * sizeof(int));
+    hotness_init(&monitor->hotness, plan->stripes);
+    GovernorSetup setup = {
+        .throttle = &plan->spec->throttle,
+        .table = plan->facts->table.name,
+        .role = plan->facts->server.role,
+        .standbys = engine->setup.standbys,
+        .allow_blind_lag = jobspec_allows(plan->spec, "blind-lag"),
+    };
+    governor_init(&monitor->governor, &setup, now_us);
+}
+
+void *
+monitor_main(void *arg)
+{
+    Engine *engine = arg;
+    Monitor *monitor = mem_new(sizeof(*monitor)); /* the lag ring is large for a stack */
+    monitor_init(monitor, engine);
+    for (;;) {
+        (void)pthread_mutex_lock(&engine->lock);
+        bool alone = engine->workers_alive == 0;
+        (void)pthread_mutex_unlock(&engine->lock);
+        if (alone) {
+            break;
+        }
+        int64_t now_us = clock_mono_us();
+        Err err = ERR_INIT;
+        if (tick(monitor, now_us, &err)) {
+            monitor->connection_reported = false;
+        } else {
+            survive(monitor, &err, now_us);
+        }
+        clock_sleep_us(TICK_US);
+    }
+    conn_close(monitor->conn);
+    arena_reset(&monitor->lock_arena);
+    arena_reset(&monitor->signal_arena);
+    free(monitor->pids);
+    free(monitor);
+    return NULL;
+}

@@ -1,0 +1,90 @@
+/*
+ * vacuumer.c - one thread that vacuums the table whenever a share of its rows has been changed.
+ *
+ * Dead versions that stripes leave behind, and the index entries of those that were not HOT, make
+ * room only once VACUUM has been there; autovacuum comes after a fifth of the table and takes
+ * longer.  The job's row decides which of several runs does it.
+ */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/strbuf.h"
+#include "core/sql_parts.h"
+#include "engine/engine_state.h"
+#include "pg/query.h"
+
+#define LOOK_EVERY_US      500000
+#define CONNECT_TIMEOUT_US ((int64_t)5 * 1000000)
+#define VACUUM_TIMEOUT_US  ((int64_t)24 * 3600 * 1000000)
+
+/* A tenth of the table; on huge tables less often, since every VACUUM walks over all indexes. */
+#define SHARE_DIVISOR      10
+#define HUGE_ROWS          200000000.0
+#define HUGE_SHARE_DIVISOR 4
+#define ROWS_MIN           50000
+
+static int64_t
+rows_between(const Plan *plan)
+{
+    double rows = plan->facts->table.rows;
+    if (rows < 0) {
+        rows = plan->rows_per_block * (double)plan->facts->table.blocks;
+    }
+    double share = rows / (rows > HUGE_ROWS ? HUGE_SHARE_DIVISOR : SHARE_DIVISOR);
+    return share < ROWS_MIN ? ROWS_MIN : (int64_t)share;
+}
+
+static bool
+vacuum_once(Engine *engine, PgConn *conn, Err *err)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    sql_vacuum(&sql, engine->setup.plan);
+    int64_t begun_us = clock_mono_us();
+    if (!query_params(conn, strbuf_text(&sql), 0, NULL, VACUUM_TIMEOUT_US, NULL, err)) {
+        return err_wrap(err, "vacuum");
+    }
+    log_line(LOG_DEBUG, "vacuum", "%lld ms", (long long)((clock_mono_us() - begun_us) / 1000));
+    return true;
+}
+
+static bool
+look(Engine *engine, PgConn **conn, int64_t every_rows, Err *err)
+{
+    const EngineSetup *setup = &engine->setup;
+    if (*conn == NULL) {
+        char label[48];
+        (void)snprintf(label, sizeof(label), "%s/vacuum", setup->plan->spec->job);
+        if (!conn_open(setup->target, CONN_VACUUM, label, CONNECT_TIMEOUT_US, conn, err)) {
+            return false;
+        }
+    }
+    bool claimed = false;
+    if (!engine_may_work(engine)) {
+        return true;
+    }
+    return job_claim_vacuum(*conn, setup->job, every_rows, &claimed, err) &&
+           (!claimed || vacuum_once(engine, *conn, err));
+}
+
+void *
+vacuumer_main(void *arg)
+{
+    Engine *engine = arg;
+    PgConn *conn = NULL;
+    int64_t every_rows = rows_between(engine->setup.plan);
+    while (stop_sleep_us(&engine->stop, LOOK_EVERY_US) == STOP_NONE) {
+        Err err = ERR_INIT;
+        if (look(engine, &conn, every_rows, &err)) {
+            continue;
+        }
+        /* A VACUUM that was cancelled or could not lock is no loss: the next tenth asks again. */
+        log_line(LOG_DEBUG, "vacuum", "%s", err.message);
+        if (conn != NULL && (err.cls == ERR_RECONNECT || !conn_is_idle(conn))) {
+            conn_close(conn);
+            conn = NULL;
+        }
+    }
+    conn_close(conn);
+    return NULL;
+}

@@ -1,0 +1,132 @@
+/*
+ * clean.c - the way back, from any state and after any kill.
+ *
+ * What to remove is read from the catalog, not from what the job believes: every trigger whose
+ * function is one of the job's, then the functions.  Each DROP TRIGGER is a short bounded DDL
+ * transaction of its own; functions go with the last mark in the job's row.
+ */
+#include "ops/clean.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/strbuf.h"
+#include "core/ident.h"
+#include "core/plan.h"
+#include "core/sql_backfill.h"
+#include "ops/ddl.h"
+#include "pg/query.h"
+#include "store/run.h"
+#include "store/schema.h"
+
+#define DDL_LOCK_TIMEOUT_US 200000
+
+static const char SQL_TRIGGERS[] =
+    "SELECT g.tgrelid, n.nspname, c.relname, g.tgname\n"
+    "  FROM pg_catalog.pg_trigger g\n"
+    "  JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid\n"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
+    "  JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid\n"
+    " WHERE p.pronamespace = 'pghaul'::pg_catalog.regnamespace\n"
+    "   AND pg_catalog.starts_with(p.proname, 'sync_' || $1::pg_catalog.text || '_')";
+
+static const char SQL_FUNCTIONS[] =
+    "SELECT p.oid::pg_catalog.regprocedure\n"
+    "  FROM pg_catalog.pg_proc p\n"
+    " WHERE p.pronamespace = 'pghaul'::pg_catalog.regnamespace\n"
+    "   AND p.proname ~ ('^(move|verify|locate_key|locate_block|sync)_' || $1::pg_catalog.text\n"
+    "                    || '_[0-9a-f]{16}$')";
+
+static bool
+drop_trigger(PgConn *conn, const PgResult *triggers, int row, StopToken *stop, Err *err)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    strbuf_puts(&sql, "DROP TRIGGER IF EXISTS ");
+    if (!quote_ident(&sql, result_text(triggers, row, 3), err)) {
+        return false;
+    }
+    strbuf_puts(&sql, " ON ");
+    if (!quote_qualified(&sql, result_text(triggers, row, 1), result_text(triggers, row, 2), err)) {
+        return false;
+    }
+    const char *statements[] = {strbuf_text(&sql)};
+    DdlStep step = {
+        .table_oid = (uint32_t)result_int(triggers, row, 0),
+        .what = "drop the sync trigger",
+        .statements = statements,
+        .count = 1,
+    };
+    return ddl_run(conn, &step, DDL_LOCK_TIMEOUT_US, stop, err);
+}
+
+static bool
+drop_triggers(PgConn *conn, const char *job, StopToken *stop, Err *err)
+{
+    const char *params[] = {job};
+    PGRESULT_AUTO *triggers = NULL;
+    if (!query_params(conn, SQL_TRIGGERS, 1, params, QUERY_TIMEOUT_US, &triggers, err)) {
+        return err_wrap(err, "look for triggers");
+    }
+    for (int i = 0; i < result_rows(triggers); i++) {
+        if (!drop_trigger(conn, triggers, i, stop, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Names come from the server's own regprocedure output, which quotes them. */
+static bool
+drop_functions(PgConn *conn, const char *job, Err *err)
+{
+    const char *params[] = {job};
+    PGRESULT_AUTO *functions = NULL;
+    if (!query_params(conn, SQL_FUNCTIONS, 1, params, QUERY_TIMEOUT_US, &functions, err)) {
+        return err_wrap(err, "look for functions");
+    }
+    for (int i = 0; i < result_rows(functions); i++) {
+        STRBUF_AUTO sql = STRBUF_INIT;
+        strbuf_printf(&sql, "DROP FUNCTION IF EXISTS %s", result_text(functions, i, 0));
+        if (!query_run(conn, strbuf_text(&sql), NULL, err)) {
+            return err_wrap(err, "drop functions");
+        }
+    }
+    return true;
+}
+
+bool
+clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
+{
+    int alive = 0;
+    if (!run_count_alive(conn, job->id, &alive, err)) {
+        return false;
+    }
+    if (alive > 0) {
+        (void)err_set(err, ERR_BUSY, "job %s is being worked on by %d run%s", job->name, alive,
+            alive == 1 ? "" : "s");
+        return err_hint(err, "Stop it first (Ctrl-C, or SIGTERM to its process).");
+    }
+    char id[24];
+    (void)snprintf(id, sizeof(id), "%lld", (long long)job->id);
+    return drop_triggers(conn, id, stop, err) && drop_functions(conn, id, err) &&
+           job_mark_cleaned(conn, job->id, err) &&
+           job_event(conn, job->id, 0, "clean", "trigger, functions and ranges were removed", err);
+}
+
+bool
+clean_all(PgConn *conn, StopToken *stop, Err *err)
+{
+    Arena arena = ARENA_INIT;
+    const char **names = NULL;
+    int count = 0;
+    bool ok = job_names(conn, &arena, &names, &count, err);
+    for (int i = 0; ok && i < count; i++) {
+        JobRow job;
+        bool found = false;
+        ok = job_read(conn, names[i], &arena, &job, &found, err) &&
+             (!found || clean_job(conn, &job, stop, err));
+    }
+    arena_reset(&arena);
+    return ok && schema_drop(conn, err);
+}

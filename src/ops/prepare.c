@@ -1,0 +1,293 @@
+#include "ops/prepare.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/strbuf.h"
+#include "core/sql_backfill.h"
+#include "core/sql_batch.h"
+#include "engine/passes.h"
+#include "ops/ddl.h"
+#include "pg/probe.h"
+#include "pg/query.h"
+#include "store/schema.h"
+
+#define FENCE_POLL_US   100000
+#define FENCE_REPORT_US ((int64_t)5 * 1000000)
+
+/* ---- the job's row ---- */
+
+static const char *
+quoted_table(const Plan *plan, Arena *arena)
+{
+    STRBUF_AUTO table = STRBUF_INIT;
+    sql_put_table(&table, plan);
+    return arena_strdup(arena, strbuf_text(&table));
+}
+
+static int
+expected_standbys(const Plan *plan, Arena *arena, const char ***names)
+{
+    const ThrottleSpec *throttle = &plan->spec->throttle;
+    if (throttle->standby_mode == STANDBYS_NAMED) {
+        *names = throttle->standbys.names;
+        return throttle->standbys.count;
+    }
+    int count = throttle->standby_mode == STANDBYS_AUTO ? plan->facts->standby_count : 0;
+    *names = arena_alloc(arena, (size_t)count * sizeof(**names));
+    for (int i = 0; i < count; i++) {
+        (*names)[i] = plan->facts->standbys[i].name;
+    }
+    return count;
+}
+
+static bool
+check_row(const Plan *plan, const JobRow *job, Err *err)
+{
+    if (strcmp(job->system_id, plan->facts->server.system_id) != 0) {
+        (void)err_set(err, ERR_REFUSED,
+            "job %s was begun on another server; this database is a copy of it", job->name);
+        return err_hint(err, "pghaul clean %s removes what the copy brought along.", job->name);
+    }
+    if (strcmp(job->fingerprint, plan->fingerprint) != 0) {
+        (void)err_set(err, ERR_REFUSED,
+            "the job file of %s no longer says what the job was begun with", job->name);
+        return err_hint(err,
+            "Put back table, set, where, key, path and sync as they were, or pghaul clean %s and "
+            "begin anew.",
+            job->name);
+    }
+    return true;
+}
+
+bool
+prepare_job(PgConn *conn, const Plan *plan, Arena *arena, JobRow *job, Err *err)
+{
+    if (!schema_install(conn, err)) {
+        return false;
+    }
+    const char **standbys = NULL;
+    int standby_count = expected_standbys(plan, arena, &standbys);
+    JobNew row = {
+        .name = plan->spec->job,
+        .table_name = quoted_table(plan, arena),
+        .spec = plan->spec->source,
+        .fingerprint = plan->fingerprint,
+        .system_id = plan->facts->server.system_id,
+        .timeline = plan->facts->server.timeline,
+        .standbys = standbys,
+        .standby_count = standby_count,
+    };
+    bool found = false;
+    if (!job_create(conn, &row, err) || !job_read(conn, plan->spec->job, arena, job, &found, err)) {
+        return false;
+    }
+    if (!found) {
+        return err_set(err, ERR_BUSY, "job %s was cleaned at this moment", plan->spec->job);
+    }
+    return check_row(plan, job, err);
+}
+
+/* ---- functions ---- */
+
+typedef void FunctionText(StrBuf *out, const Plan *plan, int64_t job);
+
+static void
+locate_key(StrBuf *out, const Plan *plan, int64_t job)
+{
+    sql_locate_function(out, plan, job, SLICE_KEY);
+}
+
+static void
+locate_block(StrBuf *out, const Plan *plan, int64_t job)
+{
+    sql_locate_function(out, plan, job, SLICE_BLOCK);
+}
+
+static const struct {
+    const char *what;
+    FunctionText *text;
+} FUNCTIONS[] = {
+    {"move", sql_move_function},
+    {"verify", sql_verify_function},
+    {"locate_key", locate_key},
+    {"locate_block", locate_block},
+    {"sync", sql_sync_function},
+};
+
+static bool
+is_needed(const Plan *plan, const char *what)
+{
+    if (strcmp(what, "verify") == 0) {
+        return !plan->self_referring;
+    }
+    if (strcmp(what, "locate_block") == 0) {
+        return plan->path == PATH_BLOCK;
+    }
+    return strcmp(what, "sync") != 0 || plan->sync_trigger;
+}
+
+static const char SQL_FUNCTION_EXISTS[] =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p\n"
+    "                WHERE p.pronamespace = 'pghaul'::pg_catalog.regnamespace\n"
+    "                  AND 'pghaul.' || p.proname = $1::pg_catalog.text)";
+
+static bool
+create_function(PgConn *conn, const char *name, const char *text, Err *err)
+{
+    const char *params[] = {name};
+    PGRESULT_AUTO *exists = NULL;
+    if (!query_one(conn, SQL_FUNCTION_EXISTS, 1, params, &exists, err)) {
+        return err_wrap(err, "look for %s", name);
+    }
+    if (result_bool(exists, 0, 0)) {
+        return true;
+    }
+    STRBUF_AUTO revoke = STRBUF_INIT;
+    strbuf_printf(&revoke, "REVOKE ALL ON FUNCTION %s FROM PUBLIC", name);
+    return (query_run(conn, text, NULL, err) && query_run(conn, strbuf_text(&revoke), NULL, err)) ||
+           err_wrap(err, "create %s", name);
+}
+
+/* Under the job's lock, so that two runs do not both create them. */
+static bool
+create_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
+{
+    if (!query_run(conn, "BEGIN", NULL, err)) {
+        return false;
+    }
+    bool ok = job_lock(conn, job, err);
+    for (size_t i = 0; ok && i < sizeof(FUNCTIONS) / sizeof(FUNCTIONS[0]); i++) {
+        if (!is_needed(plan, FUNCTIONS[i].what)) {
+            continue;
+        }
+        STRBUF_AUTO name = STRBUF_INIT;
+        STRBUF_AUTO text = STRBUF_INIT;
+        sql_put_function_name(&name, plan, FUNCTIONS[i].what, job);
+        FUNCTIONS[i].text(&text, plan, job);
+        ok = create_function(conn, strbuf_text(&name), strbuf_text(&text), err);
+    }
+    if (!ok) {
+        Err ignored = ERR_INIT; /* the failure before is the one to report */
+        (void)!query_run(conn, "ROLLBACK", NULL, &ignored);
+        return false;
+    }
+    return query_run(conn, "COMMIT", NULL, err);
+}
+
+/* ---- sync trigger ---- */
+
+static const char SQL_TRIGGER_EXISTS[] =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger g\n"
+    "                WHERE g.tgrelid = $1::pg_catalog.oid AND g.tgname = $2::pg_catalog.name)";
+
+static bool
+trigger_exists(PgConn *conn, const Plan *plan, const char *name, bool *exists, Err *err)
+{
+    char oid[16];
+    (void)snprintf(oid, sizeof(oid), "%u", plan->facts->table.oid);
+    const char *params[] = {oid, name};
+    PGRESULT_AUTO *result = NULL;
+    if (!query_one(conn, SQL_TRIGGER_EXISTS, 2, params, &result, err)) {
+        return err_wrap(err, "look for the sync trigger");
+    }
+    *exists = result_bool(result, 0, 0);
+    return true;
+}
+
+/* A second run that comes at the same moment finds the trigger by its name (42710). */
+static bool
+create_trigger(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop, Err *err)
+{
+    STRBUF_AUTO name = STRBUF_INIT;
+    sql_sync_name(&name, job);
+    bool exists = false;
+    if (!trigger_exists(conn, plan, strbuf_text(&name), &exists, err) || exists) {
+        return err->cls == ERR_NONE;
+    }
+    STRBUF_AUTO create = STRBUF_INIT;
+    STRBUF_AUTO enable = STRBUF_INIT;
+    sql_sync_trigger(&create, plan, job);
+    sql_sync_enable(&enable, plan, job);
+    const char *statements[] = {strbuf_text(&create), strbuf_text(&enable)};
+    DdlStep step = {
+        .table_oid = plan->facts->table.oid,
+        .what = "create the sync trigger",
+        .statements = statements,
+        .count = 2,
+    };
+    if (ddl_run(conn, &step, plan->spec->throttle.yield_after_us, stop, err)) {
+        return true;
+    }
+    if (strcmp(err->sqlstate, "42710") != 0) {
+        return false;
+    }
+    *err = ERR_INIT;
+    return true;
+}
+
+/* ---- fence ---- */
+
+/* Without a trigger a row may be inserted, not yet committed, below the upper bound: wait until
+ * every transaction that is older than now has ended. */
+static bool
+wait_for_fence(PgConn *conn, StopToken *stop, Err *err)
+{
+    char xid[24];
+    if (!probe_fence_take(conn, xid, err)) {
+        return false;
+    }
+    int64_t reported_us = clock_mono_us();
+    for (;;) {
+        bool passed = false;
+        if (!probe_fence_passed(conn, xid, &passed, err)) {
+            return false;
+        }
+        if (passed) {
+            return true;
+        }
+        if (clock_mono_us() - reported_us > FENCE_REPORT_US) {
+            reported_us = clock_mono_us();
+            char oldest[160];
+            if (!probe_oldest_snapshot(conn, 1, oldest, sizeof(oldest), err)) {
+                return false;
+            }
+            log_line(LOG_INFO, NULL, "waiting for transactions that began before the job: %s",
+                oldest[0] == '\0' ? "not visible to our role" : oldest);
+        }
+        if (stop_sleep_us(stop, FENCE_POLL_US) != STOP_NONE) {
+            return err_set(err, ERR_STOPPED, "stopped while waiting for older transactions");
+        }
+    }
+}
+
+bool
+prepare_objects(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err *err)
+{
+    if (!create_functions(conn, plan, id, err)) {
+        return false;
+    }
+    Arena arena = ARENA_INIT;
+    JobRow job;
+    bool ok = job_read_id(conn, id, &arena, &job, err);
+    bool first = ok && job.pass == 0;
+    arena_reset(&arena);
+    if (!ok || !first) {
+        return ok; /* the guards were recorded: what differs from them now is drift */
+    }
+    STRBUF_AUTO trigger = STRBUF_INIT;
+    if (plan->sync_trigger) {
+        sql_sync_name(&trigger, id);
+        if (!create_trigger(conn, plan, id, stop, err)) {
+            return false;
+        }
+    } else if (!wait_for_fence(conn, stop, err)) {
+        return false;
+    }
+    const char *trigger_name = plan->sync_trigger ? strbuf_text(&trigger) : NULL;
+    return job_record_guards(conn, id, plan->facts->table.oid, trigger_name, err) &&
+           passes_begin_move(conn, plan, id, 0, err);
+}
