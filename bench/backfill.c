@@ -6,15 +6,16 @@
  * them, and each starts from a fresh copy of the same database.  Rates are measured alone; what an
  * application feels is measured apart.  See README.md of this folder.
  */
-#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/strbuf.h"
 #include "common_contender.h"
 #include "common_load.h"
 #include "common_report.h"
@@ -88,7 +89,7 @@ list_has(const char *list, const char *word)
     return false;
 }
 
-/* The number of words in the list that are known is the number of words in it. */
+/* Is every word of the list one of the known ones?  Says which is not. */
 static bool
 list_is_known(const char *list, const char *known)
 {
@@ -289,9 +290,9 @@ take_turn(Bench *bench, const BenchTable *table, const Contender *contender, int
     }
     report_add(&bench->report, &item);
 
-    char line[400];
-    report_line(&item, line, sizeof(line));
-    (void)fprintf(stderr, "%s\n", line);
+    STRBUF_AUTO line = STRBUF_INIT;
+    report_line(&item, &line);
+    (void)fprintf(stderr, "%s\n", line.text);
 }
 
 /* All contenders of the list, one repetition after the other. */
@@ -347,6 +348,10 @@ int
 main(int argc, char *argv[])
 {
     Bench bench = {.has_failed = false};
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        (void)fputs(USAGE, stdout);
+        return 0;
+    }
     if (!parse_options(argc, argv, &bench.options)) {
         return 2;
     }

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "core/prng.h"
 #include "harness/harness.h"
 #include "harness/session.h"
 
@@ -59,7 +60,7 @@ static void
 update_one(Load *load)
 {
     char key[24];
-    (void)snprintf(key, sizeof(key), "%lld", (long long)prng_range(&load->prng, 1, load->rows));
+    (void)snprintf(key, sizeof(key), "%lld", (long long)prng_between(&load->prng, 1, load->rows));
     const char *const values[] = {key};
     PGresult *result = PQexecPrepared(load->conn, UPDATE_NAME, 1, values, NULL, NULL, 0);
     if (PQresultStatus(result) != PGRES_COMMAND_OK || PQcmdTuples(result)[0] != '1') {
@@ -110,7 +111,7 @@ load_start(const char *uri, const BenchTable *table, int64_t rows)
     Load *load = mem_new(sizeof(*load));
     load->conn = pg_open(uri);
     load->rows = rows;
-    load->prng = (Prng){.state = LOAD_KEY_SEED};
+    prng_init(&load->prng, LOAD_KEY_SEED);
     atomic_store(&load->until_us, INT64_MAX);
     prepare(load, table);
     if (pthread_create(&load->thread, NULL, run_load, load) != 0) {

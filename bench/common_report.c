@@ -184,11 +184,15 @@ print_number(int width, int decimals, double value)
     }
 }
 
+/* Of any contender when `contender` is NULL. */
 static bool
-was_measured(const Report *report, const BenchTable *table, bool is_loaded)
+was_measured(
+    const Report *report, const BenchTable *table, const Contender *contender, bool is_loaded)
 {
     for (size_t i = 0; i < report->count; i++) {
-        if (report->items[i].table == table && (report->items[i].load.updates > 0) == is_loaded) {
+        const Measurement *item = &report->items[i];
+        if (item->table == table && (contender == NULL || item->contender == contender) &&
+            (item->load.updates > 0) == is_loaded) {
             return true;
         }
     }
@@ -198,7 +202,7 @@ was_measured(const Report *report, const BenchTable *table, bool is_loaded)
 static void
 print_rates(const Report *report, const BenchTable *table)
 {
-    if (!was_measured(report, table, false)) {
+    if (!was_measured(report, table, NULL, false)) {
         return;
     }
     (void)printf("\nTable %s (%s), alone\n", table->name, table->title);
@@ -207,7 +211,7 @@ print_rates(const Report *report, const BenchTable *table)
     (void)printf("%-18s %8s %9s %8s %8s %9s %8s %8s %8s %6s %9s %9s\n", "", "s", "", "UPDATE",
         "loop", "bytes/row", "UPDATE", "grow %", "grow %", "%", "behind s", "rows/s");
     for (int i = 0; i < CONTENDER_COUNT; i++) {
-        if (CONTENDERS[i].kind == CONTENDER_IDLE) {
+        if (!was_measured(report, table, &CONTENDERS[i], false)) {
             continue;
         }
         Cell cell = {.table = table, .contender = CONTENDERS[i].name};
@@ -230,7 +234,7 @@ print_rates(const Report *report, const BenchTable *table)
 static void
 print_latencies(const Report *report, const BenchTable *table)
 {
-    if (!was_measured(report, table, true)) {
+    if (!was_measured(report, table, NULL, true)) {
         return;
     }
     (void)printf("\nTable %s (%s), the application at %d updates/s\n", table->name, table->title,
@@ -238,6 +242,9 @@ print_latencies(const Report *report, const BenchTable *table)
     (void)printf(
         "%-18s %9s %9s %9s %8s %10s\n", "", "p50 ms", "p99 ms", "max ms", "errors", "rows/s");
     for (int i = 0; i < CONTENDER_COUNT; i++) {
+        if (!was_measured(report, table, &CONTENDERS[i], true)) {
+            continue;
+        }
         Cell cell = {.table = table, .contender = CONTENDERS[i].name, .is_loaded = true};
         bool is_idle = CONTENDERS[i].kind == CONTENDER_IDLE;
         (void)printf("%-18s", CONTENDERS[i].title);
@@ -293,18 +300,33 @@ print_table_targets(const Report *report, const BenchTable *table)
     print_target("  application's longest, ms", worst(report, loaded, load_max_ms), false, 100);
 }
 
-void
-report_line(const Measurement *item, char *line, size_t size)
+static void
+append_costs(const Measurement *item, StrBuf *line)
 {
-    int used = snprintf(line, size,
-        "%-4s %-7s %d: %8.2f s %8.0f rows/s %6.0f WAL bytes/row, table %+6.1f %%, indexes"
-        " %+6.1f %%, HOT %3.0f %%",
-        item->table->name, item->contender->name, item->repetition, item->duration_s,
-        rows_per_s(item), wal_per_row(item), table_growth_percent(item), index_growth_percent(item),
-        hot_percent(item));
-    if (item->load.updates > 0 && used > 0 && (size_t)used < size) {
-        (void)snprintf(line + used, size - (size_t)used,
-            "; %lld updates of the application: p50 %.2f ms, p99 %.2f ms, max %.2f ms, %lld errors",
+    strbuf_printf(line,
+        " %8.2f s %8.0f rows/s %6.0f WAL bytes/row, table %+6.1f %%, indexes %+6.1f %%,"
+        " HOT %3.0f %%",
+        item->duration_s, rows_per_s(item), wal_per_row(item), table_growth_percent(item),
+        index_growth_percent(item), hot_percent(item));
+    if (item->catch_up_s > 0) {
+        strbuf_printf(line, ", standby %.2f s behind", item->catch_up_s);
+    }
+    if (item->verify_s > 0) {
+        strbuf_printf(line, ", verify pass %.2f s", item->verify_s);
+    }
+}
+
+void
+report_line(const Measurement *item, StrBuf *line)
+{
+    strbuf_printf(
+        line, "%-4s %-7s %d:", item->table->name, item->contender->name, item->repetition);
+    if (item->contender->kind != CONTENDER_IDLE) {
+        append_costs(item, line);
+    }
+    if (item->load.updates > 0) {
+        strbuf_printf(line,
+            "; application: %lld updates, p50 %.2f ms, p99 %.2f ms, longest %.2f ms, %lld errors",
             (long long)item->load.updates, item->load.p50_ms, item->load.p99_ms, item->load.max_ms,
             (long long)item->load.errors);
     }
@@ -319,15 +341,15 @@ report_print(const Report *report)
     }
     (void)printf("\nTargets, for 2,000,000 rows on 2 cores with 2 workers\n");
     for (int i = 0; i < BENCH_TABLE_COUNT; i++) {
-        if (was_measured(report, &BENCH_TABLES[i], false) ||
-            was_measured(report, &BENCH_TABLES[i], true)) {
+        if (was_measured(report, &BENCH_TABLES[i], NULL, false) ||
+            was_measured(report, &BENCH_TABLES[i], NULL, true)) {
             print_table_targets(report, &BENCH_TABLES[i]);
         }
     }
     (void)printf("\nEvery measurement\n");
     for (size_t i = 0; i < report->count; i++) {
-        char line[400];
-        report_line(&report->items[i], line, sizeof(line));
-        (void)printf("%s\n", line);
+        STRBUF_AUTO line = STRBUF_INIT;
+        report_line(&report->items[i], &line);
+        (void)printf("%s\n", line.text);
     }
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/strbuf.h"
 #include "common_contender.h"
 #include "common_load.h"
 #include "common_table.h"
@@ -36,8 +37,8 @@ typedef struct Report {
 void report_add(Report *report, const Measurement *item);
 void report_free(Report *report);
 
-/* One line with everything, for standard error as it happens and for the end of the report. */
-void report_line(const Measurement *item, char *line, size_t size);
+/* Append everything as one line, for standard error as it happens and for the end of the report. */
+void report_line(const Measurement *item, StrBuf *line);
 
 /* Tables, targets and every measurement, to standard output. */
 void report_print(const Report *report);
