@@ -15,7 +15,10 @@ typedef struct Hotness {
     int stripes_wanted; /* of the plan */
     int stripes;        /* for ranges that are carved from now on */
     double ratio;       /* HOT share of the last full window; -1 = none yet */
-    int64_t updated;    /* counters at the begin of the window; -1 = not begun */
+    double ratio_total; /* since the first observation; -1 = nothing was updated */
+    int64_t first_updated;
+    int64_t first_hot_updated;
+    int64_t updated; /* counters at the begin of the window; -1 = not begun */
     int64_t hot_updated;
     int64_t window_us;   /* when the window began */
     int64_t retry_at_us; /* while at one stripe: when to try again */

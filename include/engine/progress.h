@@ -42,7 +42,7 @@ typedef struct Progress {
     int workers_busy;   /* with a batch in flight or a range at hand */
     int other_runs;     /* of the job, on this host or others */
     int stripes;
-    double hot_ratio;     /* of our updates lately; -1 = unknown */
+    double hot_ratio;     /* of the table's updates since the run began; -1 = unknown */
     int lock_waiters;     /* sessions that wait for a lock on the table */
     int64_t lock_retries; /* batches that gave way to a lock */
     int64_t cancels;      /* batches cancelled because somebody waited for them */

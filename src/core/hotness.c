@@ -18,6 +18,7 @@ hotness_init(Hotness *hotness, int stripes_wanted)
         .stripes_wanted = stripes_wanted,
         .stripes = stripes_wanted,
         .ratio = -1,
+        .ratio_total = -1,
         .updated = -1,
         .retry_wait_us = RETRY_FIRST_US,
     };
@@ -49,7 +50,13 @@ hotness_observe(Hotness *hotness, int64_t updated, int64_t hot_updated, int64_t 
     /* Statistics that were reset go backwards. */
     if (hotness->updated < 0 || updated < hotness->updated || hot_updated < hotness->hot_updated) {
         begin_window(hotness, updated, hot_updated, now_us);
+        hotness->first_updated = updated;
+        hotness->first_hot_updated = hot_updated;
         return false;
+    }
+    if (updated > hotness->first_updated) {
+        hotness->ratio_total = (double)(hot_updated - hotness->first_hot_updated) /
+                               (double)(updated - hotness->first_updated);
     }
     int64_t rows = updated - hotness->updated;
     if (rows < WINDOW_ROWS || now_us - hotness->window_us < WINDOW_US) {

@@ -255,10 +255,41 @@ put_sync_failed(StrBuf *out, const Plan *plan)
     }
 }
 
+/* FROM the new row under the table's name. */
+static void
+put_from_new(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "\n          FROM (SELECT NEW.*) AS ");
+    sql_put_ident(out, plan->facts->table.name);
+}
+
+static void
+put_sync_evaluation(StrBuf *out, const Plan *plan)
+{
+    const JobSpec *spec = plan->spec;
+    if (spec->where.text != NULL) {
+        strbuf_puts(out, "        IF (SELECT ");
+        sql_put_expr(out, &spec->where);
+        put_from_new(out, plan);
+        strbuf_puts(out, ") THEN\n");
+    }
+    strbuf_puts(out, "        SELECT ");
+    for (int i = 0; i < spec->set_count; i++) {
+        strbuf_puts(out, i == 0 ? "" : ", ");
+        sql_put_expr(out, &spec->set[i].expr);
+    }
+    strbuf_puts(out, "\n          INTO ");
+    for (int i = 0; i < spec->set_count; i++) {
+        strbuf_puts(out, i == 0 ? "NEW." : ", NEW.");
+        sql_put_ident(out, spec->set[i].column);
+    }
+    put_from_new(out, plan);
+    strbuf_puts(out, spec->where.text != NULL ? ";\n        END IF;\n" : ";\n");
+}
+
 void
 sql_sync_function(StrBuf *out, const Plan *plan, int64_t job)
 {
-    const JobSpec *spec = plan->spec;
     STRBUF_AUTO head = STRBUF_INIT;
     strbuf_puts(&head, "CREATE FUNCTION ");
     sql_put_function_name(&head, plan, "sync", job);
@@ -274,21 +305,9 @@ sql_sync_function(StrBuf *out, const Plan *plan, int64_t job)
     strbuf_puts(&body, "#variable_conflict use_column\n"
                        "BEGIN\n"
                        "    -- the block only evaluates, so it takes no transaction id\n"
-                       "    BEGIN\n"
-                       "        SELECT ");
-    for (int i = 0; i < spec->set_count; i++) {
-        strbuf_puts(&body, i == 0 ? "" : ", ");
-        sql_put_expr(&body, &spec->set[i].expr);
-    }
-    strbuf_puts(&body, "\n          INTO ");
-    for (int i = 0; i < spec->set_count; i++) {
-        strbuf_puts(&body, i == 0 ? "NEW." : ", NEW.");
-        sql_put_ident(&body, spec->set[i].column);
-    }
-    strbuf_puts(&body, "\n          FROM (SELECT NEW.*) AS ");
-    sql_put_ident(&body, plan->facts->table.name);
-    strbuf_puts(&body, ";\n"
-                       "    EXCEPTION WHEN OTHERS THEN\n");
+                       "    BEGIN\n");
+    put_sync_evaluation(&body, plan);
+    strbuf_puts(&body, "    EXCEPTION WHEN OTHERS THEN\n");
     put_sync_failed(&body, plan);
     strbuf_puts(&body, "    END;\n"
                        "    RETURN NEW;\n"

@@ -176,7 +176,9 @@ sql_put_frame_guards(StrBuf *out, const Plan *plan, SliceKind kind)
         "now\n"
         "    IF pghaul.trigger_signature(%u) IS DISTINCT FROM $9 THEN\n"
         "        RAISE EXCEPTION USING ERRCODE = 'PH001',\n"
-        "            MESSAGE = 'the triggers of the table are not those that the job began with';\n"
+        "            MESSAGE = 'the triggers of the table are not those that the job began with',\n"
+        "            HINT = 'Rows written since may be wrong. Clean the job and begin anew; only "
+        "rows that need work are changed.';\n"
         "    END IF;\n",
         plan->facts->table.oid);
     if (kind == SLICE_BLOCK) {

@@ -9,8 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "core/sql_batch.h"
 #include "pg/query.h"
+
+#define PROBE_SLOW_US  1000000
+#define CARVE_ROWS_MIN 500
 
 static RangeOwner
 owner_of(const Worker *worker)
@@ -79,28 +83,47 @@ count_rest(Worker *worker, int64_t size, int64_t *rows, Err *err)
     return true;
 }
 
+/*
+ * The key `carve_rows` further on; *result has no row when fewer are left.
+ *
+ * On a cold index the walk may take seconds, and a snapshot must not live that long: then ranges
+ * become smaller.
+ */
+static bool
+probe_end(Worker *worker, PgResult **result, Err *err)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    sql_carve_probe(&sql, worker->engine->setup.plan);
+    char size[24];
+    (void)snprintf(size, sizeof(size), "%lld", (long long)worker->carve_rows);
+    const char *params[] = {worker->job.frontier, worker->job.upper, size};
+    int64_t begun_us = clock_mono_us();
+    bool ok =
+        query_params(worker->conn, strbuf_text(&sql), 3, params, QUERY_TIMEOUT_US, result, err);
+    bool slow = clock_mono_us() - begun_us > PROBE_SLOW_US;
+    if (slow && worker->carve_rows / 2 >= CARVE_ROWS_MIN) {
+        worker->carve_rows /= 2;
+    }
+    return ok || err_wrap(err, "next range");
+}
+
 static bool
 carve_keys(Worker *worker, bool *carved, Err *err)
 {
-    const Plan *plan = worker->engine->setup.plan;
-    STRBUF_AUTO sql = STRBUF_INIT;
-    sql_carve_probe(&sql, plan);
-    char size[24];
-    (void)snprintf(size, sizeof(size), "%lld", (long long)plan->range_rows);
-    const char *params[] = {worker->job.frontier, worker->job.upper, size};
+    int64_t size = worker->carve_rows;
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(worker->conn, strbuf_text(&sql), 3, params, QUERY_TIMEOUT_US, &result, err)) {
-        return err_wrap(err, "next range");
+    if (!probe_end(worker, &result, err)) {
+        return false;
     }
     RangeCarve carve = {
         .frontier = worker->job.frontier,
         .low = worker->job.frontier,
         .last = result_rows(result) == 0,
-        .est_rows = plan->range_rows,
+        .est_rows = size,
         .stripes = worker->job.pass_kind == PASS_MOVE ? stripes_now(worker->engine) : 1,
     };
     carve.high = carve.last ? worker->job.upper : result_text(result, 0, 0);
-    if (carve.last && !count_rest(worker, plan->range_rows, &carve.est_rows, err)) {
+    if (carve.last && !count_rest(worker, size, &carve.est_rows, err)) {
         return false;
     }
     RangeOwner owner = owner_of(worker);

@@ -265,7 +265,7 @@ watch_hotness(Monitor *monitor, int64_t now_us, Err *err)
     (void)pthread_mutex_lock(&engine->lock);
     engine->stripes = monitor->hotness.stripes;
     engine->progress.stripes = monitor->hotness.stripes;
-    engine->progress.hot_ratio = monitor->hotness.ratio;
+    engine->progress.hot_ratio = monitor->hotness.ratio_total;
     (void)pthread_mutex_unlock(&engine->lock);
     if (!changed) {
         return true;
@@ -349,7 +349,7 @@ monitor_init(Monitor *monitor, Engine *engine)
 {
     const Plan *plan = engine->setup.plan;
     int64_t now_us = clock_mono_us();
-    *monitor = (Monitor){.engine = engine, .eta_pass = -1, .sampled_us = now_us, .hot_us = now_us};
+    *monitor = (Monitor){.engine = engine, .eta_pass = -1, .sampled_us = now_us};
     monitor->pids = mem_new((size_t)engine->setup.workers * sizeof(int));
     hotness_init(&monitor->hotness, plan->stripes);
     GovernorSetup setup = {

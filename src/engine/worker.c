@@ -23,9 +23,10 @@
 #define UNREACHABLE_MAX_US ((int64_t)600 * 1000000)
 #define GATE_SLEEP_US      20000
 #define IDLE_SLEEP_US      50000
-/* A row may be refused because of another transaction; then the search finds it good. */
-#define POISON_ATTEMPTS  8
-#define VERIFY_TARGET_US 200000
+/* Refused at one place that often, with no row found that is to blame (a deferred constraint over
+ * several rows): give up.  Halving down from the largest batch takes about 17 of them. */
+#define POISON_FAILURES_MAX 48
+#define VERIFY_TARGET_US    200000
 
 /* ---- session ---- */
 
@@ -152,6 +153,7 @@ static void
 reset_pacers(Worker *worker)
 {
     const Plan *plan = worker->engine->setup.plan;
+    worker->carve_rows = plan->range_rows;
     int64_t fixed = plan->spec->batch_rows;
     bool by_block = plan->path == PATH_BLOCK;
     int64_t max = by_block ? plan->range_size : plan->range_rows;
@@ -347,7 +349,7 @@ locate_poison(Worker *worker, const Err *cause, Err *err)
         pacer_halve(pacer);
         return true;
     }
-    if (worker->history.poison_failures > POISON_ATTEMPTS + 40) {
+    if (worker->history.poison_failures > POISON_FAILURES_MAX) {
         *err = *cause;
         return false;
     }
@@ -438,6 +440,30 @@ worker_step(Worker *worker, bool *finished, Err *err)
     return run_batch(worker, err);
 }
 
+static bool
+is_transient(ErrClass cls)
+{
+    return cls == ERR_RETRY || cls == ERR_TIMEOUT || cls == ERR_RECONNECT || cls == ERR_SLOTS ||
+           cls == ERR_RESOURCE;
+}
+
+/* Deal with a failure, and with those met while dealing with it; false when the run ends. */
+static bool
+recover(Worker *worker, Err cause)
+{
+    Err failure = ERR_INIT;
+    while (!handle_failure(worker, &cause, &failure)) {
+        bool again = is_transient(failure.cls) && stop_level(&worker->engine->stop) == STOP_NONE;
+        if (!again) {
+            engine_fail(worker->engine, &failure);
+            return false;
+        }
+        cause = failure;
+        failure = ERR_INIT;
+    }
+    return true;
+}
+
 static void
 work(Worker *worker)
 {
@@ -447,15 +473,7 @@ work(Worker *worker)
         if (worker_step(worker, &finished, &cause)) {
             continue;
         }
-        Err failure = ERR_INIT;
-        while (!handle_failure(worker, &cause, &failure)) {
-            /* Handling it may meet a lost connection of its own. */
-            if (failure.cls == ERR_RECONNECT && cause.cls != ERR_RECONNECT) {
-                cause = failure;
-                failure = ERR_INIT;
-                continue;
-            }
-            engine_fail(worker->engine, &failure);
+        if (!recover(worker, cause)) {
             return;
         }
     }

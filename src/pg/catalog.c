@@ -109,5 +109,6 @@ catalog_read(PgConn *conn, const JobSpec *spec, Arena *arena, Facts *facts, Err 
               catalog_read_standbys(&reader, err) && catalog_read_table(&reader, err) &&
               catalog_read_columns(&reader, err) && catalog_read_indexes(&reader, err) &&
               catalog_read_triggers(&reader, err) && catalog_read_publications(&reader, err);
-    return ok || err_wrap(err, "catalog");
+    /* What is wrong in the job file has its own place. */
+    return ok || (err->cls == ERR_USER ? false : err_wrap(err, "catalog"));
 }

@@ -43,8 +43,11 @@ static const SessionSetting SETTINGS[] = {
     {ALL_ROLES, "client_connection_check_interval", "500"},
     {ALL_ROLES, "idle_in_transaction_session_timeout", "5000"},
     /* claims and checkpoints wait for each other for moments only */
-    {ROLE_BIT(CONN_WORKER), "statement_timeout", "10000"},
+    {ROLE_BIT(CONN_WORKER), "statement_timeout", "5000"},
     {ROLE_BIT(CONN_WORKER), "lock_timeout", "2000"},
+    /* a synchronous standby that is gone must not hold them either (rows and checkpoint are lost
+     * together, so nothing needs to wait for it) */
+    {ROLE_BIT(CONN_WORKER), "synchronous_commit", "local"},
     {ROLE_BIT(CONN_MONITOR), "statement_timeout", "2000"},
     {ROLE_BIT(CONN_MONITOR), "lock_timeout", "500"},
     /* heartbeats and samples are worth no flush */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/findings.h"
 #include "core/jobfile.h"
 #include "harness/harness.h"
 #include "harness/pgcluster.h"
@@ -515,5 +516,22 @@ Test(catalog, publications_of_a_table_and_of_its_root_are_found)
     must_read(&f, "orders", NULL);
     cr_expect(f.facts.publication_for_all && f.facts.publication_count == 2);
     cr_expect(eq(int, f.facts.subscriber_count, 0));
+    fixture_free(&f);
+}
+
+Test(catalog, healthy_table_has_no_refusal_and_no_warning)
+{
+    Fixture f = fixture_new(SIMPLE_TABLE "; ANALYZE orders");
+    must_read(&f, "orders", NULL);
+    Findings findings = FINDINGS_INIT;
+    findings_collect(&f.spec, &f.facts, NULL, &f.arena, &findings);
+    for (int i = 0; i < findings.count; i++) {
+        cr_expect(eq(int, findings.items[i].severity, FINDING_NOTE), "%s: %s",
+            findings.items[i].code, findings.items[i].text);
+    }
+    const char *why = NULL;
+    const IndexFacts *key = findings_key_index(&f.spec, &f.facts, &why);
+    cr_assert(key != NULL, "%s", why);
+    expect_text(key->name, "orders_pkey");
     fixture_free(&f);
 }

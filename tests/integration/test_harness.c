@@ -4,8 +4,11 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "harness/harness.h"
@@ -100,6 +103,45 @@ Test(harness_cluster, extra_configuration_reaches_the_server)
     free(level);
     pg_close(conn);
     cluster_stop(cluster);
+}
+
+/* A process that starts a server and is killed before it could stop it. */
+static void
+start_cluster_and_hang(int pipe_fd)
+{
+    PgCluster *cluster = cluster_start(&(ClusterOptions){.with_standby = false});
+    const char *folder = cluster_socket_dir(cluster);
+    if (write(pipe_fd, folder, strlen(folder) + 1) < 0) {
+        abort();
+    }
+    for (;;) {
+        (void)pause();
+    }
+}
+
+Test(harness_cluster, servers_end_when_the_test_is_killed)
+{
+    int ends[2];
+    cr_assert(eq(int, 0, pipe(ends)));
+    pid_t pid = fork();
+    cr_assert(le(int, 0, pid));
+    if (pid == 0) {
+        start_cluster_and_hang(ends[1]);
+    }
+    char folder[128] = "";
+    cr_assert(lt(int, 0, (int)read(ends[0], folder, sizeof(folder) - 1)));
+    char uri[256];
+    (void)snprintf(uri, sizeof(uri), "host=%s port=5432 user=postgres dbname=postgres", folder);
+    cr_assert(eq(int, PQPING_OK, PQping(uri)));
+
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+    int64_t deadline_us = clock_mono_us() + HARNESS_TIMEOUT_US;
+    while (PQping(uri) != PQPING_NO_RESPONSE && clock_mono_us() < deadline_us) {
+        harness_nap_us(1000);
+    }
+    cr_expect(eq(int, PQPING_NO_RESPONSE, PQping(uri)));
+    harness_scratch_remove(strdup(folder));
 }
 
 Test(harness_session, held_row_lock_blocks_and_release_lets_go)
