@@ -305,14 +305,14 @@ append_costs(const Measurement *item, StrBuf *line)
 {
     strbuf_printf(line,
         " %8.2f s %8.0f rows/s %6.0f WAL bytes/row, table %+6.1f %%, indexes %+6.1f %%,"
-        " HOT %3.0f %%",
+        " HOT %3.0f %%;",
         item->duration_s, rows_per_s(item), wal_per_row(item), table_growth_percent(item),
         index_growth_percent(item), hot_percent(item));
     if (item->catch_up_s > 0) {
-        strbuf_printf(line, ", standby %.2f s behind", item->catch_up_s);
+        strbuf_printf(line, " standby %.2f s behind;", item->catch_up_s);
     }
     if (item->verify_s > 0) {
-        strbuf_printf(line, ", verify pass %.2f s", item->verify_s);
+        strbuf_printf(line, " verify pass %.2f s;", item->verify_s);
     }
 }
 
@@ -326,7 +326,7 @@ report_line(const Measurement *item, StrBuf *line)
     }
     if (item->load.updates > 0) {
         strbuf_printf(line,
-            "; application: %lld updates, p50 %.2f ms, p99 %.2f ms, longest %.2f ms, %lld errors",
+            " application: %lld updates, p50 %.2f ms, p99 %.2f ms, longest %.2f ms, %lld errors",
             (long long)item->load.updates, item->load.p50_ms, item->load.p99_ms, item->load.max_ms,
             (long long)item->load.errors);
     }
