@@ -59,4 +59,7 @@ bool conn_is_idle(const PgConn *conn);
 /* "host=... port=... dbname=... user=..." for people; lives as long as the session. */
 const char *conn_describe(const PgConn *conn);
 
+/* Of the client library: 150015. */
+int conn_library_version(void);
+
 #endif

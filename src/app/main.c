@@ -1,5 +1,97 @@
-int
-main(void)
+/*
+ * main.c - from the command line to a verb, and from its outcome to the last line and exit code.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "app/json.h"
+#include "app/text.h"
+#include "base/log.h"
+
+/* A reader that went away is a failed write, not a death in the middle of a run. */
+static void
+ignore_sigpipe(void)
 {
-    return 0;
+    struct sigaction action = {.sa_handler = SIG_IGN};
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGPIPE, &action, NULL);
+}
+
+static bool
+open_log(const Options *options, Err *err)
+{
+    log_set_level(options->verbose ? LOG_DEBUG : options->quiet ? LOG_WARNING : LOG_INFO);
+    if (options->log_file == NULL || log_open_file(options->log_file)) {
+        return true;
+    }
+    return err_set(err, ERR_USER, "cannot open log file %s", options->log_file);
+}
+
+static bool
+dispatch(App *app, Err *err)
+{
+    if (!open_log(&app->options, err)) {
+        return false;
+    }
+    if (app->options.version) {
+        return verb_version(app, err);
+    }
+    if (app->options.help) {
+        return verb_help(app, err);
+    }
+    return verb_at(app->options.verb)->run(app, err);
+}
+
+static void
+report_error(App *app, const Err *err)
+{
+    STRBUF_AUTO text = STRBUF_INIT;
+    text_put_error(&text, err);
+    (void)fputs(strbuf_text(&text), stderr);
+    app_result(app, "error", json_error(err));
+}
+
+/* The last line of --json, and whether stdout took all that was written. */
+static int
+finish(App *app, bool ok, const Err *err)
+{
+    int exit_code = app->exit_code;
+    if (!ok && exit_code == 0) {
+        exit_code = err_exit_code(err);
+    }
+    app_result(app, "type", json_text("result"));
+    app_result(
+        app, "verb", json_text(app->options.has_verb ? verb_at(app->options.verb)->name : NULL));
+    app_result(app, "ok", json_boolean(exit_code == 0));
+    app_result(app, "exit_code", json_integer(exit_code));
+    if (!ok) {
+        report_error(app, err);
+    }
+    if (app->options.json) {
+        json_print(app->result);
+    } else {
+        json_decref(app->result);
+    }
+    if ((fflush(stdout) != 0 || ferror(stdout) != 0) && exit_code == 0) {
+        (void)fputs("pghaul: error: cannot write to standard output\n", stderr);
+        exit_code = 1;
+    }
+    return exit_code;
+}
+
+int
+main(int argc, char **argv)
+{
+    ignore_sigpipe();
+    App app = {.arena = ARENA_INIT, .result = json_object()};
+    Err err = ERR_INIT;
+    bool ok = options_parse(argc, argv, &app.options, &err);
+    app.out = term_of(STDOUT_FILENO, app.options.no_color);
+    app.err = term_of(STDERR_FILENO, app.options.no_color);
+    ok = ok && dispatch(&app, &err);
+    int exit_code = finish(&app, ok, &err);
+    arena_reset(&app.arena);
+    return exit_code;
 }

@@ -301,3 +301,9 @@ conn_describe(const PgConn *conn)
 {
     return conn->describe;
 }
+
+int
+conn_library_version(void)
+{
+    return PQlibVersion();
+}

@@ -1,0 +1,96 @@
+/*
+ * app.h - what every verb is given, and the steps that several verbs share.
+ *
+ * stdout has results, stderr has progress, log and errors.  With --json stdout is JSON lines, the
+ * last of them {"type":"result",..}; a verb adds fields to it and main prints it.
+ */
+#ifndef APP_APP_H
+#define APP_APP_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "app/options.h"
+#include "app/term.h"
+#include "base/arena.h"
+#include "base/err.h"
+#include "core/jobspec.h"
+#include "ops/survey.h"
+#include "pg/conn.h"
+#include "store/job.h"
+
+/* A job file is a page of text; something larger is not one. */
+#define JOB_FILE_MAX_BYTES (1024 * 1024)
+
+#define CONNECT_TIMEOUT_US ((int64_t)15 * 1000000)
+
+struct App {
+    Options options;
+    Terminal out;   /* stdout */
+    Terminal err;   /* stderr */
+    Arena arena;    /* everything that a verb reads */
+    json_t *result; /* fields of the last line; always there */
+    int exit_code;  /* of a verb that returned true, or instead of its error's if not 0 */
+};
+
+/* Add a field to the result; takes `value`. */
+void app_result(App *app, const char *name, json_t *value);
+
+/* Print text on stdout unless --json asked for objects. */
+void app_print(const App *app, const char *text);
+
+/* Is JOB the name of a file, not of a job? */
+bool app_names_file(const char *job);
+
+/* Open the session of the verb; every failure to do so is ERR_CONNECT. */
+bool app_connect(const App *app, const char *label, PgConn **conn, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Read and parse a job file. */
+bool app_read_job_file(App *app, const char *path, JobSpec *spec, Err *err)
+    __attribute__((warn_unused_result));
+
+/*
+ * Find a job's row by its name.
+ *
+ * Errors:  ERR_USER when there is no such job, with the nearest name as a hint.
+ */
+bool app_find_job(App *app, PgConn *conn, const char *name, JobRow *job, Err *err)
+    __attribute__((warn_unused_result));
+
+/*
+ * From JOB to its spec and a session: a file is parsed before connecting, a name is looked up in
+ * the database, whose stored text is parsed again.
+ *
+ * Owner:   *conn is the caller's, also NULL on failure: PGCONN_AUTO.
+ */
+bool app_open_job(App *app, const char *job, JobSpec *spec, PgConn **conn, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Only the name of JOB: that in the file, or the argument itself. */
+bool app_job_name(App *app, const char *job, const char **name, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Add the findings to the result; print them on `stream` unless --json. */
+void app_show_findings(App *app, const Survey *survey, FILE *stream);
+
+/* The error of a job that the findings refuse. */
+bool app_refused(const Survey *survey, Err *err);
+
+/* A session that is closed at the end of the block. */
+void app_conn_cleanup(PgConn **conn);
+#define PGCONN_AUTO __attribute__((cleanup(app_conn_cleanup))) PgConn
+
+/* ---- verbs, one file each ---- */
+
+bool verb_new(App *app, Err *err);
+bool verb_check(App *app, Err *err);
+bool verb_plan(App *app, Err *err);
+bool verb_run(App *app, Err *err);
+bool verb_status(App *app, Err *err);
+bool verb_verify(App *app, Err *err);
+bool verb_clean(App *app, Err *err);
+bool verb_help(App *app, Err *err);
+bool verb_version(App *app, Err *err);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * drive.h - one run of the engine from registration to its last mark in the database.
+ *
+ * `run` and `verify` differ in what goes before and in what the outcome means.
+ */
+#ifndef APP_DRIVE_H
+#define APP_DRIVE_H
+
+#include "app/app.h"
+#include "engine/engine.h"
+#include "store/ranges.h"
+
+typedef struct Drive {
+    App *app;
+    PgConn **conn; /* of the caller; opened again when the server was restarted meanwhile */
+    const Plan *plan;
+    const JobRow *job; /* as before the run */
+    int64_t run;       /* number of the run */
+    Progress final;
+    bool second_signal;
+    int other_runs; /* alive when this one had ended */
+
+    /* after drive_read_outcome() */
+    PassKind pass_kind;
+    RangeTotals totals; /* of the job's last pass */
+} Drive;
+
+/* Register the run and let the engine work; signals are blocked from here on. */
+bool drive_work(Drive *drive, Err *err) __attribute__((warn_unused_result));
+
+/* Read how the last pass stands. */
+bool drive_read_outcome(Drive *drive, Err *err) __attribute__((warn_unused_result));
+
+/* Mark the run as ended; a failure is logged, the exit code stays that of the cause. */
+void drive_end(Drive *drive, int exit_code);
+
+/* Change the job's state; a failure is logged. */
+void drive_set_state(Drive *drive, JobState state, const char *reason);
+
+/* The run failed or was stopped: end it, set the state unless `keep_state`, complete *err. */
+void drive_fail(Drive *drive, bool keep_state, Err *err);
+
+/* Print the summary and add it to the result. */
+void drive_summary(const Drive *drive);
+
+#endif

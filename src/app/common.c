@@ -1,0 +1,216 @@
+/*
+ * common.c - steps that several verbs share: sessions, job files, findings.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "app/json.h"
+#include "app/text.h"
+#include "core/format.h"
+#include "core/jobfile.h"
+#include "core/suggest.h"
+#include "core/utf8.h"
+#include "store/schema.h"
+
+/* ---- output ---- */
+
+void
+app_result(App *app, const char *name, json_t *value)
+{
+    if (json_object_set_new(app->result, name, value) != 0) {
+        abort(); /* out of memory, as in mem.h */
+    }
+}
+
+void
+app_print(const App *app, const char *text)
+{
+    if (!app->options.json) {
+        (void)fputs(text, stdout);
+    }
+}
+
+static void
+put_findings_text(const App *app, const Survey *survey, FILE *stream)
+{
+    const Terminal *term = stream == stdout ? &app->out : &app->err;
+    STRBUF_AUTO text = STRBUF_INIT;
+    text_put_findings(&text, &survey->findings, term, term_width(term));
+    (void)fputs(strbuf_text(&text), stream);
+}
+
+void
+app_show_findings(App *app, const Survey *survey, FILE *stream)
+{
+    app_result(app, "findings", json_findings(&survey->findings));
+    if (!app->options.json) {
+        put_findings_text(app, survey, stream);
+    }
+}
+
+bool
+app_refused(const Survey *survey, Err *err)
+{
+    STRBUF_AUTO counts = STRBUF_INIT;
+    text_put_counts(&counts, &survey->findings);
+    return err_set(err, ERR_REFUSED, "the job does not start: %s", strbuf_text(&counts));
+}
+
+/* ---- sessions ---- */
+
+void
+app_conn_cleanup(PgConn **conn)
+{
+    conn_close(*conn);
+    *conn = NULL;
+}
+
+bool
+app_connect(const App *app, const char *label, PgConn **conn, Err *err)
+{
+    if (conn_open(&app->options.target, CONN_CATALOG, label, CONNECT_TIMEOUT_US, conn, err)) {
+        return true;
+    }
+    /* No slot, or starting up: worth a retry to a worker, but there is no session to begin with. */
+    err->cls = ERR_CONNECT;
+    return false;
+}
+
+/* ---- job files ---- */
+
+static bool
+ends_with(const char *text, const char *end)
+{
+    size_t len = strlen(text);
+    size_t end_len = strlen(end);
+    return len >= end_len && strcmp(text + len - end_len, end) == 0;
+}
+
+bool
+app_names_file(const char *job)
+{
+    return strchr(job, '/') != NULL || ends_with(job, ".yaml") || ends_with(job, ".yml") ||
+           ends_with(job, ".json") || access(job, R_OK) == 0;
+}
+
+/* The whole file into *text, one byte more than permitted at most. */
+static bool
+read_file(const char *path, StrBuf *text, Err *err)
+{
+    char shown[160];
+    utf8_shorten(shown, sizeof(shown), path);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return err_set(err, ERR_USER, "cannot read %s: %s", shown, strerrordesc_np(errno));
+    }
+    char chunk[8192];
+    size_t got = 0;
+    do {
+        got = fread(chunk, 1, sizeof(chunk), file);
+        strbuf_put(text, chunk, got);
+    } while (got > 0 && text->len <= JOB_FILE_MAX_BYTES);
+    bool failed = ferror(file) != 0;
+    int cause = errno;
+    (void)fclose(file);
+    if (failed) {
+        return err_set(err, ERR_USER, "cannot read %s: %s", shown, strerrordesc_np(cause));
+    }
+    if (text->len > JOB_FILE_MAX_BYTES) {
+        return err_set(err, ERR_USER, "%s is larger than 1 MiB and no job file", shown);
+    }
+    return true;
+}
+
+bool
+app_read_job_file(App *app, const char *path, JobSpec *spec, Err *err)
+{
+    STRBUF_AUTO text = STRBUF_INIT;
+    if (!read_file(path, &text, err)) {
+        return false;
+    }
+    return jobfile_parse(path, strbuf_text(&text), text.len, &app->arena, spec, err);
+}
+
+/* ---- jobs ---- */
+
+static bool
+unknown_job(App *app, PgConn *conn, const char *name, Err *err)
+{
+    const char **names = NULL;
+    int count = 0;
+    Err ignored = ERR_INIT; /* the suggestion only */
+    char shown[64];
+    utf8_shorten(shown, sizeof(shown), name);
+    (void)err_set(err, ERR_USER, "there is no job \"%s\" in this database", shown);
+    if (!job_names(conn, &app->arena, &names, &count, &ignored)) {
+        return false;
+    }
+    const char *near = suggest_nearest(name, names, (size_t)count);
+    if (near != NULL) {
+        return err_hint(err, "Did you mean \"%s\"?", near);
+    }
+    return err_hint(err, count == 0 ? "It has no jobs at all, and there is no file of that name."
+                                    : "pghaul status lists the jobs of a database.");
+}
+
+bool
+app_find_job(App *app, PgConn *conn, const char *name, JobRow *job, Err *err)
+{
+    bool exists = false;
+    bool found = false;
+    if (!schema_exists(conn, &exists, err)) {
+        return false;
+    }
+    if (!exists) {
+        char shown[64];
+        utf8_shorten(shown, sizeof(shown), name);
+        (void)err_set(err, ERR_USER, "there is no job \"%s\" in this database", shown);
+        return err_hint(err, "It has no jobs at all: pghaul run JOB.yaml begins one.");
+    }
+    if (!job_read(conn, name, &app->arena, job, &found, err)) {
+        return false;
+    }
+    return found || unknown_job(app, conn, name, err);
+}
+
+static bool
+open_stored_job(App *app, const char *name, JobSpec *spec, PgConn **conn, Err *err)
+{
+    JobRow job;
+    if (!app_connect(app, "catalog", conn, err) || !app_find_job(app, *conn, name, &job, err)) {
+        return false;
+    }
+    const char *file = arena_printf(&app->arena, "job %s", job.name);
+    return jobfile_parse(file, job.spec, strlen(job.spec), &app->arena, spec, err);
+}
+
+bool
+app_open_job(App *app, const char *job, JobSpec *spec, PgConn **conn, Err *err)
+{
+    bool ok = app_names_file(job)
+                  ? app_read_job_file(app, job, spec, err) && app_connect(app, "catalog", conn, err)
+                  : open_stored_job(app, job, spec, conn, err);
+    if (ok) {
+        app_result(app, "job", json_text(spec->job));
+    }
+    return ok;
+}
+
+bool
+app_job_name(App *app, const char *job, const char **name, Err *err)
+{
+    JobSpec spec;
+    if (!app_names_file(job)) {
+        *name = job;
+        return true;
+    }
+    if (!app_read_job_file(app, job, &spec, err)) {
+        return false;
+    }
+    *name = spec.job;
+    return true;
+}

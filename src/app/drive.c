@@ -1,0 +1,245 @@
+#include "app/drive.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "app/display.h"
+#include "app/json.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/format.h"
+#include "store/run.h"
+
+#define REOPEN_TIMEOUT_US ((int64_t)5 * 1000000)
+
+/* ---- work ---- */
+
+/* The engine waits for them by sigtimedwait().  Before it their default holds: to die is safe. */
+static void
+block_signals(void)
+{
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+}
+
+static int
+worker_count(const Drive *drive)
+{
+    int asked = drive->app->options.workers;
+    return asked > 0 ? asked : drive->plan->workers;
+}
+
+static bool
+register_run(Drive *drive, Err *err)
+{
+    char host[256] = "";
+    (void)gethostname(host, sizeof(host) - 1);
+    RunNew run = {
+        .job = drive->job->id,
+        .host = host,
+        .pid = (int)getpid(),
+        .version = PGHAUL_VERSION,
+        .workers = worker_count(drive),
+    };
+    return run_register(*drive->conn, &run, &drive->run, err);
+}
+
+bool
+drive_work(Drive *drive, Err *err)
+{
+    if (!register_run(drive, err)) {
+        return false;
+    }
+    Display display;
+    display_begin(&display, drive->app, drive->job->name);
+    EngineSetup setup = {
+        .plan = drive->plan,
+        .target = &drive->app->options.target,
+        .job = drive->job->id,
+        .run = drive->run,
+        .system_id = drive->job->system_id,
+        .workers = worker_count(drive),
+        .standbys = {.names = drive->job->standbys, .count = drive->job->standby_count},
+        .max_runtime_us = drive->app->options.max_runtime_us,
+        .seed = (uint64_t)clock_mono_us() ^ (uint64_t)getpid() << 32,
+        .observe = display_observe,
+        .observe_arg = &display,
+    };
+    block_signals();
+    bool ok = engine_run(&setup, &drive->final, &drive->second_signal, err);
+    display_end(&display);
+    return ok;
+}
+
+/* ---- the end ---- */
+
+/* The session was idle during the run; a restart of the server or a firewall may have ended it. */
+static bool
+reopen(Drive *drive, Err *err)
+{
+    conn_close(*drive->conn);
+    *drive->conn = NULL;
+    *err = ERR_INIT;
+    return conn_open(
+        &drive->app->options.target, CONN_CATALOG, "catalog", REOPEN_TIMEOUT_US, drive->conn, err);
+}
+
+static bool
+read_outcome(Drive *drive, Err *err)
+{
+    JobRow row;
+    if (*drive->conn == NULL) {
+        return err_set(err, ERR_RECONNECT, "no session");
+    }
+    if (!job_read_id(*drive->conn, drive->job->id, &drive->app->arena, &row, err)) {
+        return false;
+    }
+    drive->pass_kind = row.pass_kind;
+    return ranges_totals(*drive->conn, row.id, row.pass, &drive->totals, err);
+}
+
+bool
+drive_read_outcome(Drive *drive, Err *err)
+{
+    return read_outcome(drive, err) ||
+           (err->cls == ERR_RECONNECT && reopen(drive, err) && read_outcome(drive, err));
+}
+
+static bool
+end_run(Drive *drive, int exit_code, Err *err)
+{
+    if (*drive->conn == NULL) {
+        return err_set(err, ERR_RECONNECT, "no session");
+    }
+    return run_end(*drive->conn, drive->run, exit_code, &drive->other_runs, err);
+}
+
+void
+drive_end(Drive *drive, int exit_code)
+{
+    Err err = ERR_INIT;
+    if (drive->run == 0 || end_run(drive, exit_code, &err)) {
+        return;
+    }
+    if (err.cls != ERR_RECONNECT || !reopen(drive, &err) || !end_run(drive, exit_code, &err)) {
+        log_err(NULL, &err);
+    }
+}
+
+void
+drive_set_state(Drive *drive, JobState state, const char *reason)
+{
+    Err err = ERR_INIT;
+    if (*drive->conn == NULL) {
+        log_line(LOG_WARNING, NULL, "the job's state could not be set to %s: no session",
+            jobstate_name(state));
+        return;
+    }
+    if (!job_set_state(*drive->conn, drive->job->id, state, reason, &err)) {
+        log_err(NULL, &err);
+    }
+}
+
+void
+drive_fail(Drive *drive, bool keep_state, Err *err)
+{
+    bool stopped = err->cls == ERR_STOPPED || err->cls == ERR_LIMIT;
+    if (drive->second_signal) {
+        drive->app->exit_code = 130;
+    }
+    int exit_code = drive->second_signal ? 130 : err_exit_code(err);
+    drive_end(drive, exit_code);
+    if (!keep_state && drive->run != 0 && drive->other_runs == 0) {
+        drive_set_state(drive, stopped ? JOB_STOPPED : JOB_FAILED, err->message);
+    }
+    app_result(drive->app, "run_id", json_integer(drive->run));
+    app_result(drive->app, "progress", json_progress(drive->job->name, &drive->final));
+    if (stopped && err->hint[0] == '\0') {
+        (void)err_hint(err, "To go on: pghaul %s %s", verb_at(drive->app->options.verb)->name,
+            drive->app->options.args[0]);
+    }
+}
+
+/* ---- summary ---- */
+
+static void
+put_moved(StrBuf *out, const Drive *drive)
+{
+    const Progress *final = &drive->final;
+    char rows[FORMAT_SIZE];
+    char elapsed[FORMAT_SIZE];
+    char rate[FORMAT_SIZE];
+    double elapsed_s = (double) final->elapsed_us / 1e6;
+    double rows_per_s = elapsed_s > 0 ? (double) final->run_rows / elapsed_s : 0;
+    strbuf_printf(out, "  rows changed    %s by this run in %s (%s rows/s)\n",
+        format_count(final->run_rows, rows), format_duration(final->elapsed_us, elapsed),
+        format_count((int64_t)rows_per_s, rate));
+    strbuf_printf(out,
+        "  batches         %lld; %lld gave way to locks, %lld cancelled, %lld errors\n",
+        (long long) final->batches, (long long) final->lock_retries, (long long) final->cancels,
+        (long long) final->errors);
+}
+
+static void
+put_throttled(StrBuf *out, const Progress *final)
+{
+    char number[FORMAT_SIZE];
+    strbuf_printf(out, "  throttled       %s", format_duration(progress_paused_us(final), number));
+    bool first = true;
+    for (int i = SIGNAL_PROBE; i < SIGNAL_COUNT; i++) {
+        if (final->paused_us[i] > 0) {
+            strbuf_printf(out, "%s%s %s", first ? ": " : ", ", signal_def((SignalId)i)->name,
+                format_duration(final->paused_us[i], number));
+            first = false;
+        }
+    }
+    strbuf_putc(out, '\n');
+}
+
+static void
+put_verified(StrBuf *out, const Drive *drive)
+{
+    char rows[FORMAT_SIZE];
+    if (drive->pass_kind != PASS_VERIFY) {
+        return;
+    }
+    strbuf_printf(
+        out, "  verify          %s rows compared, ", format_count(drive->totals.rows, rows));
+    if (drive->totals.differing == 0) {
+        strbuf_puts(out, "none differs\n");
+    } else {
+        strbuf_printf(out, "%lld differ\n", (long long)drive->totals.differing);
+    }
+}
+
+void
+drive_summary(const Drive *drive)
+{
+    App *app = drive->app;
+    const Progress *final = &drive->final;
+    STRBUF_AUTO text = STRBUF_INIT;
+    strbuf_printf(&text, "job %s\n", drive->job->name);
+    if (app->options.verb == VERB_RUN) {
+        put_moved(&text, drive);
+    }
+    put_throttled(&text, final);
+    if (final->hot_ratio >= 0) {
+        char number[FORMAT_SIZE];
+        strbuf_printf(&text, "  HOT updates     %s\n", format_percent(final->hot_ratio, number));
+    }
+    put_verified(&text, drive);
+    app_print(app, strbuf_text(&text));
+    app_result(app, "run_id", json_integer(drive->run));
+    app_result(app, "verified", json_boolean(drive->pass_kind == PASS_VERIFY));
+    app_result(app, "compared_rows",
+        drive->pass_kind == PASS_VERIFY ? json_integer(drive->totals.rows) : json_null());
+    app_result(app, "differing_rows",
+        drive->pass_kind == PASS_VERIFY ? json_integer(drive->totals.differing) : json_null());
+    app_result(app, "progress", json_progress(drive->job->name, final));
+}

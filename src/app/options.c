@@ -1,0 +1,328 @@
+/*
+ * options.c - the two tables and the parser over getopt_long.
+ */
+#include "app/options.h"
+
+#include <assert.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/app.h"
+#include "core/suggest.h"
+#include "core/units.h"
+#include "core/utf8.h"
+
+/* ---- verbs ---- */
+
+static const Verb VERBS[VERB_COUNT] = {
+    [VERB_NEW] = {"new", "KIND [TABLE]", "a commented job file on standard output",
+        "KIND is backfill: fill columns of a table from other columns of the same row.\n", "0 done",
+        1, 2, verb_new},
+    [VERB_CHECK] = {"check", "JOB", "all findings at once: job file, server, privileges, risks",
+        "Reads the catalog and has the server check the expressions. Nothing survives it.\n",
+        "0 nothing refuses the job, 3 no connection, 4 refused", 1, 1, verb_check},
+    [VERB_PLAN] = {"plan", "JOB", "what will be done: decisions, locks, costs, every statement",
+        "What it prints is what run does. Nothing survives it.\n",
+        "0 done, 3 no connection, 4 refused", 1, 1, verb_plan},
+    [VERB_RUN] = {"run", "JOB", "do it, or go on with it",
+        "The first run of a job shows the short plan and asks; elsewhere than on a terminal it "
+        "needs --yes. Later runs of the same plan do not ask. Several runs, also on several "
+        "hosts, may work on one job together. The first Ctrl-C or SIGTERM ends the batches in "
+        "flight and says how to go on; the second one cancels them. A run that was killed in any "
+        "way is taken up by the next one without a row lost or changed twice.\n",
+        "0 done, 3 no connection, 4 refused or not accepted, 6 verify found differences, 7 stopped "
+        "with work left, 8 held by another, 9 limit, 130 second signal",
+        1, 1, verb_run},
+    [VERB_STATUS] = {"status", "[JOB]", "progress, rate and reason of a job, or of all jobs",
+        "Reads the database only, so it works from any host.\n", "0 done, 3 no connection", 0, 1,
+        verb_status},
+    [VERB_VERIFY] = {"verify", "JOB", "compare all rows again with what the job makes of them",
+        "A new verify pass over a job whose move has ended, with the job's own throttle and "
+        "workers.\n",
+        "0 no row differs, 3 no connection, 4 refused, 6 rows differ, 7 stopped, 8 the job is at "
+        "work",
+        1, 1, verb_verify},
+    [VERB_CLEAN] = {"clean", "JOB | --all", "remove the trigger and functions of a job",
+        "Removes what the job made in the database and what it knows of its progress; the history "
+        "of runs and events stays. With --all every job is cleaned and schema pghaul is dropped. "
+        "From then on the application has to write the new columns itself.\n",
+        "0 done, 3 no connection, 7 stopped, 8 a run is alive", 0, 1, verb_clean},
+    [VERB_HELP] = {"help", "[VERB | job]", "this text, the page of a verb, or all job file keys",
+        "help job lists every key of a job file with values and default.\n", "0 done", 0, 1,
+        verb_help},
+    [VERB_VERSION] = {"version", "", "version of pghaul and of libpq", "", "0 done", 0, 0,
+        verb_version},
+};
+
+const Verb *
+verb_at(VerbId id)
+{
+    assert((int)id >= 0 && (int)id < VERB_COUNT);
+    return &VERBS[id];
+}
+
+bool
+verb_find(const char *name, VerbId *id, Err *err)
+{
+    const char *names[VERB_COUNT];
+    for (int i = 0; i < VERB_COUNT; i++) {
+        names[i] = VERBS[i].name;
+        if (strcmp(name, names[i]) == 0) {
+            *id = (VerbId)i;
+            return true;
+        }
+    }
+    char shown[64];
+    utf8_shorten(shown, sizeof(shown), name);
+    (void)err_set(err, ERR_USER, "there is no verb \"%s\"", shown);
+    const char *near = suggest_nearest(name, names, VERB_COUNT);
+    if (near != NULL) {
+        return err_hint(err, "Did you mean \"%s\"?", near);
+    }
+    return err_hint(err, "pghaul help lists the verbs.");
+}
+
+/* ---- options ---- */
+
+#define BIT(verb)   (1U << (unsigned)(verb))
+#define EVERY       ((1U << VERB_COUNT) - 1)
+#define CONNECTING  (EVERY & ~(BIT(VERB_NEW) | BIT(VERB_HELP) | BIT(VERB_VERSION)))
+#define WORKING     (BIT(VERB_RUN) | BIT(VERB_VERIFY))
+#define FIELD(name) offsetof(Options, name)
+
+static const OptionDef OPTIONS[] = {
+    {"dbname", 'd', "URI", "database: name, URI or key=value string, as psql", CONNECTING,
+        OPTION_TEXT, FIELD(target.dbname)},
+    {"host", 'h', "HOST", "host or socket directory", CONNECTING, OPTION_TEXT, FIELD(target.host)},
+    {"port", 'p', "PORT", "port", CONNECTING, OPTION_TEXT, FIELD(target.port)},
+    {"username", 'U', "NAME", "role to connect as", CONNECTING, OPTION_TEXT, FIELD(target.user)},
+    {"yes", 'y', NULL, "accept the plan without asking", BIT(VERB_RUN), OPTION_FLAG, FIELD(yes)},
+    {"workers", 'w', "N", "connections that move rows, 1..64", WORKING, OPTION_WORKERS,
+        FIELD(workers)},
+    {"max-runtime", 0, "T", "stop cleanly after this time: 30m, 2h", WORKING, OPTION_DURATION,
+        FIELD(max_runtime_us)},
+    {"all", 0, NULL, "every job, and schema pghaul itself", BIT(VERB_CLEAN), OPTION_FLAG,
+        FIELD(all)},
+    {"json", 0, NULL, "JSON lines on standard output, the last one the result", EVERY, OPTION_FLAG,
+        FIELD(json)},
+    {"quiet", 'q', NULL, "no progress, only warnings and errors", EVERY, OPTION_FLAG, FIELD(quiet)},
+    {"verbose", 'v', NULL, "log each batch", EVERY, OPTION_FLAG, FIELD(verbose)},
+    {"log-file", 0, "FILE", "append the log to this file too", EVERY, OPTION_TEXT, FIELD(log_file)},
+    {"no-color", 0, NULL, "no colours; NO_COLOR does the same", EVERY, OPTION_FLAG,
+        FIELD(no_color)},
+    {"help", 0, NULL, "help about the verb", EVERY, OPTION_FLAG, FIELD(help)},
+    {"version", 0, NULL, "as the verb version", EVERY, OPTION_FLAG, FIELD(version)},
+};
+#define OPTION_COUNT (sizeof(OPTIONS) / sizeof(OPTIONS[0]))
+
+/* getopt_long's value of option i; above every letter. */
+#define OPTION_VALUE 256
+
+size_t
+option_count(void)
+{
+    return OPTION_COUNT;
+}
+
+const OptionDef *
+option_at(size_t index)
+{
+    assert(index < OPTION_COUNT);
+    return &OPTIONS[index];
+}
+
+/* ---- parser ---- */
+
+static bool
+store_number(const OptionDef *def, const char *text, void *field, Err *err)
+{
+    int64_t value = 0;
+    Err cause = ERR_INIT;
+    bool workers = def->type == OPTION_WORKERS;
+    if (!units_parse(workers ? UNIT_COUNT : UNIT_DURATION, text, &value, &cause)) {
+        (void)err_set(err, ERR_USER, "--%s: %s", def->name, cause.message);
+        return err_hint(err, "%s", cause.hint);
+    }
+    if (workers && (value < 1 || value > 64)) {
+        return err_set(err, ERR_USER, "--%s takes 1..64", def->name);
+    }
+    if (value == 0) {
+        return err_set(err, ERR_USER, "--%s must be more than 0", def->name);
+    }
+    if (workers) {
+        int narrow = (int)value;
+        memcpy(field, &narrow, sizeof(narrow));
+    } else {
+        memcpy(field, &value, sizeof(value));
+    }
+    return true;
+}
+
+static bool
+store_option(const OptionDef *def, const char *text, Options *options, Err *err)
+{
+    void *field = (char *)options + def->offset;
+    bool set = true;
+    switch (def->type) {
+    case OPTION_FLAG:
+        memcpy(field, &set, sizeof(set));
+        return true;
+    case OPTION_TEXT:
+        memcpy(field, (const void *)&text, sizeof(text));
+        return true;
+    case OPTION_WORKERS:
+    case OPTION_DURATION:
+        break;
+    }
+    return store_number(def, text, field, err);
+}
+
+static const OptionDef *
+option_of_value(int value)
+{
+    if (value >= OPTION_VALUE) {
+        return option_at((size_t)(value - OPTION_VALUE));
+    }
+    for (size_t i = 0; value > 0 && i < OPTION_COUNT; i++) {
+        if (OPTIONS[i].letter == value) {
+            return &OPTIONS[i];
+        }
+    }
+    return NULL;
+}
+
+/* `word` is what stands on the command line; a value after = may be a secret and is cut off. */
+static bool
+unknown_option(const char *word, Err *err)
+{
+    if (optopt >= OPTION_VALUE) {
+        return err_set(err, ERR_USER, "option --%s takes no value", option_of_value(optopt)->name);
+    }
+    if (optopt > 0) {
+        return err_set(err, ERR_USER, "there is no option -%c", optopt);
+    }
+    char shown[64];
+    char name[64];
+    (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(word, "="), word);
+    utf8_shorten(shown, sizeof(shown), name);
+    (void)err_set(err, ERR_USER, "there is no option %s", shown);
+    if (strcmp(name, "--password") == 0) {
+        return err_hint(err, "Use PGPASSFILE, a service file or PGPASSWORD.");
+    }
+    const char *names[OPTION_COUNT];
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        names[i] = OPTIONS[i].name;
+    }
+    const char *near = suggest_nearest(name + strspn(name, "-"), names, OPTION_COUNT);
+    if (near != NULL) {
+        return err_hint(err, "Did you mean --%s?", near);
+    }
+    return err_hint(err, "pghaul help lists the options.");
+}
+
+static void
+getopt_tables(char *letters, struct option *longs)
+{
+    *letters++ = ':'; /* a missing argument is told apart */
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        longs[i] = (struct option){
+            .name = OPTIONS[i].name,
+            .has_arg = OPTIONS[i].argument == NULL ? no_argument : required_argument,
+            .val = OPTION_VALUE + (int)i,
+        };
+        if (OPTIONS[i].letter != 0) {
+            *letters++ = OPTIONS[i].letter;
+        }
+        if (OPTIONS[i].letter != 0 && OPTIONS[i].argument != NULL) {
+            *letters++ = ':';
+        }
+    }
+    longs[OPTION_COUNT] = (struct option){.name = NULL};
+    *letters = '\0';
+}
+
+/* All options, wherever they stand; *used gets a bit for each. */
+static bool
+parse_options(int argc, char **argv, Options *options, unsigned *used, Err *err)
+{
+    char letters[2 * OPTION_COUNT + 2];
+    struct option longs[OPTION_COUNT + 1];
+    getopt_tables(letters, longs);
+    opterr = 0;
+    optind = 0; /* glibc: forget an earlier scan */
+    for (;;) {
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread */
+        int value = getopt_long(argc, argv, letters, longs, NULL);
+        if (value == -1) {
+            return true;
+        }
+        if (value == '?') {
+            return unknown_option(argv[optind - 1], err);
+        }
+        const OptionDef *def = option_of_value(value == ':' ? optopt : value);
+        if (value == ':') {
+            return err_set(err, ERR_USER, "option --%s needs a value: %s",
+                def == NULL ? "?" : def->name, def == NULL ? "?" : def->argument);
+        }
+        assert(def != NULL);
+        *used |= 1U << (size_t)(def - OPTIONS);
+        if (!store_option(def, optarg, options, err)) {
+            return false;
+        }
+    }
+}
+
+static bool
+check_used(unsigned used, const Options *options, Err *err)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        if ((used & 1U << i) != 0 && (OPTIONS[i].verbs & BIT(options->verb)) == 0) {
+            (void)err_set(err, ERR_USER, "pghaul %s has no option --%s", VERBS[options->verb].name,
+                OPTIONS[i].name);
+            return err_hint(err, "pghaul help %s lists its options.", VERBS[options->verb].name);
+        }
+    }
+    return true;
+}
+
+static bool
+check_args(const Options *options, Err *err)
+{
+    const Verb *verb = &VERBS[options->verb];
+    if (options->arg_count >= verb->min_args && options->arg_count <= verb->max_args) {
+        return true;
+    }
+    (void)err_set(err, ERR_USER, "pghaul %s: %s", verb->name,
+        options->arg_count < verb->min_args ? "an argument is missing" : "too many arguments");
+    return err_hint(
+        err, "Usage: pghaul %s%s%s", verb->name, *verb->arguments ? " " : "", verb->arguments);
+}
+
+bool
+options_parse(int argc, char **argv, Options *options, Err *err)
+{
+    *options = (Options){.verb = VERB_HELP};
+    unsigned used = 0;
+    if (!parse_options(argc, argv, options, &used, err)) {
+        return false;
+    }
+    if (optind >= argc) {
+        if (options->help || options->version) {
+            return true;
+        }
+        (void)err_set(err, ERR_USER, "no verb given");
+        return err_hint(err, "pghaul help lists the verbs.");
+    }
+    if (!verb_find(argv[optind], &options->verb, err)) {
+        return false;
+    }
+    options->has_verb = true;
+    options->args = argv + optind + 1;
+    options->arg_count = argc - optind - 1;
+    if (options->help || options->version) {
+        return true;
+    }
+    return check_used(used, options, err) && check_args(options, err);
+}

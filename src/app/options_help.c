@@ -1,0 +1,107 @@
+/*
+ * options_help.c - help texts, made from the tables of options.c.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/options.h"
+#include "app/text.h"
+
+#define LABEL_SIZE 64
+
+/* "  -d, --dbname URI" */
+static void
+option_label(const OptionDef *def, char label[LABEL_SIZE])
+{
+    char letter[8] = "    ";
+    if (def->letter != 0) {
+        (void)snprintf(letter, sizeof(letter), "-%c, ", def->letter);
+    }
+    (void)snprintf(label, LABEL_SIZE, "  %s--%s%s%s", letter, def->name,
+        def->argument == NULL ? "" : " ", def->argument == NULL ? "" : def->argument);
+}
+
+static void
+verb_label(const Verb *verb, char label[LABEL_SIZE])
+{
+    (void)snprintf(label, LABEL_SIZE, "  %s%s%s", verb->name, verb->arguments[0] == '\0' ? "" : " ",
+        verb->arguments);
+}
+
+/* Label and text side by side; below each other where there is no room for two columns. */
+static void
+put_row(StrBuf *out, const char *label, const char *text, int width)
+{
+    char first[LABEL_SIZE + 8];
+    if (width < 60) {
+        strbuf_printf(out, "%s\n", label);
+        text_put_wrapped(out, "        ", text, width);
+        return;
+    }
+    (void)snprintf(first, sizeof(first), "%-26s ", label);
+    text_put_wrapped(out, first, text, width);
+}
+
+static void
+put_options(StrBuf *out, unsigned verbs, int width)
+{
+    for (size_t i = 0; i < option_count(); i++) {
+        const OptionDef *def = option_at(i);
+        char label[LABEL_SIZE];
+        if ((def->verbs & verbs) != 0) {
+            option_label(def, label);
+            put_row(out, label, def->text, width);
+        }
+    }
+}
+
+void
+options_help(StrBuf *out, int width)
+{
+    text_put_wrapped(out, "",
+        "pghaul fills new columns of large PostgreSQL tables while the application keeps running.",
+        width);
+    strbuf_puts(out, "\nUsage: pghaul VERB [ARGUMENT] [OPTION]...\n\nVerbs:\n");
+    for (int i = 0; i < VERB_COUNT; i++) {
+        char label[LABEL_SIZE];
+        verb_label(verb_at((VerbId)i), label);
+        put_row(out, label, verb_at((VerbId)i)->summary, width);
+    }
+    strbuf_putc(out, '\n');
+    text_put_wrapped(out, "",
+        "JOB is a job file (a readable file, or a name with / or ending in .yaml, .yml or .json) "
+        "or the name of a job that was run before.",
+        width);
+    strbuf_puts(out, "\nOptions:\n");
+    put_options(out, ~0U, width);
+    strbuf_puts(out, "\nExit codes:\n");
+    text_put_wrapped(out, "  ",
+        "0 done, 1 failed, 2 usage, job file or expression, 3 connection, 4 refused, 6 verify "
+        "found differences, 7 stopped with work left, 8 held by another, 9 limit, 130 second "
+        "signal",
+        width);
+    strbuf_putc(out, '\n');
+    text_put_wrapped(out, "",
+        "Passwords come from PGPASSFILE, a service file or PGPASSWORD, as for psql.", width);
+}
+
+void
+options_help_verb(StrBuf *out, VerbId id, int width)
+{
+    const Verb *verb = verb_at(id);
+    strbuf_printf(out, "Usage: pghaul %s%s%s [OPTION]...\n\n", verb->name,
+        verb->arguments[0] == '\0' ? "" : " ", verb->arguments);
+    char summary[160];
+    (void)snprintf(summary, sizeof(summary), "%s: %s.", verb->name, verb->summary);
+    text_put_wrapped(out, "", summary, width);
+    if (verb->text[0] != '\0') {
+        strbuf_putc(out, '\n');
+        text_put_wrapped(out, "", verb->text, width);
+    }
+    strbuf_puts(out, "\nOptions:\n");
+    put_options(out, 1U << (unsigned)id, width);
+    strbuf_puts(out, "\nExit codes:\n");
+    char exits[320];
+    (void)snprintf(exits, sizeof(exits), "%s; 1 failed, 2 usage or job file", verb->exits);
+    text_put_wrapped(out, "  ", exits, width);
+}

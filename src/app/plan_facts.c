@@ -1,0 +1,235 @@
+/*
+ * plan_facts.c - what a plan means for server and application: costs, locks, statements.
+ */
+#include <stdio.h>
+
+#include "app/plan_text.h"
+#include "core/format.h"
+#include "core/ident.h"
+#include "core/sql_backfill.h"
+#include "core/sql_batch.h"
+#include "core/sql_parts.h"
+
+/* ---- costs ---- */
+
+/* Of one row, from the measurements named in the header. */
+#define WAL_ROW_PLAIN     104
+#define WAL_INDEX_PLAIN   173
+#define WAL_ROW_STRIPES   47
+#define WAL_INDEX_STRIPES 72
+
+static void
+estimate_growth(const Plan *plan, PlanEstimate *estimate)
+{
+    if (plan->stripes == 1) {
+        estimate->heap_growth_ratio = 1.0;
+        estimate->index_growth_ratio = 1.0;
+    } else if (plan->vacuum) {
+        estimate->heap_growth_ratio = 0.125;
+        estimate->index_growth_ratio = 0.0;
+    } else {
+        estimate->heap_growth_ratio = 0.23;
+        estimate->index_growth_ratio = 0.27;
+    }
+}
+
+PlanEstimate
+plan_estimate(const Plan *plan)
+{
+    const TableFacts *table = &plan->facts->table;
+    PlanEstimate estimate = {.rows = (int64_t)table->rows};
+    if (table->rows < 0) {
+        estimate.rows = (int64_t)(plan->rows_per_block * (double)table->blocks);
+    }
+    int64_t heap_bytes = table->total_bytes - table->index_bytes;
+    estimate.row_bytes = estimate.rows > 0 ? heap_bytes / estimate.rows : 0;
+    bool striped = plan->stripes > 1;
+    int64_t row_wal = estimate.row_bytes + (striped ? WAL_ROW_STRIPES : WAL_ROW_PLAIN) +
+                      table->index_count * (striped ? WAL_INDEX_STRIPES : WAL_INDEX_PLAIN);
+    estimate.wal_bytes = estimate.rows * row_wal;
+    estimate_growth(plan, &estimate);
+    estimate.growth_bytes = (int64_t)(estimate.heap_growth_ratio * (double)heap_bytes +
+                                      estimate.index_growth_ratio * (double)table->index_bytes);
+    return estimate;
+}
+
+/* ---- locks ---- */
+
+int
+plan_locks(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_MAX])
+{
+    char yield[FORMAT_SIZE];
+    (void)format_duration(plan->spec->throttle.yield_after_us, yield);
+    int count = 0;
+    if (plan->sync_trigger) {
+        notes[count++] = arena_printf(arena,
+            "CREATE TRIGGER and ENABLE ALWAYS: SHARE ROW EXCLUSIVE on the table for one short "
+            "transaction. It waits at most %s (lock_timeout), then gives way and tries again.",
+            yield);
+    }
+    notes[count++] = arena_printf(arena,
+        "Batches: ROW EXCLUSIVE on the table and locks on the rows of the batch, held for at most "
+        "%s (statement_timeout); aim of one batch %lld ms. A batch waits for a lock at most 5 ms. "
+        "A batch that a session waits for is cancelled.",
+        yield, (long long)(plan->spec->batch_time_us / 1000));
+    if (plan->vacuum) {
+        notes[count++] = "VACUUM: SHARE UPDATE EXCLUSIVE, which stops no reader and no writer; "
+                         "SKIP_LOCKED, so that it never queues.";
+    }
+    if (plan->sync_trigger) {
+        notes[count++] = arena_printf(arena,
+            "pghaul clean: ACCESS EXCLUSIVE for DROP TRIGGER in one short transaction, with the "
+            "same %s and retries.",
+            yield);
+    }
+    return count;
+}
+
+/* ---- what else to know ---- */
+
+static const char *
+list_triggers(const Plan *plan, Arena *arena)
+{
+    STRBUF_AUTO names = STRBUF_INIT;
+    for (int i = 0; i < plan->facts->trigger_count; i++) {
+        const TriggerFacts *trigger = &plan->facts->triggers[i];
+        if (trigger->enabled && !trigger->is_ours && trigger->on_update && trigger->fires_on_set) {
+            strbuf_printf(&names, "%s%s", names.len == 0 ? "" : ", ", trigger->name);
+        }
+    }
+    return names.len == 0 ? NULL : arena_strdup(arena, strbuf_text(&names));
+}
+
+static const char *
+list_children(const Plan *plan, Arena *arena)
+{
+    STRBUF_AUTO names = STRBUF_INIT;
+    for (int i = 0; i < plan->facts->table.child_count; i++) {
+        strbuf_printf(&names, "%s%s", i == 0 ? "" : ", ", plan->facts->table.children[i]);
+    }
+    return names.len == 0 ? NULL : arena_strdup(arena, strbuf_text(&names));
+}
+
+int
+plan_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_MAX])
+{
+    int count = 0;
+    if (plan->sync_trigger) {
+        notes[count++] =
+            "Until pghaul clean the trigger owns the columns: what an application writes to them "
+            "itself is overwritten with the value of the expression.";
+    }
+    const char *triggers = list_triggers(plan, arena);
+    if (triggers != NULL) {
+        notes[count++] =
+            arena_printf(arena, "Triggers of yours fire for each row changed: %s.", triggers);
+    }
+    notes[count++] = "Transactions of the application under REPEATABLE READ or SERIALIZABLE may "
+                     "get error 40001 on rows that the job changed after their snapshot.";
+    const char *children = list_children(plan, arena);
+    if (children != NULL) {
+        notes[count++] =
+            arena_printf(arena, "Rows of inheritance children are not touched: %s.", children);
+    }
+    if (plan->self_referring) {
+        notes[count++] = "The expression builds on its own result: it is applied exactly once to "
+                         "each row that exists now and keeps its key. There is no verify pass.";
+    }
+    if (plan->stripes > 1) {
+        notes[count++] = "While an old snapshot is open, dead versions cannot be reused: then WAL "
+                         "and growth are those of a plain UPDATE.";
+    }
+    return count;
+}
+
+/* ---- statements ---- */
+
+typedef struct Lister {
+    const Plan *plan;
+    Arena *arena;
+    PlanStatement *statements;
+    int count;
+} Lister;
+
+static void
+add(Lister *lister, const char *title, const StrBuf *sql)
+{
+    lister->statements[lister->count++] =
+        (PlanStatement){.title = title, .sql = arena_strdup(lister->arena, strbuf_text(sql))};
+}
+
+static void
+add_made(Lister *lister, const char *title, void (*make)(StrBuf *, const Plan *, int64_t))
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    make(&sql, lister->plan, 0);
+    strbuf_puts(&sql, ";\n");
+    add(lister, title, &sql);
+}
+
+static void
+add_batch(Lister *lister)
+{
+    static const char *const MODES[] = {
+        [COMMIT_LOCAL] = "local", [COMMIT_OFF] = "off", [COMMIT_ON] = "on"};
+    const JobSpec *spec = lister->plan->spec;
+    STRBUF_AUTO sql = STRBUF_INIT;
+    strbuf_printf(&sql,
+        "BEGIN ISOLATION LEVEL READ COMMITTED;\n"
+        "SET LOCAL statement_timeout = %lld;\n"
+        "SET LOCAL synchronous_commit = %s;\n",
+        (long long)(spec->throttle.yield_after_us / 1000), MODES[spec->commit]);
+    sql_batch_call(&sql, lister->plan, "move", 0);
+    strbuf_puts(&sql, ";\nCOMMIT;\n");
+    add(lister, "Each batch, in one round trip", &sql);
+}
+
+static void
+add_carving(Lister *lister)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    if (lister->plan->path == PATH_KEY || lister->plan->verify) {
+        sql_carve_probe(&sql, lister->plan);
+        strbuf_puts(&sql, ";\n");
+        add(lister, "End of the next range by key", &sql);
+    }
+}
+
+static void
+add_vacuum(Lister *lister)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    strbuf_puts(&sql, "VACUUM (TRUNCATE off, SKIP_LOCKED on) ");
+    sql_put_table(&sql, lister->plan);
+    strbuf_puts(&sql, ";\n");
+    add(lister, "Now and then, after a share of the table has changed", &sql);
+}
+
+static void
+make_locate(StrBuf *out, const Plan *plan, int64_t job)
+{
+    sql_locate_function(out, plan, job, plan->path == PATH_BLOCK ? SLICE_BLOCK : SLICE_KEY);
+}
+
+int
+plan_statements(
+    const Plan *plan, Arena *arena, PlanStatement statements[static PLAN_STATEMENTS_MAX])
+{
+    Lister lister = {.plan = plan, .arena = arena, .statements = statements};
+    add_made(&lister, "The function that changes the rows of a batch", sql_move_function);
+    add_made(&lister, "The function that finds a row which the server refuses", make_locate);
+    if (plan->verify) {
+        add_made(&lister, "The function that compares the rows of a batch", sql_verify_function);
+    }
+    if (plan->sync_trigger) {
+        add_made(&lister, "The function of the sync trigger", sql_sync_function);
+        add_made(&lister, "The sync trigger, in one transaction", sql_sync_trigger);
+        add_made(&lister, "and with it: it fires under replication too", sql_sync_enable);
+    }
+    add_carving(&lister);
+    add_batch(&lister);
+    if (plan->vacuum) {
+        add_vacuum(&lister);
+    }
+    return lister.count;
+}

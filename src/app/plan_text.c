@@ -1,0 +1,311 @@
+/*
+ * plan_text.c - a Plan as text and as JSON.
+ */
+#include "app/plan_text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "app/json.h"
+#include "app/text.h"
+#include "core/format.h"
+#include "core/sql_parts.h"
+
+static const char *
+path_name(const Plan *plan)
+{
+    return plan->path == PATH_BLOCK ? "block" : "key";
+}
+
+/* ---- text ---- */
+
+void
+plan_put_table(StrBuf *out, const JobSpec *spec, const Facts *facts)
+{
+    char rows[FORMAT_SIZE];
+    char bytes[FORMAT_SIZE];
+    const TableFacts *table = &facts->table;
+    strbuf_printf(out, "job %s: backfill of ", spec->job);
+    text_put_safe(out, table->schema);
+    strbuf_putc(out, '.');
+    text_put_safe(out, table->name);
+    if (table->rows >= 0) {
+        strbuf_printf(out, ", about %s rows", format_count((int64_t)table->rows, rows));
+    }
+    strbuf_printf(out, ", %s with %d index%s\n", format_bytes(table->total_bytes, bytes),
+        table->index_count, table->index_count == 1 ? "" : "es");
+    strbuf_printf(out, "PostgreSQL %d.%d, database ", facts->server.version_num / 10000,
+        facts->server.version_num % 10000);
+    text_put_safe(out, facts->server.database);
+    strbuf_puts(out, ", role ");
+    text_put_safe(out, facts->server.role);
+    strbuf_puts(out, "\n\n");
+}
+
+/* One decision: a label and sentences. */
+static void
+put_fact(StrBuf *out, const char *label, const char *text, int width)
+{
+    char first[32];
+    (void)snprintf(first, sizeof(first), "%-12s", label);
+    text_put_wrapped(out, first, text, width);
+}
+
+static void
+put_set(StrBuf *out, const Plan *plan, int width)
+{
+    for (int i = 0; i < plan->spec->set_count; i++) {
+        const Assignment *set = &plan->spec->set[i];
+        STRBUF_AUTO line = STRBUF_INIT;
+        strbuf_printf(&line, "%s = %s", set->column, set->expr.text);
+        put_fact(out, i == 0 ? "set" : "", strbuf_text(&line), width);
+    }
+    if (plan->spec->where.text != NULL) {
+        put_fact(out, "where", plan->spec->where.text, width);
+    }
+}
+
+static void
+put_walk(StrBuf *out, const Plan *plan, int width)
+{
+    STRBUF_AUTO key = STRBUF_INIT;
+    for (int i = 0; i < plan->key_count; i++) {
+        strbuf_printf(&key, "%s%s", i == 0 ? "" : ", ", plan->key[i].name);
+    }
+    strbuf_printf(&key, " (index %s)", plan->key_index);
+    put_fact(out, "key", strbuf_text(&key), width);
+
+    STRBUF_AUTO line = STRBUF_INIT;
+    strbuf_printf(&line, "%s: %s", path_name(plan), plan->path_reason);
+    put_fact(out, "path", strbuf_text(&line), width);
+
+    strbuf_clear(&line);
+    strbuf_printf(&line, "%d: %s", plan->stripes, plan->stripes_reason);
+    put_fact(out, "stripes", strbuf_text(&line), width);
+
+    strbuf_clear(&line);
+    strbuf_printf(&line, "%d, each with its own connection; ranges of about %lld %s", plan->workers,
+        (long long)plan->range_size, plan->path == PATH_BLOCK ? "blocks" : "rows");
+    put_fact(out, "workers", strbuf_text(&line), width);
+}
+
+static void
+put_batch(StrBuf *out, const Plan *plan, int width)
+{
+    char aim[FORMAT_SIZE];
+    char rows[FORMAT_SIZE];
+    STRBUF_AUTO line = STRBUF_INIT;
+    strbuf_printf(&line, "aim %s each", format_duration(plan->spec->batch_time_us, aim));
+    if (plan->spec->batch_rows > 0) {
+        strbuf_printf(&line, ", %s rows", format_count(plan->spec->batch_rows, rows));
+    }
+    put_fact(out, "batch", strbuf_text(&line), width);
+    put_fact(out, "sync",
+        plan->sync_trigger ? "a BEFORE INSERT OR UPDATE trigger keeps rows right that the "
+                             "application writes; it stays until pghaul clean"
+                           : "no trigger: rows that the application writes are its own affair",
+        width);
+    put_fact(
+        out, "verify", plan->verify ? "a second pass compares every row" : "no verify pass", width);
+    put_fact(out, "vacuum", plan->vacuum ? "after a share of the table has changed" : "off", width);
+}
+
+static void
+put_standbys(StrBuf *out, const Plan *plan, int width)
+{
+    const ThrottleSpec *throttle = &plan->spec->throttle;
+    STRBUF_AUTO line = STRBUF_INIT;
+    if (throttle->standby_mode == STANDBYS_NAMED) {
+        for (int i = 0; i < throttle->standbys.count; i++) {
+            strbuf_printf(&line, "%s%s", i == 0 ? "" : ", ", throttle->standbys.names[i]);
+        }
+    } else if (throttle->standby_mode == STANDBYS_AUTO) {
+        for (int i = 0; i < plan->facts->standby_count; i++) {
+            strbuf_printf(&line, "%s%s", i == 0 ? "" : ", ", plan->facts->standbys[i].name);
+        }
+    }
+    put_fact(out, "standbys", line.len == 0 ? "none that must keep up" : strbuf_text(&line), width);
+}
+
+static void
+put_throttle(StrBuf *out, const Plan *plan, int width)
+{
+    const ThrottleSpec *throttle = &plan->spec->throttle;
+    char lag[FORMAT_SIZE];
+    char bytes[FORMAT_SIZE];
+    STRBUF_AUTO line = STRBUF_INIT;
+    if (throttle->lag_us > 0) {
+        strbuf_printf(&line, "lag %s, ", format_duration(throttle->lag_us, lag));
+    }
+    if (throttle->lag_bytes > 0) {
+        strbuf_printf(&line, "lag %s, ", format_bytes(throttle->lag_bytes, bytes));
+    }
+    if (throttle->lock_waiters > 0) {
+        strbuf_printf(
+            &line, "%d sessions waiting for locks on the table, ", throttle->lock_waiters);
+    }
+    strbuf_puts(&line, "a probe older than 5 s");
+    put_fact(out, "pauses at", strbuf_text(&line), width);
+
+    strbuf_clear(&line);
+    char runtime[FORMAT_SIZE];
+    char rows[FORMAT_SIZE];
+    if (plan->spec->limits.runtime_us > 0) {
+        strbuf_printf(&line, "after %s", format_duration(plan->spec->limits.runtime_us, runtime));
+    }
+    if (plan->spec->limits.rows > 0) {
+        strbuf_printf(&line, "%safter %s rows", line.len == 0 ? "" : ", ",
+            format_count(plan->spec->limits.rows, rows));
+    }
+    if (line.len > 0) {
+        put_fact(out, "ends", strbuf_text(&line), width);
+    }
+}
+
+static void
+put_costs(StrBuf *out, const Plan *plan, int width)
+{
+    PlanEstimate estimate = plan_estimate(plan);
+    char wal[FORMAT_SIZE];
+    char growth[FORMAT_SIZE];
+    char rows[FORMAT_SIZE];
+    STRBUF_AUTO line = STRBUF_INIT;
+    strbuf_printf(&line,
+        "about %s of WAL and %s of growth (table %.1f %%, indexes %.0f %%) if all %s rows need "
+        "work",
+        format_bytes(estimate.wal_bytes, wal), format_bytes(estimate.growth_bytes, growth),
+        estimate.heap_growth_ratio * 100, estimate.index_growth_ratio * 100,
+        format_count(estimate.rows, rows));
+    put_fact(out, "estimate", strbuf_text(&line), width);
+}
+
+void
+plan_put_short(StrBuf *out, const Plan *plan, int width)
+{
+    put_set(out, plan, width);
+    put_walk(out, plan, width);
+    put_batch(out, plan, width);
+    put_standbys(out, plan, width);
+    put_throttle(out, plan, width);
+    put_costs(out, plan, width);
+}
+
+void
+plan_put_long(StrBuf *out, const Plan *plan, Arena *arena, int width)
+{
+    const char *notes[PLAN_NOTES_MAX];
+    int count = plan_locks(plan, arena, notes);
+    strbuf_puts(out, "\nLocks\n");
+    for (int i = 0; i < count; i++) {
+        text_put_wrapped(out, "  - ", notes[i], width);
+    }
+    count = plan_notes(plan, arena, notes);
+    strbuf_puts(out, "\nTo know\n");
+    for (int i = 0; i < count; i++) {
+        text_put_wrapped(out, "  - ", notes[i], width);
+    }
+
+    PlanStatement statements[PLAN_STATEMENTS_MAX];
+    count = plan_statements(plan, arena, statements);
+    strbuf_puts(out, "\nStatements\n");
+    text_put_wrapped(out, "  ",
+        "Beside these, schema pghaul is created and kept. The number of the job, printed as 0, is "
+        "given at the first run.",
+        width);
+    for (int i = 0; i < count; i++) {
+        strbuf_printf(out, "\n-- %s\n", statements[i].title);
+        text_put_safe(out, statements[i].sql);
+    }
+}
+
+/* ---- JSON ---- */
+
+static void
+put(json_t *object, const char *name, json_t *value)
+{
+    if (json_object_set_new(object, name, value) != 0) {
+        abort();
+    }
+}
+
+static json_t *
+texts(const char *const *items, int count)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++) {
+        if (json_array_append_new(list, json_text(items[i])) != 0) {
+            abort();
+        }
+    }
+    return list;
+}
+
+static json_t *
+estimate_json(const Plan *plan)
+{
+    PlanEstimate estimate = plan_estimate(plan);
+    json_t *object = json_object();
+    put(object, "table_rows", json_integer(estimate.rows));
+    put(object, "row_bytes", json_integer(estimate.row_bytes));
+    put(object, "wal_bytes", json_integer(estimate.wal_bytes));
+    put(object, "growth_bytes", json_integer(estimate.growth_bytes));
+    put(object, "heap_growth_ratio", json_real(estimate.heap_growth_ratio));
+    put(object, "index_growth_ratio", json_real(estimate.index_growth_ratio));
+    return object;
+}
+
+static json_t *
+statements_json(const Plan *plan, Arena *arena)
+{
+    PlanStatement statements[PLAN_STATEMENTS_MAX];
+    int count = plan_statements(plan, arena, statements);
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++) {
+        json_t *object = json_object();
+        put(object, "title", json_text(statements[i].title));
+        put(object, "sql", json_text(statements[i].sql));
+        if (json_array_append_new(list, object) != 0) {
+            abort();
+        }
+    }
+    return list;
+}
+
+static json_t *
+key_json(const Plan *plan)
+{
+    const char *names[PLAN_KEY_COLUMNS_MAX];
+    for (int i = 0; i < plan->key_count; i++) {
+        names[i] = plan->key[i].name;
+    }
+    return texts(names, plan->key_count);
+}
+
+json_t *
+plan_json(const Plan *plan, Arena *arena)
+{
+    const char *notes[PLAN_NOTES_MAX];
+    json_t *object = json_object();
+    put(object, "fingerprint", json_text(plan->fingerprint));
+    put(object, "schema", json_text(plan->facts->table.schema));
+    put(object, "table", json_text(plan->facts->table.name));
+    put(object, "key", key_json(plan));
+    put(object, "key_index", json_text(plan->key_index));
+    put(object, "path", json_text(path_name(plan)));
+    put(object, "path_reason", json_text(plan->path_reason));
+    put(object, "stripes", json_integer(plan->stripes));
+    put(object, "stripes_reason", json_text(plan->stripes_reason));
+    put(object, "workers", json_integer(plan->workers));
+    put(object, "batch_aim_ms", json_integer(plan->spec->batch_time_us / 1000));
+    put(object, "sync_trigger", json_boolean(plan->sync_trigger));
+    put(object, "self_referring", json_boolean(plan->self_referring));
+    put(object, "verify", json_boolean(plan->verify));
+    put(object, "vacuum", json_boolean(plan->vacuum));
+    put(object, "estimate", estimate_json(plan));
+    int count = plan_locks(plan, arena, notes);
+    put(object, "locks", texts(notes, count));
+    count = plan_notes(plan, arena, notes);
+    put(object, "notes", texts(notes, count));
+    put(object, "statements", statements_json(plan, arena));
+    return object;
+}

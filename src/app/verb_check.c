@@ -1,0 +1,34 @@
+/*
+ * verb_check.c - `pghaul check JOB`: everything that speaks against a job, at once.
+ */
+#include <stdio.h>
+
+#include "app/app.h"
+#include "app/json.h"
+#include "app/plan_text.h"
+#include "app/text.h"
+
+bool
+verb_check(App *app, Err *err)
+{
+    JobSpec spec;
+    Survey survey;
+    PGCONN_AUTO *conn = NULL;
+    if (!app_open_job(app, app->options.args[0], &spec, &conn, err) ||
+        !survey_run(conn, &spec, &app->arena, &survey, err)) {
+        return false;
+    }
+
+    STRBUF_AUTO text = STRBUF_INIT;
+    plan_put_table(&text, &spec, &survey.facts);
+    app_print(app, strbuf_text(&text));
+    app_show_findings(app, &survey, stdout);
+
+    strbuf_clear(&text);
+    text_put_counts(&text, &survey.findings);
+    strbuf_puts(&text, survey.planned ? ": the job may start\n" : ": the job would not start\n");
+    app_print(app, strbuf_text(&text));
+    app_result(app, "refused", json_boolean(!survey.planned));
+    app->exit_code = survey.planned ? 0 : 4;
+    return true;
+}

@@ -1,0 +1,99 @@
+/*
+ * verb_clean.c - `pghaul clean JOB | --all`: no leftovers.
+ */
+#include <stdio.h>
+
+#include "app/app.h"
+#include "app/json.h"
+#include "app/text.h"
+#include "ops/clean.h"
+#include "store/schema.h"
+
+static void
+print_removed(App *app, const JobRow *job)
+{
+    STRBUF_AUTO text = STRBUF_INIT;
+    strbuf_printf(&text, "removed of job %s: ", job->name);
+    if (job->trigger_name != NULL) {
+        strbuf_printf(&text, "trigger %s on ", job->trigger_name);
+        text_put_safe(&text, job->table_name);
+        strbuf_puts(&text, ", ");
+    }
+    strbuf_puts(&text, "functions, ranges; the history of its runs stays in schema pghaul\n");
+    app_print(app, strbuf_text(&text));
+    app_result(app, "job", json_text(job->name));
+    app_result(app, "trigger", json_text(job->trigger_name));
+}
+
+static bool
+clean_one(App *app, PgConn *conn, const char *name, StopToken *stop, Err *err)
+{
+    JobRow job;
+    if (!app_find_job(app, conn, name, &job, err) || !clean_job(conn, &job, stop, err)) {
+        return false;
+    }
+    print_removed(app, &job);
+    return true;
+}
+
+static bool
+clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
+{
+    const char **names = NULL;
+    int count = 0;
+    bool exists = false;
+    if (!schema_exists(conn, &exists, err)) {
+        return false;
+    }
+    if (!exists) {
+        app_print(app, "nothing to remove: there is no schema pghaul\n");
+        app_result(app, "removed_jobs", json_array());
+        return true;
+    }
+    if (!job_names(conn, &app->arena, &names, &count, err) || !clean_all(conn, stop, err)) {
+        return false;
+    }
+    json_t *list = json_array();
+    STRBUF_AUTO text = STRBUF_INIT;
+    for (int i = 0; i < count; i++) {
+        strbuf_printf(&text, "removed of job %s: trigger, functions, ranges\n", names[i]);
+        (void)json_array_append_new(list, json_text(names[i]));
+    }
+    strbuf_puts(&text, "removed schema pghaul with its history\n");
+    app_print(app, strbuf_text(&text));
+    app_result(app, "removed_jobs", list);
+    return true;
+}
+
+static bool
+check_usage(const Options *options, Err *err)
+{
+    if (options->all == (options->arg_count == 0)) {
+        return true;
+    }
+    (void)err_set(err, ERR_USER,
+        options->all ? "pghaul clean: a job and --all do not go together"
+                     : "pghaul clean: an argument is missing");
+    return err_hint(err, "Usage: pghaul clean JOB | --all");
+}
+
+bool
+verb_clean(App *app, Err *err)
+{
+    const Options *options = &app->options;
+    const char *name = NULL;
+    if (!check_usage(options, err) ||
+        (!options->all && !app_job_name(app, options->args[0], &name, err))) {
+        return false;
+    }
+    PGCONN_AUTO *conn = NULL;
+    if (!app_connect(app, "catalog", &conn, err)) {
+        return false;
+    }
+    StopToken stop;
+    stop_init(&stop); /* nobody raises it: a signal ends the process, and clean may be repeated */
+    bool ok =
+        options->all ? clean_every(app, conn, &stop, err) : clean_one(app, conn, name, &stop, err);
+    stop_destroy(&stop);
+    return ok;
+}

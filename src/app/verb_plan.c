@@ -1,0 +1,46 @@
+/*
+ * verb_plan.c - `pghaul plan JOB`: what a run would do, word for word.
+ */
+#include <stdio.h>
+
+#include "app/app.h"
+#include "app/json.h"
+#include "app/plan_text.h"
+
+static int
+text_width(const App *app)
+{
+    int width = term_width(&app->out);
+    return width > TERM_WIDTH_DEFAULT ? TERM_WIDTH_DEFAULT : width;
+}
+
+bool
+verb_plan(App *app, Err *err)
+{
+    JobSpec spec;
+    Survey survey;
+    PGCONN_AUTO *conn = NULL;
+    if (!app_open_job(app, app->options.args[0], &spec, &conn, err) ||
+        !survey_run(conn, &spec, &app->arena, &survey, err)) {
+        return false;
+    }
+
+    STRBUF_AUTO text = STRBUF_INIT;
+    plan_put_table(&text, &spec, &survey.facts);
+    app_print(app, strbuf_text(&text));
+    if (!survey.planned) {
+        app_show_findings(app, &survey, stdout);
+        return app_refused(&survey, err);
+    }
+    strbuf_clear(&text);
+    plan_put_short(&text, &survey.plan, text_width(app));
+    strbuf_printf(&text, "fingerprint %s\n\n", survey.plan.fingerprint);
+    app_print(app, strbuf_text(&text));
+    app_show_findings(app, &survey, stdout);
+
+    strbuf_clear(&text);
+    plan_put_long(&text, &survey.plan, &app->arena, text_width(app));
+    app_print(app, strbuf_text(&text));
+    app_result(app, "plan", plan_json(&survey.plan, &app->arena));
+    return true;
+}

@@ -1,0 +1,171 @@
+/*
+ * verb_run.c - `pghaul run JOB`: accept the plan, make what the job needs, work, sum up.
+ *
+ * Until the engine starts a signal simply ends the process: every step before it finds out what is
+ * there already and may be done again.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "app/drive.h"
+#include "app/json.h"
+#include "app/plan_text.h"
+#include "base/log.h"
+#include "core/sql_backfill.h"
+#include "ops/prepare.h"
+
+/* ---- acceptance ---- */
+
+static void
+show_short_plan(const App *app, const Survey *survey)
+{
+    int width = term_width(&app->err);
+    STRBUF_AUTO text = STRBUF_INIT;
+    plan_put_table(&text, survey->plan.spec, &survey->facts);
+    plan_put_short(&text, &survey->plan, width > TERM_WIDTH_DEFAULT ? TERM_WIDTH_DEFAULT : width);
+    strbuf_printf(&text, "All of it: pghaul plan %s\n", app->options.args[0]);
+    (void)fputs(strbuf_text(&text), stderr);
+}
+
+static bool
+ask(void)
+{
+    char answer[16] = "";
+    (void)fputs("Begin? [y/N] ", stderr);
+    (void)fflush(stderr);
+    if (fgets(answer, sizeof(answer), stdin) == NULL) {
+        (void)fputc('\n', stderr);
+        return false;
+    }
+    return answer[0] == 'y' || answer[0] == 'Y';
+}
+
+/* A plan that was accepted once is not asked for again. */
+static bool
+accept_plan(App *app, PgConn *conn, const Survey *survey, const JobRow *job, Err *err)
+{
+    if (job->state != JOB_NEW) {
+        return true;
+    }
+    bool can_ask = isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1;
+    if (!app->options.yes && !can_ask) {
+        (void)err_set(err, ERR_REFUSED, "nobody has accepted the plan of job %s yet", job->name);
+        return err_hint(
+            err, "Read it (pghaul plan %s), then run with --yes.", app->options.args[0]);
+    }
+    if (!app->options.quiet) {
+        show_short_plan(app, survey);
+    }
+    if (!app->options.yes && !ask()) {
+        return err_set(err, ERR_REFUSED, "the plan was not accepted");
+    }
+    return job_set_state(conn, job->id, JOB_READY, "plan accepted", err);
+}
+
+/* ---- outcome ---- */
+
+static bool
+differ_error(int64_t rows, Err *err)
+{
+    (void)err_set(err, ERR_DIFFERENCE, "verify found %lld row%s that differ%s", (long long)rows,
+        rows == 1 ? "" : "s", rows == 1 ? "s" : "");
+    return err_hint(err, "Run with -v to see keys of them in the log; an expression that fails for "
+                         "a row the application wrote leaves NULL there.");
+}
+
+static void
+print_contract(App *app, const Plan *plan)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    strbuf_puts(&sql, "\n-- Next, by hand and at leisure:\n");
+    sql_contract_steps(&sql, plan);
+    app_print(app, strbuf_text(&sql));
+    app_result(app, "contract_sql", json_text(strbuf_text(&sql)));
+}
+
+static bool
+finish(Drive *drive, Err *err)
+{
+    if (!drive_read_outcome(drive, err)) {
+        drive_fail(drive, true, err);
+        return false;
+    }
+    int64_t differing = drive->pass_kind == PASS_VERIFY ? drive->totals.differing : 0;
+    drive_end(drive, differing > 0 ? 6 : 0);
+    drive_summary(drive);
+    if (differing > 0) {
+        (void)differ_error(differing, err);
+        drive_set_state(drive, JOB_FAILED, err->message);
+        return false;
+    }
+    drive_set_state(drive, JOB_COMPLETE, NULL);
+    print_contract(drive->app, drive->plan);
+    return true;
+}
+
+/* Nothing left to do: how did it end? */
+static bool
+already_complete(App *app, PgConn *conn, const JobRow *job, Err *err)
+{
+    int64_t differing = 0;
+    if (job->pass_kind == PASS_VERIFY &&
+        !job_differing(conn, job->id, job->pass, &differing, err)) {
+        return false;
+    }
+    if (differing > 0) {
+        return differ_error(differing, err);
+    }
+    STRBUF_AUTO text = STRBUF_INIT;
+    strbuf_printf(&text, "job %s is complete already\n", job->name);
+    app_print(app, strbuf_text(&text));
+    app_result(app, "already_complete", json_true());
+    return true;
+}
+
+/* ---- the verb ---- */
+
+static bool
+work(App *app, PgConn **conn, const Survey *survey, const JobRow *job, Err *err)
+{
+    StopToken stop;
+    stop_init(&stop); /* nobody raises it: a signal ends the process here */
+    bool prepared = prepare_objects(*conn, &survey->plan, job->id, &stop, err) &&
+                    job_set_state(*conn, job->id, JOB_RUNNING, NULL, err);
+    stop_destroy(&stop);
+    if (!prepared) {
+        return false;
+    }
+    Drive drive = {.app = app, .conn = conn, .plan = &survey->plan, .job = job};
+    if (!drive_work(&drive, err)) {
+        drive_fail(&drive, false, err);
+        return false;
+    }
+    return finish(&drive, err);
+}
+
+bool
+verb_run(App *app, Err *err)
+{
+    JobSpec spec;
+    Survey survey;
+    JobRow job;
+    PGCONN_AUTO *conn = NULL;
+    if (!app_open_job(app, app->options.args[0], &spec, &conn, err) ||
+        !survey_run(conn, &spec, &app->arena, &survey, err)) {
+        return false;
+    }
+    if (!survey.planned) {
+        app_show_findings(app, &survey, stderr);
+        return app_refused(&survey, err);
+    }
+    if (!prepare_job(conn, &survey.plan, &app->arena, &job, err)) {
+        return false;
+    }
+    app_result(app, "fingerprint", json_text(survey.plan.fingerprint));
+    if (job.state == JOB_COMPLETE) {
+        return already_complete(app, conn, &job, err);
+    }
+    return accept_plan(app, conn, &survey, &job, err) && work(app, &conn, &survey, &job, err);
+}
