@@ -50,8 +50,8 @@ void sql_put_slice(StrBuf *out, const Plan *plan, SliceKind kind);
 /* Only the lower bound of the slice, by key: to look for the slice's end. */
 void sql_put_slice_from(StrBuf *out, const Plan *plan);
 
-/* AND the rows of stripe `stripe_sql` of `stripes_sql`; nothing when the plan has one stripe. */
-void sql_put_stripe(
+/* The predicate "row belongs to stripe `stripe_sql` of `stripes_sql`". */
+void sql_put_in_stripe(
     StrBuf *out, const Plan *plan, SliceKind kind, const char *stripe_sql, const char *stripes_sql);
 
 /* AND the job's own predicate; nothing without `where:`. */

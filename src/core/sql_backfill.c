@@ -17,14 +17,26 @@ move_slice(const Plan *plan)
 
 /* ---- move ---- */
 
-/* The rows of the batch: slice, stripe, the job's predicate, needs work. */
+/*
+ * The rows of the batch: slice, stripe, the job's predicate, needs work.
+ *
+ * The planner orders predicates by cost, and an expression may look cheaper than the test for the
+ * stripe; CASE keeps it from being evaluated for the rows of all other stripes.
+ */
 static void
 put_batch_rows(StrBuf *out, const Plan *plan, SliceKind kind)
 {
     sql_put_slice(out, plan, kind);
-    sql_put_stripe(out, plan, kind, "$5", "pghaul_stripes");
+    if (plan->stripes > 1) {
+        strbuf_puts(out, "\n       AND CASE WHEN ");
+        sql_put_in_stripe(out, plan, kind, "$5", "pghaul_stripes");
+        strbuf_puts(out, "\n       THEN true");
+    }
     sql_put_where(out, plan);
     sql_put_needs_work(out, plan);
+    if (plan->stripes > 1) {
+        strbuf_puts(out, "\n       ELSE false END");
+    }
 }
 
 static void
@@ -166,7 +178,10 @@ put_locate_loop(StrBuf *out, const Plan *plan, SliceKind kind)
     sql_put_only_table(out, plan);
     strbuf_puts(out, "\n     WHERE ");
     sql_put_slice(out, plan, kind);
-    sql_put_stripe(out, plan, kind, "$4", "$5");
+    if (plan->stripes > 1) {
+        strbuf_puts(out, "\n       AND ");
+        sql_put_in_stripe(out, plan, kind, "$4", "$5");
+    }
     strbuf_puts(out, "\n    LOOP\n"
                      "    BEGIN\n");
     put_update(out, plan);

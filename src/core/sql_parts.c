@@ -151,13 +151,10 @@ put_stripe_of_key(StrBuf *out, const Plan *plan, const char *stripes_sql)
 }
 
 void
-sql_put_stripe(
+sql_put_in_stripe(
     StrBuf *out, const Plan *plan, SliceKind kind, const char *stripe_sql, const char *stripes_sql)
 {
-    if (plan->stripes == 1) {
-        return;
-    }
-    strbuf_printf(out, "\n       AND (%s = 1 OR ", stripes_sql);
+    strbuf_printf(out, "(%s = 1 OR ", stripes_sql);
     if (kind == SLICE_BLOCK) {
         /* The line pointer's low byte: any key, the same share of every page. */
         strbuf_puts(out, "pg_catalog.mod(pg_catalog.get_byte(pg_catalog.tidsend(");

@@ -179,6 +179,14 @@ connect_poll(PgConn *conn, int64_t deadline_us, Err *err)
     return true;
 }
 
+/* Notices of the server (a VACUUM that could not lock) are for psql; libpq would print them. */
+static void
+drop_notice(void *arg, const PGresult *result)
+{
+    (void)arg;
+    (void)result;
+}
+
 static bool
 connect_start(PgConn *conn, const ConnTarget *target, const char *label, Err *err)
 {
@@ -202,6 +210,7 @@ connect_start(PgConn *conn, const ConnTarget *target, const char *label, Err *er
     if (PQstatus(conn->pq) == CONNECTION_BAD) {
         return connect_error(conn, err);
     }
+    (void)PQsetNoticeReceiver(conn->pq, drop_notice, NULL);
     return true;
 }
 
