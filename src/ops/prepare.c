@@ -1,7 +1,6 @@
 #include "ops/prepare.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -11,8 +10,8 @@
 #include "core/sql_batch.h"
 #include "engine/passes.h"
 #include "ops/ddl.h"
+#include "pg/params.h"
 #include "pg/probe.h"
-#include "pg/query.h"
 #include "store/schema.h"
 
 #define FENCE_POLL_US   100000
@@ -138,9 +137,10 @@ static const char SQL_FUNCTION_EXISTS[] =
 static bool
 create_function(PgConn *conn, const char *name, const char *text, Err *err)
 {
-    const char *params[] = {name};
+    Params params = PARAMS_INIT;
+    params_text(&params, name);
     PGRESULT_AUTO *exists = NULL;
-    if (!query_one(conn, SQL_FUNCTION_EXISTS, 1, params, &exists, err)) {
+    if (!query_one_with(conn, SQL_FUNCTION_EXISTS, &params, &exists, err)) {
         return err_wrap(err, "look for %s", name);
     }
     if (result_bool(exists, 0, 0)) {
@@ -187,11 +187,11 @@ static const char SQL_TRIGGER_EXISTS[] =
 static bool
 trigger_exists(PgConn *conn, const Plan *plan, const char *name, bool *exists, Err *err)
 {
-    char oid[16];
-    (void)snprintf(oid, sizeof(oid), "%u", plan->facts->table.oid);
-    const char *params[] = {oid, name};
+    Params params = PARAMS_INIT;
+    params_int(&params, plan->facts->table.oid);
+    params_text(&params, name);
     PGRESULT_AUTO *result = NULL;
-    if (!query_one(conn, SQL_TRIGGER_EXISTS, 2, params, &result, err)) {
+    if (!query_one_with(conn, SQL_TRIGGER_EXISTS, &params, &result, err)) {
         return err_wrap(err, "look for the sync trigger");
     }
     *exists = result_bool(result, 0, 0);

@@ -7,7 +7,7 @@
 #include "base/strbuf.h"
 #include "core/ident.h"
 #include "pg/catalog_parts.h"
-#include "pg/query.h"
+#include "pg/params.h"
 
 /*
  * One row per live column.  `indexed` and `in_unique` also count expressions and predicates, by
@@ -179,9 +179,10 @@ catalog_read_columns(const CatalogReader *reader, Err *err)
     if (!database_collation_drifts(reader, &database_drifts, err)) {
         return false;
     }
-    const char *params[] = {reader->oid};
+    Params params = PARAMS_INIT;
+    params_text(&params, reader->oid);
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(reader->conn, SQL_COLUMNS, 1, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(reader->conn, SQL_COLUMNS, &params, &result, err)) {
         return false;
     }
     int count = result_rows(result);
