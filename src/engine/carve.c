@@ -16,13 +16,13 @@
 #define PROBE_SLOW_US  1000000
 #define CARVE_ROWS_MIN 500
 
-static RangeOwner
-owner_of(const Worker *worker)
+RangeOwner
+carve_owner(const Worker *worker, int pass)
 {
     return (RangeOwner){
-        .job = worker->job.id,
+        .job = worker->engine->setup.job,
         .run = worker->engine->setup.run,
-        .pass = worker->job.pass,
+        .pass = pass,
         .lease_us = worker->engine->setup.plan->spec->lease_us,
     };
 }
@@ -62,7 +62,7 @@ carve_blocks(Worker *worker, Err *err)
         .est_rows = (int64_t)((double)(to - from) * plan->rows_per_block),
         .stripes = stripes_now(worker->engine),
     };
-    RangeOwner owner = owner_of(worker);
+    RangeOwner owner = carve_owner(worker, worker->job.pass);
     return ranges_carve(worker->conn, &owner, &carve, &worker->lease_arena, &worker->lease, err);
 }
 
@@ -126,7 +126,7 @@ carve_keys(Worker *worker, Err *err)
     if (carve.last && !count_rest(worker, size, &carve.est_rows, err)) {
         return false;
     }
-    RangeOwner owner = owner_of(worker);
+    RangeOwner owner = carve_owner(worker, worker->job.pass);
     return ranges_carve(worker->conn, &owner, &carve, &worker->lease_arena, &worker->lease, err);
 }
 
@@ -134,7 +134,7 @@ bool
 carve_range(Worker *worker, CarveOutcome *outcome, Err *err)
 {
     arena_reset(&worker->lease_arena);
-    RangeOwner owner = owner_of(worker);
+    RangeOwner owner = carve_owner(worker, worker->job.pass);
     bool taken = false;
     if (!ranges_claim(worker->conn, &owner, &worker->lease_arena, &worker->lease, &taken, err)) {
         return false;

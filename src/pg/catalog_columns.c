@@ -150,17 +150,6 @@ probe_fresh(const CatalogReader *reader, ColumnFacts *column, Err *err)
     return true;
 }
 
-static bool
-is_set_column(const JobSpec *spec, const char *name)
-{
-    for (int i = 0; i < spec->set_count; i++) {
-        if (strcmp(spec->set[i].column, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Only SET columns matter; a fresh one is advice, so what cannot be read is simply not fresh. */
 static bool
 settle_fresh(const CatalogReader *reader, ColumnFacts *column, Err *err)
@@ -168,7 +157,7 @@ settle_fresh(const CatalogReader *reader, ColumnFacts *column, Err *err)
     const TableFacts *table = &reader->facts->table;
     bool readable = table->relkind == 'r' && table->may_use_schema && column->may_select &&
                     !table->row_security_filters && strcmp(table->access_method, "heap") == 0;
-    column->fresh = column->fresh && readable && is_set_column(reader->spec, column->name);
+    column->fresh = column->fresh && readable && jobspec_sets(reader->spec, column->name);
     return !column->fresh || probe_fresh(reader, column, err);
 }
 

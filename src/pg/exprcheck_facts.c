@@ -51,17 +51,6 @@ static const char SQL_TYPE[] =
 
 /* ---- what it mentions ---- */
 
-static bool
-is_set_column(const JobSpec *spec, const char *name)
-{
-    for (int i = 0; i < spec->set_count; i++) {
-        if (strcmp(spec->set[i].column, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void
 read_sources(const Checker *checker, const PgResult *row, ExprFacts *out)
 {
@@ -77,7 +66,7 @@ read_sources(const Checker *checker, const PgResult *row, ExprFacts *out)
         if (column == NULL) {
             continue; /* added since the facts were read */
         }
-        out->self_referring = out->self_referring || is_set_column(checker->spec, column->name);
+        out->self_referring = out->self_referring || jobspec_sets(checker->spec, column->name);
         if (column->generated && out->generated_source == NULL) {
             out->generated_source = column->name;
         }

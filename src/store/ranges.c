@@ -139,6 +139,17 @@ ranges_carve(PgConn *conn, const RangeOwner *owner, const RangeCarve *carve, Are
 
 /* ---- after a lost connection ---- */
 
+/* $1 to $5 of the two below. */
+static void
+put_lease(Params *params, const RangeOwner *owner, const RangeLease *lease)
+{
+    params_int(params, owner->job);
+    params_int(params, lease->pass);
+    params_int(params, lease->no);
+    params_int(params, lease->epoch);
+    params_text(params, lease->token);
+}
+
 static const char SQL_REREAD[] =
     "UPDATE pghaul.ranges AS r\n"
     "   SET backend_pid = $6::pg_catalog.int4, backend_start = $7::pg_catalog.timestamptz\n"
@@ -151,14 +162,8 @@ bool
 ranges_reread(PgConn *conn, const RangeOwner *owner, Arena *arena, RangeLease *lease,
     bool *still_ours, Err *err)
 {
-    char token[LEASE_TOKEN_SIZE];
-    (void)snprintf(token, sizeof(token), "%s", lease->token);
     Params params = PARAMS_INIT;
-    params_int(&params, owner->job);
-    params_int(&params, lease->pass);
-    params_int(&params, lease->no);
-    params_int(&params, lease->epoch);
-    params_text(&params, token);
+    put_lease(&params, owner, lease);
     params_int(&params, conn_backend_pid(conn));
     params_text(&params, conn_backend_start(conn));
     PGRESULT_AUTO *result = NULL;
@@ -182,11 +187,7 @@ bool
 ranges_release(PgConn *conn, const RangeOwner *owner, const RangeLease *lease, Err *err)
 {
     Params params = PARAMS_INIT;
-    params_int(&params, owner->job);
-    params_int(&params, lease->pass);
-    params_int(&params, lease->no);
-    params_int(&params, lease->epoch);
-    params_text(&params, lease->token);
+    put_lease(&params, owner, lease);
     return query_with(conn, SQL_RELEASE, &params, NULL, err) ||
            err_wrap(err, "release range %lld", (long long)lease->no);
 }
