@@ -264,20 +264,22 @@ wait_for_fence(PgConn *conn, StopToken *stop, Err *err)
     }
 }
 
-bool
-prepare_objects(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err *err)
+/* The last verify pass found rows that differ: whoever runs the job again wants them moved. */
+static bool
+move_again(PgConn *conn, const Plan *plan, const JobRow *job, Err *err)
 {
-    if (!create_functions(conn, plan, id, err)) {
+    bool done = false;
+    int64_t differing = 0;
+    if (!job_pass_is_done(conn, job->id, job->pass, &done, err) ||
+        !job_differing(conn, job->id, job->pass, &differing, err)) {
         return false;
     }
-    Arena arena = ARENA_INIT;
-    JobRow job;
-    bool ok = job_read_id(conn, id, &arena, &job, err);
-    bool first = ok && job.pass == 0;
-    arena_reset(&arena);
-    if (!ok || !first) {
-        return ok; /* the guards were recorded: what differs from them now is drift */
-    }
+    return !done || differing == 0 || passes_begin_move(conn, plan, job->id, job->pass, err);
+}
+
+static bool
+begin_first_pass(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err *err)
+{
     STRBUF_AUTO trigger = STRBUF_INIT;
     if (plan->sync_trigger) {
         sql_sync_name(&trigger, id);
@@ -290,4 +292,23 @@ prepare_objects(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err
     const char *trigger_name = plan->sync_trigger ? strbuf_text(&trigger) : NULL;
     return job_record_guards(conn, id, plan->facts->table.oid, trigger_name, err) &&
            passes_begin_move(conn, plan, id, 0, err);
+}
+
+bool
+prepare_objects(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err *err)
+{
+    if (!create_functions(conn, plan, id, err)) {
+        return false;
+    }
+    Arena arena = ARENA_INIT;
+    JobRow job;
+    bool ok = job_read_id(conn, id, &arena, &job, err);
+    if (ok && job.pass == 0) {
+        ok = begin_first_pass(conn, plan, id, stop, err);
+    } else if (ok && job.state == JOB_FAILED && job.pass_kind == PASS_VERIFY) {
+        /* The guards stay as recorded: what differs from them now is drift. */
+        ok = move_again(conn, plan, &job, err);
+    }
+    arena_reset(&arena);
+    return ok;
 }

@@ -28,10 +28,12 @@ run_register(PgConn *conn, const RunNew *run, int64_t *id, Err *err)
     return true;
 }
 
+/* The session that sends it stands for the run: after a restart of the server it is another. */
 static const char SQL_HEARTBEAT[] =
     "UPDATE pghaul.run AS u\n"
     "   SET heartbeat = pg_catalog.clock_timestamp(), rows_per_s = $2::pg_catalog.float8,\n"
-    "       reason = $3::pg_catalog.text\n"
+    "       reason = $3::pg_catalog.text, backend_pid = $4::pg_catalog.int4,\n"
+    "       backend_start = $5::pg_catalog.timestamptz\n"
     " WHERE u.id = $1::pg_catalog.int8";
 
 bool
@@ -41,6 +43,8 @@ run_heartbeat(PgConn *conn, int64_t id, double rows_per_s, const char *reason, E
     params_int(&params, id);
     params_float(&params, rows_per_s);
     params_text(&params, reason);
+    params_int(&params, conn_backend_pid(conn));
+    params_text(&params, conn_backend_start(conn));
     return query_with(conn, SQL_HEARTBEAT, &params, NULL, err) || err_wrap(err, "heartbeat");
 }
 
