@@ -190,7 +190,9 @@ static void
 put_throttled(StrBuf *out, const Progress *final)
 {
     char number[FORMAT_SIZE];
-    strbuf_printf(out, "  throttled       %s", format_duration(progress_paused_us(final), number));
+    int64_t paused_us = progress_paused_us(final);
+    strbuf_printf(
+        out, "  throttled       %s", paused_us == 0 ? "never" : format_duration(paused_us, number));
     bool first = true;
     for (int i = SIGNAL_PROBE; i < SIGNAL_COUNT; i++) {
         if (final->paused_us[i] > 0) {
