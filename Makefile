@@ -19,7 +19,9 @@ SUITES  := unit integration cli
 suite_objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/$(1)/*.c)))
 TESTOBJ := $(foreach s,$(SUITES),$(call suite_objects,$(s)))
 STRESS  := $(patsubst tests/stress/%.c,$(BUILD)/stress/%,$(sort $(wildcard tests/stress/*.c)))
-BENCH   := $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/*.c)))
+BCOMMON := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/common_*.c)))
+BENCH   := $(patsubst bench/%.c,$(BUILD)/bench/%,\
+           $(filter-out bench/common_%.c,$(sort $(wildcard bench/*.c))))
 EXTRAOBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/stress/*.c) $(wildcard bench/*.c)))
 
 WARN    := -std=c17 -Wall -Wextra -Wpedantic $(WERROR) -Wshadow -Wconversion -Wsign-conversion \
@@ -74,7 +76,7 @@ $(BUILD)/stress/%: $(BUILD)/tests/stress/%.o $(HOBJ) $(LIBOBJ)
 	@echo "  LD $@"
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
 
-$(BUILD)/bench/%: $(BUILD)/bench/%.o $(HOBJ) $(LIBOBJ)
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(BCOMMON) $(HOBJ) $(LIBOBJ)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
@@ -120,8 +122,8 @@ format-check:
 
 FORMATTED = $(wildcard src/*/*.c include/*/*.h tests/*/*.c tests/*/*.h bench/*.c bench/*.h)
 
-bench: $(BENCH) $(BUILD)/pghaul ## measure against the alternatives, see bench/README.md
-	scripts/run-bench $(BUILD)
+bench: $(BENCH) $(BUILD)/pghaul ## measure against the alternatives; ARGS='--quick', see bench/README.md
+	scripts/run-bench $(BUILD) $(ARGS)
 
 install: $(BUILD)/pghaul ## install the binary under PREFIX (/usr/local)
 	install -D -m 755 $(BUILD)/pghaul $(DESTDIR)$(PREFIX)/bin/pghaul

@@ -1,0 +1,34 @@
+/*
+ * common_load.h - a steady application beside a backfill: single-row updates at a fixed rate.
+ *
+ * One connection, one thread.  Each update has a time at which it should start; its latency counts
+ * from that time, so that a stall is charged to every update that it holds up and not only to the
+ * one that met it (no coordinated omission).
+ */
+#ifndef BENCH_COMMON_LOAD_H
+#define BENCH_COMMON_LOAD_H
+
+#include <stdint.h>
+
+#include "common_table.h"
+
+#define LOAD_UPDATES_PER_S 300
+
+typedef struct Load Load;
+
+typedef struct LoadStats {
+    int64_t updates; /* 0: there was no load */
+    int64_t errors;
+    double p50_ms;
+    double p99_ms;
+    double max_ms;
+} LoadStats;
+
+/* Connect and begin; `uri` and `table` must outlive the load. */
+Load *load_start(const char *uri, const BenchTable *table, int64_t rows);
+
+/* Let what is due until now finish, end the load and free it; the result is about the updates that
+ * were due from `from_us` (clock_mono_us()) on. */
+LoadStats load_finish(Load *load, int64_t from_us);
+
+#endif
