@@ -290,6 +290,9 @@ run_batch(Worker *worker, Err *err)
             (long long)worker->lease.no);
         return true;
     }
+    log_line(LOG_DEBUG, worker->name, "range %lld stripe %d: %lld rows in %lld ms%s",
+        (long long)worker->lease.no, worker->lease.stripe, (long long)result.rows,
+        (long long)(duration_us / 1000), skip ? ", past locked rows" : "");
     bool range_ended = result.outcome != CARRY_MORE || worker->lease.watermark == NULL;
     pacer_observe(pacer, range_ended ? size / 2 : size, duration_us);
     retry_succeeded(&worker->history);
