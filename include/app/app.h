@@ -20,7 +20,7 @@
 #include "store/job.h"
 
 /* A job file is a page of text; something larger is not one. */
-#define JOB_FILE_MAX_BYTES (1024 * 1024)
+#define JOB_FILE_MAX_BYTES ((size_t)1024 * 1024)
 
 #define CONNECT_TIMEOUT_US ((int64_t)15 * 1000000)
 

@@ -93,4 +93,7 @@ typedef struct JobSpec {
 /* True when the risk was accepted by name in `allow:`. */
 bool jobspec_allows(const JobSpec *spec, const char *risk);
 
+/* True when `set:` names the column. */
+bool jobspec_sets(const JobSpec *spec, const char *column);
+
 #endif

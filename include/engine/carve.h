@@ -16,4 +16,7 @@ typedef enum CarveOutcome {
 bool
 carve_range(Worker *worker, CarveOutcome *outcome, Err *err) __attribute__((warn_unused_result));
 
+/* Who asks for ranges of this pass: this run of the job. */
+RangeOwner carve_owner(const Worker *worker, int pass);
+
 #endif

@@ -57,10 +57,10 @@ typedef struct RangeCarve {
     int stripes;
 } RangeCarve;
 
-/* Move the frontier by compare-and-set and insert the range, leased to the caller; *carved false
+/* Move the frontier by compare-and-set and insert the range, leased to the caller; lease->no is 0
  * when another worker was faster. */
 bool ranges_carve(PgConn *conn, const RangeOwner *owner, const RangeCarve *carve, Arena *arena,
-    RangeLease *lease, bool *carved, Err *err) __attribute__((warn_unused_result));
+    RangeLease *lease, Err *err) __attribute__((warn_unused_result));
 
 /*
  * After a lost connection: where does the range stand?  Locks the row, so a transaction of the old

@@ -137,7 +137,7 @@ app_read_job_file(App *app, const char *path, JobSpec *spec, Err *err)
 
 /* ---- jobs ---- */
 
-static bool
+static void
 unknown_job(App *app, PgConn *conn, const char *name, Err *err)
 {
     const char **names = NULL;
@@ -147,14 +147,15 @@ unknown_job(App *app, PgConn *conn, const char *name, Err *err)
     utf8_shorten(shown, sizeof(shown), name);
     (void)err_set(err, ERR_USER, "there is no job \"%s\" in this database", shown);
     if (!job_names(conn, &app->arena, &names, &count, &ignored)) {
-        return false;
+        return;
     }
     const char *near = suggest_nearest(name, names, (size_t)count);
     if (near != NULL) {
-        return err_hint(err, "Did you mean \"%s\"?", near);
+        (void)err_hint(err, "Did you mean \"%s\"?", near);
+    } else {
+        (void)err_hint(err, count == 0 ? "It has no jobs at all, and there is no file of that name."
+                                       : "pghaul status lists the jobs of a database.");
     }
-    return err_hint(err, count == 0 ? "It has no jobs at all, and there is no file of that name."
-                                    : "pghaul status lists the jobs of a database.");
 }
 
 bool
@@ -169,12 +170,16 @@ app_find_job(App *app, PgConn *conn, const char *name, JobRow *job, Err *err)
         char shown[64];
         utf8_shorten(shown, sizeof(shown), name);
         (void)err_set(err, ERR_USER, "there is no job \"%s\" in this database", shown);
-        return err_hint(err, "It has no jobs at all: pghaul run JOB.yaml begins one.");
+        (void)err_hint(err, "It has no jobs at all: pghaul run JOB.yaml begins one.");
+        return false;
     }
     if (!job_read(conn, name, &app->arena, job, &found, err)) {
         return false;
     }
-    return found || unknown_job(app, conn, name, err);
+    if (!found) {
+        unknown_job(app, conn, name, err);
+    }
+    return found;
 }
 
 static bool

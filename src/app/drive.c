@@ -171,31 +171,34 @@ drive_fail(Drive *drive, bool keep_state, Err *err)
 static void
 put_moved(StrBuf *out, const Drive *drive)
 {
-    const Progress *final = &drive->final;
+    const Progress *last = &drive->final;
     char rows[FORMAT_SIZE];
     char elapsed[FORMAT_SIZE];
     char rate[FORMAT_SIZE];
-    double elapsed_s = (double) final->elapsed_us / 1e6;
-    double rows_per_s = elapsed_s > 0 ? (double) final->run_rows / elapsed_s : 0;
+    double elapsed_s = (double)last->elapsed_us / 1e6;
+    double rows_per_s = elapsed_s > 0 ? (double)last->run_rows / elapsed_s : 0;
     strbuf_printf(out, "  rows changed    %s by this run in %s (%s rows/s)\n",
-        format_count(final->run_rows, rows), format_duration(final->elapsed_us, elapsed),
+        format_count(last->run_rows, rows), format_duration(last->elapsed_us, elapsed),
         format_count((int64_t)rows_per_s, rate));
     strbuf_printf(out,
-        "  batches         %lld; %lld gave way to locks, %lld cancelled, %lld errors\n",
-        (long long) final->batches, (long long) final->lock_retries, (long long) final->cancels,
-        (long long) final->errors);
+        "  batches         %lld; %lld gave way to locks, %lld cancelled, %lld tried again "
+        "after a timeout or error\n",
+        (long long)last->batches, (long long)last->lock_retries, (long long)last->cancels,
+        (long long)last->errors);
 }
 
 static void
-put_throttled(StrBuf *out, const Progress *final)
+put_throttled(StrBuf *out, const Progress *last)
 {
     char number[FORMAT_SIZE];
-    strbuf_printf(out, "  throttled       %s", format_duration(progress_paused_us(final), number));
+    int64_t paused_us = progress_paused_us(last);
+    strbuf_printf(
+        out, "  throttled       %s", paused_us == 0 ? "never" : format_duration(paused_us, number));
     bool first = true;
     for (int i = SIGNAL_PROBE; i < SIGNAL_COUNT; i++) {
-        if (final->paused_us[i] > 0) {
+        if (last->paused_us[i] > 0) {
             strbuf_printf(out, "%s%s %s", first ? ": " : ", ", signal_def((SignalId)i)->name,
-                format_duration(final->paused_us[i], number));
+                format_duration(last->paused_us[i], number));
             first = false;
         }
     }
@@ -222,16 +225,16 @@ void
 drive_summary(const Drive *drive)
 {
     App *app = drive->app;
-    const Progress *final = &drive->final;
+    const Progress *last = &drive->final;
     STRBUF_AUTO text = STRBUF_INIT;
     strbuf_printf(&text, "job %s\n", drive->job->name);
     if (app->options.verb == VERB_RUN) {
         put_moved(&text, drive);
     }
-    put_throttled(&text, final);
-    if (final->hot_ratio >= 0) {
+    put_throttled(&text, last);
+    if (last->hot_ratio >= 0) {
         char number[FORMAT_SIZE];
-        strbuf_printf(&text, "  HOT updates     %s\n", format_percent(final->hot_ratio, number));
+        strbuf_printf(&text, "  HOT updates     %s\n", format_percent(last->hot_ratio, number));
     }
     put_verified(&text, drive);
     app_print(app, strbuf_text(&text));
@@ -241,5 +244,5 @@ drive_summary(const Drive *drive)
         drive->pass_kind == PASS_VERIFY ? json_integer(drive->totals.rows) : json_null());
     app_result(app, "differing_rows",
         drive->pass_kind == PASS_VERIFY ? json_integer(drive->totals.differing) : json_null());
-    app_result(app, "progress", json_progress(drive->job->name, final));
+    app_result(app, "progress", json_progress(drive->job->name, last));
 }

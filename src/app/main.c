@@ -90,6 +90,9 @@ main(int argc, char **argv)
     bool ok = options_parse(argc, argv, &app.options, &err);
     app.out = term_of(STDOUT_FILENO, app.options.no_color);
     app.err = term_of(STDERR_FILENO, app.options.no_color);
+    app_result(&app, "type", json_text("result"));
+    app_result(
+        &app, "verb", json_text(app.options.has_verb ? verb_at(app.options.verb)->name : NULL));
     ok = ok && dispatch(&app, &err);
     int exit_code = finish(&app, ok, &err);
     arena_reset(&app.arena);

@@ -108,7 +108,7 @@ static const OptionDef OPTIONS[] = {
     {"json", 0, NULL, "JSON lines on standard output, the last one the result", EVERY, OPTION_FLAG,
         FIELD(json)},
     {"quiet", 'q', NULL, "no progress, only warnings and errors", EVERY, OPTION_FLAG, FIELD(quiet)},
-    {"verbose", 'v', NULL, "log each batch", EVERY, OPTION_FLAG, FIELD(verbose)},
+    {"verbose", 'v', NULL, "log each batch, vacuums, failed probes", EVERY, OPTION_FLAG, FIELD(verbose)},
     {"log-file", 0, "FILE", "append the log to this file too", EVERY, OPTION_TEXT, FIELD(log_file)},
     {"no-color", 0, NULL, "no colours; NO_COLOR does the same", EVERY, OPTION_FLAG,
         FIELD(no_color)},

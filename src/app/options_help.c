@@ -61,7 +61,7 @@ options_help(StrBuf *out, int width)
     text_put_wrapped(out, "",
         "pghaul fills new columns of large PostgreSQL tables while the application keeps running.",
         width);
-    strbuf_puts(out, "\nUsage: pghaul VERB [ARGUMENT] [OPTION]...\n\nVerbs:\n");
+    strbuf_puts(out, "\nUsage: pghaul VERB [JOB] [OPTION]...\n\nVerbs:\n");
     for (int i = 0; i < VERB_COUNT; i++) {
         char label[LABEL_SIZE];
         verb_label(verb_at((VerbId)i), label);

@@ -45,7 +45,7 @@ plan_estimate(const Plan *plan)
     estimate.row_bytes = estimate.rows > 0 ? heap_bytes / estimate.rows : 0;
     bool striped = plan->stripes > 1;
     int64_t row_wal = estimate.row_bytes + (striped ? WAL_ROW_STRIPES : WAL_ROW_PLAIN) +
-                      table->index_count * (striped ? WAL_INDEX_STRIPES : WAL_INDEX_PLAIN);
+                      (int64_t)table->index_count * (striped ? WAL_INDEX_STRIPES : WAL_INDEX_PLAIN);
     estimate.wal_bytes = estimate.rows * row_wal;
     estimate_growth(plan, &estimate);
     estimate.growth_bytes = (int64_t)(estimate.heap_growth_ratio * (double)heap_bytes +
@@ -158,12 +158,26 @@ add(Lister *lister, const char *title, const StrBuf *sql)
         (PlanStatement){.title = title, .sql = arena_strdup(lister->arena, strbuf_text(sql))};
 }
 
+typedef void MakeText(StrBuf *out, const Plan *plan, int64_t job);
+
 static void
-add_made(Lister *lister, const char *title, void (*make)(StrBuf *, const Plan *, int64_t))
+add_made(Lister *lister, const char *title, MakeText *make)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     make(&sql, lister->plan, 0);
     strbuf_puts(&sql, ";\n");
+    add(lister, title, &sql);
+}
+
+/* A function is for its owner only. */
+static void
+add_function(Lister *lister, const char *title, const char *what, MakeText *make)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    make(&sql, lister->plan, 0);
+    strbuf_puts(&sql, ";\nREVOKE ALL ON FUNCTION ");
+    sql_put_function_name(&sql, lister->plan, what, 0);
+    strbuf_puts(&sql, " FROM PUBLIC;\n");
     add(lister, title, &sql);
 }
 
@@ -185,13 +199,24 @@ add_batch(Lister *lister)
 }
 
 static void
-add_carving(Lister *lister)
+add_query(Lister *lister, const char *title, void (*make)(StrBuf *, const Plan *))
 {
     STRBUF_AUTO sql = STRBUF_INIT;
-    if (lister->plan->path == PATH_KEY || lister->plan->verify) {
-        sql_carve_probe(&sql, lister->plan);
-        strbuf_puts(&sql, ";\n");
-        add(lister, "End of the next range by key", &sql);
+    make(&sql, lister->plan);
+    strbuf_puts(&sql, ";\n");
+    add(lister, title, &sql);
+}
+
+static void
+add_carving(Lister *lister)
+{
+    const Plan *plan = lister->plan;
+    if (plan->path == PATH_KEY) {
+        add_query(lister, "Where the walk by key ends, once", sql_last_key);
+    }
+    if (plan->path == PATH_KEY || plan->verify) {
+        add_query(lister, "Where the next range ends, by key", sql_carve_probe);
+        add_query(lister, "How many rows the last range has", sql_carve_rest);
     }
 }
 
@@ -206,9 +231,35 @@ add_vacuum(Lister *lister)
 }
 
 static void
-make_locate(StrBuf *out, const Plan *plan, int64_t job)
+locate_by_key(StrBuf *out, const Plan *plan, int64_t job)
 {
-    sql_locate_function(out, plan, job, plan->path == PATH_BLOCK ? SLICE_BLOCK : SLICE_KEY);
+    sql_locate_function(out, plan, job, SLICE_KEY);
+}
+
+static void
+locate_by_block(StrBuf *out, const Plan *plan, int64_t job)
+{
+    sql_locate_function(out, plan, job, SLICE_BLOCK);
+}
+
+static void
+add_functions(Lister *lister)
+{
+    const Plan *plan = lister->plan;
+    add_function(lister, "Changes the rows of a batch", "move", sql_move_function);
+    if (!plan->self_referring) {
+        add_function(lister, "Compares the rows of a batch", "verify", sql_verify_function);
+    }
+    add_function(
+        lister, "Finds a row that the server refuses, by key", "locate_key", locate_by_key);
+    if (plan->path == PATH_BLOCK) {
+        add_function(lister, "Finds a row that the server refuses, by block", "locate_block",
+            locate_by_block);
+    }
+    if (plan->sync_trigger) {
+        add_function(
+            lister, "Keeps rows right that the application writes", "sync", sql_sync_function);
+    }
 }
 
 int
@@ -216,13 +267,8 @@ plan_statements(
     const Plan *plan, Arena *arena, PlanStatement statements[static PLAN_STATEMENTS_MAX])
 {
     Lister lister = {.plan = plan, .arena = arena, .statements = statements};
-    add_made(&lister, "The function that changes the rows of a batch", sql_move_function);
-    add_made(&lister, "The function that finds a row which the server refuses", make_locate);
-    if (plan->verify) {
-        add_made(&lister, "The function that compares the rows of a batch", sql_verify_function);
-    }
+    add_functions(&lister);
     if (plan->sync_trigger) {
-        add_made(&lister, "The function of the sync trigger", sql_sync_function);
         add_made(&lister, "The sync trigger, in one transaction", sql_sync_trigger);
         add_made(&lister, "and with it: it fires under replication too", sql_sync_enable);
     }

@@ -154,7 +154,7 @@ put_count(Line *line, int64_t count, const char *word)
 {
     char item[64];
     if (count > 0) {
-        (void)snprintf(item, sizeof(item), "%lld %s", (long long)count, word);
+        (void)snprintf(item, sizeof(item), "%s %lld", word, (long long)count);
         put_item(line, item);
     }
 }
@@ -165,8 +165,8 @@ put_troubles(Line *line, const Progress *progress)
 {
     char number[FORMAT_SIZE];
     char item[64];
-    put_count(line, progress->differing, "rows differ");
-    put_count(line, progress->lock_waiters, "wait for locks");
+    put_count(line, progress->differing, "differ");
+    put_count(line, progress->lock_waiters, "lock waiters");
     put_count(line, progress->errors, "errors");
     int64_t paused_us = progress_paused_us(progress);
     if (paused_us > 0 && !progress->verdict.pause) {
@@ -176,7 +176,7 @@ put_troubles(Line *line, const Progress *progress)
     }
     put_count(line, progress->lock_retries, "gave way");
     put_count(line, progress->cancels, "cancelled");
-    put_count(line, progress->leftover, "rows left behind locks");
+    put_count(line, progress->leftover, "left behind locks");
     put_count(line, progress->other_runs, "other runs");
     if (progress->hot_ratio >= 0) {
         (void)snprintf(item, sizeof(item), "HOT %s", format_percent(progress->hot_ratio, number));

@@ -71,8 +71,9 @@ differ_error(int64_t rows, Err *err)
 {
     (void)err_set(err, ERR_DIFFERENCE, "verify found %lld row%s that differ%s", (long long)rows,
         rows == 1 ? "" : "s", rows == 1 ? "s" : "");
-    return err_hint(err, "Run with -v to see keys of them in the log; an expression that fails for "
-                         "a row the application wrote leaves NULL there.");
+    return err_hint(err,
+        "The log names keys of some. Where the expression fails for a row that the "
+        "application wrote, the trigger leaves NULL.");
 }
 
 static void

@@ -12,3 +12,14 @@ jobspec_allows(const JobSpec *spec, const char *risk)
     }
     return false;
 }
+
+bool
+jobspec_sets(const JobSpec *spec, const char *column)
+{
+    for (int i = 0; i < spec->set_count; i++) {
+        if (strcmp(spec->set[i].column, column) == 0) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,10 +1,11 @@
 #include "engine/carry_call.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/sql_batch.h"
-#include "pg/query.h"
+#include "pg/params.h"
 
 /* A verify batch locks no row; its statement may take as long as a snapshot may live. */
 #define VERIFY_TIMEOUT_MS 5000
@@ -54,7 +55,7 @@ set_cancellable(Worker *worker, PgConn *conn)
 }
 
 static bool
-run_call(Worker *worker, const char *sql, int count, const char *const *values, int64_t timeout_ms,
+run_call(Worker *worker, const char *sql, const Params *params, int64_t timeout_ms,
     PgResult **result, Err *err)
 {
     BeginStatements begin;
@@ -63,8 +64,8 @@ run_call(Worker *worker, const char *sql, int count, const char *const *values, 
         .begin = begin.list,
         .begin_count = 3,
         .sql = sql,
-        .count = count,
-        .values = values,
+        .count = params->count,
+        .values = params->values,
         .timeout_us = timeout_ms * 1000 + ANSWER_GRACE_US,
     };
     set_cancellable(worker, worker->conn);
@@ -115,26 +116,24 @@ carry_call(Worker *worker, int64_t size, bool skip_locked, CarryResult *result, 
     const Plan *plan = worker->engine->setup.plan;
     bool move = worker->job.pass_kind == PASS_MOVE;
     const RangeLease *lease = &worker->lease;
-    char no[24];
-    char epoch[24];
-    char pass[16];
-    char stripe[16];
-    char size_text[24];
-    char filenode[24];
-    (void)snprintf(no, sizeof(no), "%lld", (long long)lease->no);
-    (void)snprintf(epoch, sizeof(epoch), "%lld", (long long)lease->epoch);
-    (void)snprintf(pass, sizeof(pass), "%d", lease->pass);
-    (void)snprintf(stripe, sizeof(stripe), "%d", lease->stripe);
-    (void)snprintf(size_text, sizeof(size_text), "%lld", (long long)size);
-    (void)snprintf(filenode, sizeof(filenode), "%lld", (long long)worker->job.filenode);
-    const char *params[BATCH_PARAMS] = {no, epoch, lease->token, pass, stripe, lease->watermark,
-        size_text, skip_locked ? "t" : "f", worker->job.trigger_signature, filenode};
+    Params params = PARAMS_INIT;
+    params_int(&params, lease->no);
+    params_int(&params, lease->epoch);
+    params_text(&params, lease->token);
+    params_int(&params, lease->pass);
+    params_int(&params, lease->stripe);
+    params_text(&params, lease->watermark);
+    params_int(&params, size);
+    params_bool(&params, skip_locked);
+    params_text(&params, worker->job.trigger_signature);
+    params_int(&params, worker->job.filenode);
+    assert(params.count == BATCH_PARAMS);
 
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_batch_call(&sql, plan, move ? "move" : "verify", worker->job.id);
     int64_t timeout_ms = move ? plan->spec->throttle.yield_after_us / 1000 : VERIFY_TIMEOUT_MS;
     PGRESULT_AUTO *rows = NULL;
-    if (!run_call(worker, strbuf_text(&sql), BATCH_PARAMS, params, timeout_ms, &rows, err)) {
+    if (!run_call(worker, strbuf_text(&sql), &params, timeout_ms, &rows, err)) {
         return false;
     }
     if (result_rows(rows) != 1) {
@@ -150,19 +149,17 @@ carry_locate(Worker *worker, int64_t size, Err *err)
     const Plan *plan = worker->engine->setup.plan;
     const RangeLease *lease = &worker->lease;
     bool by_block = worker->job.pass_kind == PASS_MOVE && plan->path == PATH_BLOCK;
-    char size_text[24];
-    char stripe[16];
-    char stripes[16];
-    (void)snprintf(size_text, sizeof(size_text), "%lld", (long long)size);
-    (void)snprintf(stripe, sizeof(stripe), "%d", lease->stripe);
-    (void)snprintf(stripes, sizeof(stripes), "%d", lease->stripes);
-    const char *params[] = {lease->watermark == NULL ? lease->low : lease->watermark, lease->high,
-        size_text, stripe, stripes};
+    Params params = PARAMS_INIT;
+    params_text(&params, lease->watermark == NULL ? lease->low : lease->watermark);
+    params_text(&params, lease->high);
+    params_int(&params, size);
+    params_int(&params, lease->stripe);
+    params_int(&params, lease->stripes);
 
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_locate_call(&sql, plan, worker->job.id, by_block ? SLICE_BLOCK : SLICE_KEY);
     PGRESULT_AUTO *rows = NULL;
-    if (!run_call(worker, strbuf_text(&sql), 5, params, LOCATE_TIMEOUT_MS, &rows, err)) {
+    if (!run_call(worker, strbuf_text(&sql), &params, LOCATE_TIMEOUT_MS, &rows, err)) {
         return err_wrap(err, "locate the row");
     }
     if (result_rows(rows) == 0) {

@@ -11,18 +11,18 @@
 
 #include "base/clock.h"
 #include "core/sql_batch.h"
-#include "pg/query.h"
+#include "pg/params.h"
 
 #define PROBE_SLOW_US  1000000
 #define CARVE_ROWS_MIN 500
 
-static RangeOwner
-owner_of(const Worker *worker)
+RangeOwner
+carve_owner(const Worker *worker, int pass)
 {
     return (RangeOwner){
-        .job = worker->job.id,
+        .job = worker->engine->setup.job,
         .run = worker->engine->setup.run,
-        .pass = worker->job.pass,
+        .pass = pass,
         .lease_us = worker->engine->setup.plan->spec->lease_us,
     };
 }
@@ -44,7 +44,7 @@ block_of(const char *bound)
 }
 
 static bool
-carve_blocks(Worker *worker, bool *carved, Err *err)
+carve_blocks(Worker *worker, Err *err)
 {
     const Plan *plan = worker->engine->setup.plan;
     int64_t from = block_of(worker->job.frontier);
@@ -62,9 +62,8 @@ carve_blocks(Worker *worker, bool *carved, Err *err)
         .est_rows = (int64_t)((double)(to - from) * plan->rows_per_block),
         .stripes = stripes_now(worker->engine),
     };
-    RangeOwner owner = owner_of(worker);
-    return ranges_carve(
-        worker->conn, &owner, &carve, &worker->lease_arena, &worker->lease, carved, err);
+    RangeOwner owner = carve_owner(worker, worker->job.pass);
+    return ranges_carve(worker->conn, &owner, &carve, &worker->lease_arena, &worker->lease, err);
 }
 
 static bool
@@ -72,11 +71,12 @@ count_rest(Worker *worker, int64_t size, int64_t *rows, Err *err)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_carve_rest(&sql, worker->engine->setup.plan);
-    char size_text[24];
-    (void)snprintf(size_text, sizeof(size_text), "%lld", (long long)size);
-    const char *params[] = {worker->job.frontier, worker->job.upper, size_text};
+    Params params = PARAMS_INIT;
+    params_text(&params, worker->job.frontier);
+    params_text(&params, worker->job.upper);
+    params_int(&params, size);
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(worker->conn, strbuf_text(&sql), 3, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(worker->conn, strbuf_text(&sql), &params, &result, err)) {
         return err_wrap(err, "end of the pass");
     }
     *rows = result_int(result, 0, 0);
@@ -94,12 +94,12 @@ probe_end(Worker *worker, PgResult **result, Err *err)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_carve_probe(&sql, worker->engine->setup.plan);
-    char size[24];
-    (void)snprintf(size, sizeof(size), "%lld", (long long)worker->carve_rows);
-    const char *params[] = {worker->job.frontier, worker->job.upper, size};
+    Params params = PARAMS_INIT;
+    params_text(&params, worker->job.frontier);
+    params_text(&params, worker->job.upper);
+    params_int(&params, worker->carve_rows);
     int64_t begun_us = clock_mono_us();
-    bool ok =
-        query_params(worker->conn, strbuf_text(&sql), 3, params, QUERY_TIMEOUT_US, result, err);
+    bool ok = query_with(worker->conn, strbuf_text(&sql), &params, result, err);
     bool slow = clock_mono_us() - begun_us > PROBE_SLOW_US;
     if (slow && worker->carve_rows / 2 >= CARVE_ROWS_MIN) {
         worker->carve_rows /= 2;
@@ -108,7 +108,7 @@ probe_end(Worker *worker, PgResult **result, Err *err)
 }
 
 static bool
-carve_keys(Worker *worker, bool *carved, Err *err)
+carve_keys(Worker *worker, Err *err)
 {
     int64_t size = worker->carve_rows;
     PGRESULT_AUTO *result = NULL;
@@ -126,16 +126,15 @@ carve_keys(Worker *worker, bool *carved, Err *err)
     if (carve.last && !count_rest(worker, size, &carve.est_rows, err)) {
         return false;
     }
-    RangeOwner owner = owner_of(worker);
-    return ranges_carve(
-        worker->conn, &owner, &carve, &worker->lease_arena, &worker->lease, carved, err);
+    RangeOwner owner = carve_owner(worker, worker->job.pass);
+    return ranges_carve(worker->conn, &owner, &carve, &worker->lease_arena, &worker->lease, err);
 }
 
 bool
 carve_range(Worker *worker, CarveOutcome *outcome, Err *err)
 {
     arena_reset(&worker->lease_arena);
-    RangeOwner owner = owner_of(worker);
+    RangeOwner owner = carve_owner(worker, worker->job.pass);
     bool taken = false;
     if (!ranges_claim(worker->conn, &owner, &worker->lease_arena, &worker->lease, &taken, err)) {
         return false;
@@ -150,7 +149,7 @@ carve_range(Worker *worker, CarveOutcome *outcome, Err *err)
     }
     bool by_block =
         worker->job.pass_kind == PASS_MOVE && worker->engine->setup.plan->path == PATH_BLOCK;
-    bool ok = by_block ? carve_blocks(worker, &taken, err) : carve_keys(worker, &taken, err);
-    *outcome = taken ? CARVE_LEASED : CARVE_AGAIN;
+    bool ok = by_block ? carve_blocks(worker, err) : carve_keys(worker, err);
+    *outcome = ok && worker->lease.no > 0 ? CARVE_LEASED : CARVE_AGAIN;
     return ok;
 }

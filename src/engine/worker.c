@@ -78,17 +78,6 @@ check_identity(Worker *worker, Err *err)
     return ok;
 }
 
-static RangeOwner
-owner_of(const Worker *worker)
-{
-    return (RangeOwner){
-        .job = worker->engine->setup.job,
-        .run = worker->engine->setup.run,
-        .pass = worker->lease.pass,
-        .lease_us = worker->engine->setup.plan->spec->lease_us,
-    };
-}
-
 static void
 keep_watermark(Worker *worker)
 {
@@ -109,7 +98,7 @@ settle_range(Worker *worker, Err *err)
     }
     Arena arena = ARENA_INIT;
     RangeLease lease = worker->lease;
-    RangeOwner owner = owner_of(worker);
+    RangeOwner owner = carve_owner(worker, worker->lease.pass);
     bool still_ours = false;
     bool ok = ranges_reread(worker->conn, &owner, &arena, &lease, &still_ours, err);
     if (ok) {
@@ -301,6 +290,9 @@ run_batch(Worker *worker, Err *err)
             (long long)worker->lease.no);
         return true;
     }
+    log_line(LOG_DEBUG, worker->name, "range %lld stripe %d: %lld rows in %lld ms%s",
+        (long long)worker->lease.no, worker->lease.stripe, (long long)result.rows,
+        (long long)(duration_us / 1000), skip ? ", past locked rows" : "");
     bool range_ended = result.outcome != CARRY_MORE || worker->lease.watermark == NULL;
     pacer_observe(pacer, range_ended ? size / 2 : size, duration_us);
     retry_succeeded(&worker->history);
@@ -486,7 +478,7 @@ give_back_range(Worker *worker)
         return;
     }
     Err err = ERR_INIT;
-    RangeOwner owner = owner_of(worker);
+    RangeOwner owner = carve_owner(worker, worker->lease.pass);
     if (!ranges_release(worker->conn, &owner, &worker->lease, &err)) {
         log_line(LOG_DEBUG, worker->name, "%s", err.message); /* the lease runs out by itself */
     }

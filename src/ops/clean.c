@@ -7,7 +7,6 @@
  */
 #include "ops/clean.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -16,7 +15,7 @@
 #include "core/plan.h"
 #include "core/sql_backfill.h"
 #include "ops/ddl.h"
-#include "pg/query.h"
+#include "pg/params.h"
 #include "store/run.h"
 #include "store/schema.h"
 
@@ -61,11 +60,12 @@ drop_trigger(PgConn *conn, const PgResult *triggers, int row, StopToken *stop, E
 }
 
 static bool
-drop_triggers(PgConn *conn, const char *job, StopToken *stop, Err *err)
+drop_triggers(PgConn *conn, int64_t job, StopToken *stop, Err *err)
 {
-    const char *params[] = {job};
+    Params params = PARAMS_INIT;
+    params_int(&params, job);
     PGRESULT_AUTO *triggers = NULL;
-    if (!query_params(conn, SQL_TRIGGERS, 1, params, QUERY_TIMEOUT_US, &triggers, err)) {
+    if (!query_with(conn, SQL_TRIGGERS, &params, &triggers, err)) {
         return err_wrap(err, "look for triggers");
     }
     for (int i = 0; i < result_rows(triggers); i++) {
@@ -78,11 +78,12 @@ drop_triggers(PgConn *conn, const char *job, StopToken *stop, Err *err)
 
 /* Names come from the server's own regprocedure output, which quotes them. */
 static bool
-drop_functions(PgConn *conn, const char *job, Err *err)
+drop_functions(PgConn *conn, int64_t job, Err *err)
 {
-    const char *params[] = {job};
+    Params params = PARAMS_INIT;
+    params_int(&params, job);
     PGRESULT_AUTO *functions = NULL;
-    if (!query_params(conn, SQL_FUNCTIONS, 1, params, QUERY_TIMEOUT_US, &functions, err)) {
+    if (!query_with(conn, SQL_FUNCTIONS, &params, &functions, err)) {
         return err_wrap(err, "look for functions");
     }
     for (int i = 0; i < result_rows(functions); i++) {
@@ -107,9 +108,7 @@ clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
             alive == 1 ? "" : "s");
         return err_hint(err, "Stop it first (Ctrl-C, or SIGTERM to its process).");
     }
-    char id[24];
-    (void)snprintf(id, sizeof(id), "%lld", (long long)job->id);
-    return drop_triggers(conn, id, stop, err) && drop_functions(conn, id, err) &&
+    return drop_triggers(conn, job->id, stop, err) && drop_functions(conn, job->id, err) &&
            job_mark_cleaned(conn, job->id, err) &&
            job_event(conn, job->id, 0, "clean", "trigger, functions and ranges were removed", err);
 }

@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "core/prng.h"
 #include "core/retry.h"
-#include "pg/query.h"
+#include "pg/params.h"
 
 #define BACKOFF_BASE_US 100000
 #define BACKOFF_CAP_US  ((int64_t)3 * 1000000)
@@ -44,11 +44,10 @@ static const char SQL_IN_THE_WAY[] =
 static bool
 in_the_way(PgConn *conn, uint32_t table_oid, char *who, size_t size, Err *err)
 {
-    char oid[16];
-    (void)snprintf(oid, sizeof(oid), "%u", table_oid);
-    const char *params[] = {oid};
+    Params params = PARAMS_INIT;
+    params_int(&params, table_oid);
     PGRESULT_AUTO *result = NULL;
-    if (!query_one(conn, SQL_IN_THE_WAY, 1, params, &result, err)) {
+    if (!query_one_with(conn, SQL_IN_THE_WAY, &params, &result, err)) {
         return false;
     }
     (void)snprintf(who, size, "%s", result_text(result, 0, 0));

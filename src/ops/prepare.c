@@ -1,7 +1,6 @@
 #include "ops/prepare.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -11,8 +10,8 @@
 #include "core/sql_batch.h"
 #include "engine/passes.h"
 #include "ops/ddl.h"
+#include "pg/params.h"
 #include "pg/probe.h"
-#include "pg/query.h"
 #include "store/schema.h"
 
 #define FENCE_POLL_US   100000
@@ -138,9 +137,10 @@ static const char SQL_FUNCTION_EXISTS[] =
 static bool
 create_function(PgConn *conn, const char *name, const char *text, Err *err)
 {
-    const char *params[] = {name};
+    Params params = PARAMS_INIT;
+    params_text(&params, name);
     PGRESULT_AUTO *exists = NULL;
-    if (!query_one(conn, SQL_FUNCTION_EXISTS, 1, params, &exists, err)) {
+    if (!query_one_with(conn, SQL_FUNCTION_EXISTS, &params, &exists, err)) {
         return err_wrap(err, "look for %s", name);
     }
     if (result_bool(exists, 0, 0)) {
@@ -187,11 +187,11 @@ static const char SQL_TRIGGER_EXISTS[] =
 static bool
 trigger_exists(PgConn *conn, const Plan *plan, const char *name, bool *exists, Err *err)
 {
-    char oid[16];
-    (void)snprintf(oid, sizeof(oid), "%u", plan->facts->table.oid);
-    const char *params[] = {oid, name};
+    Params params = PARAMS_INIT;
+    params_int(&params, plan->facts->table.oid);
+    params_text(&params, name);
     PGRESULT_AUTO *result = NULL;
-    if (!query_one(conn, SQL_TRIGGER_EXISTS, 2, params, &result, err)) {
+    if (!query_one_with(conn, SQL_TRIGGER_EXISTS, &params, &result, err)) {
         return err_wrap(err, "look for the sync trigger");
     }
     *exists = result_bool(result, 0, 0);
@@ -264,20 +264,22 @@ wait_for_fence(PgConn *conn, StopToken *stop, Err *err)
     }
 }
 
-bool
-prepare_objects(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err *err)
+/* The last verify pass found rows that differ: whoever runs the job again wants them moved. */
+static bool
+move_again(PgConn *conn, const Plan *plan, const JobRow *job, Err *err)
 {
-    if (!create_functions(conn, plan, id, err)) {
+    bool done = false;
+    int64_t differing = 0;
+    if (!job_pass_is_done(conn, job->id, job->pass, &done, err) ||
+        !job_differing(conn, job->id, job->pass, &differing, err)) {
         return false;
     }
-    Arena arena = ARENA_INIT;
-    JobRow job;
-    bool ok = job_read_id(conn, id, &arena, &job, err);
-    bool first = ok && job.pass == 0;
-    arena_reset(&arena);
-    if (!ok || !first) {
-        return ok; /* the guards were recorded: what differs from them now is drift */
-    }
+    return !done || differing == 0 || passes_begin_move(conn, plan, job->id, job->pass, err);
+}
+
+static bool
+begin_first_pass(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err *err)
+{
     STRBUF_AUTO trigger = STRBUF_INIT;
     if (plan->sync_trigger) {
         sql_sync_name(&trigger, id);
@@ -290,4 +292,23 @@ prepare_objects(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err
     const char *trigger_name = plan->sync_trigger ? strbuf_text(&trigger) : NULL;
     return job_record_guards(conn, id, plan->facts->table.oid, trigger_name, err) &&
            passes_begin_move(conn, plan, id, 0, err);
+}
+
+bool
+prepare_objects(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err *err)
+{
+    if (!create_functions(conn, plan, id, err)) {
+        return false;
+    }
+    Arena arena = ARENA_INIT;
+    JobRow job;
+    bool ok = job_read_id(conn, id, &arena, &job, err);
+    if (ok && job.pass == 0) {
+        ok = begin_first_pass(conn, plan, id, stop, err);
+    } else if (ok && job.state == JOB_FAILED && job.pass_kind == PASS_VERIFY) {
+        /* The guards stay as recorded: what differs from them now is drift. */
+        ok = move_again(conn, plan, &job, err);
+    }
+    arena_reset(&arena);
+    return ok;
 }

@@ -13,7 +13,7 @@
 #include "core/ident.h"
 #include "core/suggest.h"
 #include "pg/catalog_parts.h"
-#include "pg/query.h"
+#include "pg/params.h"
 
 /* Relations that a person may take for a table; the findings say why only some will do. */
 static const char SQL_TABLES[] =
@@ -42,9 +42,10 @@ static const char SQL_TABLE_NAMES[] =
 static bool
 report_unknown(const CatalogReader *reader, const char *schema, const char *name, Err *err)
 {
-    const char *params[] = {schema};
+    Params params = PARAMS_INIT;
+    params_text(&params, schema);
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(reader->conn, SQL_TABLE_NAMES, 1, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(reader->conn, SQL_TABLE_NAMES, &params, &result, err)) {
         return false;
     }
     int count = result_rows(result);
@@ -85,9 +86,11 @@ find_table(CatalogReader *reader, Err *err)
     if (!ident_parse_qualified(reader->spec->table, reader->arena, &schema, &name, err)) {
         return false;
     }
-    const char *params[] = {schema, name};
+    Params params = PARAMS_INIT;
+    params_text(&params, schema);
+    params_text(&params, name);
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(reader->conn, SQL_TABLES, 2, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(reader->conn, SQL_TABLES, &params, &result, err)) {
         return false;
     }
     if (result_rows(result) == 0) {

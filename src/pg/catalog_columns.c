@@ -7,7 +7,7 @@
 #include "base/strbuf.h"
 #include "core/ident.h"
 #include "pg/catalog_parts.h"
-#include "pg/query.h"
+#include "pg/params.h"
 
 /*
  * One row per live column.  `indexed` and `in_unique` also count expressions and predicates, by
@@ -150,17 +150,6 @@ probe_fresh(const CatalogReader *reader, ColumnFacts *column, Err *err)
     return true;
 }
 
-static bool
-is_set_column(const JobSpec *spec, const char *name)
-{
-    for (int i = 0; i < spec->set_count; i++) {
-        if (strcmp(spec->set[i].column, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Only SET columns matter; a fresh one is advice, so what cannot be read is simply not fresh. */
 static bool
 settle_fresh(const CatalogReader *reader, ColumnFacts *column, Err *err)
@@ -168,7 +157,7 @@ settle_fresh(const CatalogReader *reader, ColumnFacts *column, Err *err)
     const TableFacts *table = &reader->facts->table;
     bool readable = table->relkind == 'r' && table->may_use_schema && column->may_select &&
                     !table->row_security_filters && strcmp(table->access_method, "heap") == 0;
-    column->fresh = column->fresh && readable && is_set_column(reader->spec, column->name);
+    column->fresh = column->fresh && readable && jobspec_sets(reader->spec, column->name);
     return !column->fresh || probe_fresh(reader, column, err);
 }
 
@@ -179,9 +168,10 @@ catalog_read_columns(const CatalogReader *reader, Err *err)
     if (!database_collation_drifts(reader, &database_drifts, err)) {
         return false;
     }
-    const char *params[] = {reader->oid};
+    Params params = PARAMS_INIT;
+    params_text(&params, reader->oid);
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(reader->conn, SQL_COLUMNS, 1, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(reader->conn, SQL_COLUMNS, &params, &result, err)) {
         return false;
     }
     int count = result_rows(result);

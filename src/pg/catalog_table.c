@@ -5,7 +5,7 @@
 
 #include "core/jobspec.h"
 #include "pg/catalog_parts.h"
-#include "pg/query.h"
+#include "pg/params.h"
 
 /*
  * owned_by_us is about what we may do (a superuser may do everything), owner_is_trusted about what
@@ -119,9 +119,10 @@ static const char SQL_SUBSCRIBERS[] =
 static bool
 read_names(const CatalogReader *reader, const char *sql, const char ***names, int *count, Err *err)
 {
-    const char *params[] = {reader->oid};
+    Params params = PARAMS_INIT;
+    params_text(&params, reader->oid);
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(reader->conn, sql, 1, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(reader->conn, sql, &params, &result, err)) {
         return false;
     }
     *count = result_rows(result);
@@ -135,9 +136,10 @@ read_names(const CatalogReader *reader, const char *sql, const char ***names, in
 bool
 catalog_read_table(const CatalogReader *reader, Err *err)
 {
-    const char *params[] = {reader->oid};
+    Params params = PARAMS_INIT;
+    params_text(&params, reader->oid);
     PGRESULT_AUTO *row = NULL;
-    if (!query_one(reader->conn, SQL_TABLE, 1, params, &row, err)) {
+    if (!query_one_with(reader->conn, SQL_TABLE, &params, &row, err)) {
         return false;
     }
     Arena *arena = reader->arena;
@@ -187,9 +189,10 @@ read_attnums(const CatalogReader *reader, const char *text, IndexFacts *index)
 bool
 catalog_read_indexes(const CatalogReader *reader, Err *err)
 {
-    const char *params[] = {reader->oid};
+    Params params = PARAMS_INIT;
+    params_text(&params, reader->oid);
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(reader->conn, SQL_INDEXES, 1, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(reader->conn, SQL_INDEXES, &params, &result, err)) {
         return false;
     }
     int count = result_rows(result);
@@ -226,9 +229,11 @@ catalog_read_triggers(const CatalogReader *reader, Err *err)
     for (int i = 0; i < spec->set_count; i++) {
         columns[i] = spec->set[i].column;
     }
-    const char *params[] = {reader->oid, pg_array_format(columns, spec->set_count, reader->arena)};
+    Params params = PARAMS_INIT;
+    params_text(&params, reader->oid);
+    params_text(&params, pg_array_format(columns, spec->set_count, reader->arena));
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(reader->conn, SQL_TRIGGERS, 2, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(reader->conn, SQL_TRIGGERS, &params, &result, err)) {
         return false;
     }
     int count = result_rows(result);

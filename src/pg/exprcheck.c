@@ -16,7 +16,7 @@
 #include "core/ident.h"
 #include "core/jobfile.h"
 #include "pg/exprcheck_parts.h"
-#include "pg/query.h"
+#include "pg/params.h"
 
 /* ---- probes ---- */
 
@@ -251,10 +251,11 @@ set_search_path(const Checker *checker, Err *err)
     }
     strbuf_puts(&path, "pg_temp");
 
-    const char *params[] = {strbuf_text(&path)};
-    return query_params(checker->conn,
-        "SELECT pg_catalog.set_config('search_path', $1::pg_catalog.text, true)", 1, params,
-        QUERY_TIMEOUT_US, NULL, err);
+    Params params = PARAMS_INIT;
+    params_text(&params, strbuf_text(&path));
+    return query_with(checker->conn,
+        "SELECT pg_catalog.set_config('search_path', $1::pg_catalog.text, true)", &params, NULL,
+        err);
 }
 
 /* An empty table of our own with the same name and columns, where an index may be tried. */

@@ -12,7 +12,7 @@
 #include "core/castrules.h"
 #include "core/jobfile.h"
 #include "pg/exprcheck_parts.h"
-#include "pg/query.h"
+#include "pg/params.h"
 
 static const char SQL_MENTIONED[] =
     "SELECT v.oid,\n"
@@ -51,17 +51,6 @@ static const char SQL_TYPE[] =
 
 /* ---- what it mentions ---- */
 
-static bool
-is_set_column(const JobSpec *spec, const char *name)
-{
-    for (int i = 0; i < spec->set_count; i++) {
-        if (strcmp(spec->set[i].column, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void
 read_sources(const Checker *checker, const PgResult *row, ExprFacts *out)
 {
@@ -77,7 +66,7 @@ read_sources(const Checker *checker, const PgResult *row, ExprFacts *out)
         if (column == NULL) {
             continue; /* added since the facts were read */
         }
-        out->self_referring = out->self_referring || is_set_column(checker->spec, column->name);
+        out->self_referring = out->self_referring || jobspec_sets(checker->spec, column->name);
         if (column->generated && out->generated_source == NULL) {
             out->generated_source = column->name;
         }
@@ -97,9 +86,11 @@ static bool
 read_type(const Checker *checker, const char *relation, int attnum, CastType *type,
     const char **spelled, Err *err)
 {
-    const char *params[] = {relation, arena_printf(checker->arena, "%d", attnum)};
+    Params params = PARAMS_INIT;
+    params_text(&params, relation);
+    params_int(&params, attnum);
     PGRESULT_AUTO *row = NULL;
-    if (!query_one(checker->conn, SQL_TYPE, 2, params, &row, err)) {
+    if (!query_one_with(checker->conn, SQL_TYPE, &params, &row, err)) {
         return false;
     }
     type->name = result_dup(row, 0, 0, checker->arena);
@@ -170,9 +161,10 @@ exprcheck_depends(
 {
     bool typed = false;
     PGRESULT_AUTO *row = NULL;
-    const char *params[] = {table_oid(checker)};
+    Params params = PARAMS_INIT;
+    params_text(&params, table_oid(checker));
     if (!create_view(checker, expr, &typed, err) ||
-        !query_one(checker->conn, SQL_MENTIONED, 1, params, &row, err)) {
+        !query_one_with(checker->conn, SQL_MENTIONED, &params, &row, err)) {
         return false;
     }
     if (result_bool(row, 0, 1)) {

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/strbuf.h"
 #include "core/lagring.h"
-#include "pg/query.h"
+#include "pg/params.h"
 
 /* ---- locks ---- */
 
@@ -69,13 +69,12 @@ bool
 probe_locks(
     PgConn *conn, const LockQuestion *question, Arena *arena, LockSignals *signals, Err *err)
 {
-    char oid[16];
-    char overdue[24];
-    (void)snprintf(oid, sizeof(oid), "%u", question->table_oid);
-    (void)snprintf(overdue, sizeof(overdue), "%lld", (long long)question->overdue_us);
-    const char *params[] = {oid, format_pids(question->ours, question->our_count, arena), overdue};
+    Params params = PARAMS_INIT;
+    params_int(&params, question->table_oid);
+    params_text(&params, format_pids(question->ours, question->our_count, arena));
+    params_int(&params, question->overdue_us);
     PGRESULT_AUTO *result = NULL;
-    if (!query_one(conn, SQL_LOCKS, 3, params, &result, err)) {
+    if (!query_one_with(conn, SQL_LOCKS, &params, &result, err)) {
         return err_wrap(err, "probe locks");
     }
     *signals = (LockSignals){
@@ -171,11 +170,10 @@ static const char SQL_ACTIVITY[] =
 bool
 probe_activity(PgConn *conn, uint32_t table_oid, TableActivity *activity, Err *err)
 {
-    char oid[16];
-    (void)snprintf(oid, sizeof(oid), "%u", table_oid);
-    const char *params[] = {oid};
+    Params params = PARAMS_INIT;
+    params_int(&params, table_oid);
     PGRESULT_AUTO *result = NULL;
-    if (!query_one(conn, SQL_ACTIVITY, 1, params, &result, err)) {
+    if (!query_one_with(conn, SQL_ACTIVITY, &params, &result, err)) {
         return err_wrap(err, "probe activity");
     }
     activity->updated = result_int(result, 0, 0);
@@ -212,11 +210,10 @@ static const char SQL_OLDEST[] =
 bool
 probe_oldest_snapshot(PgConn *conn, int older_s, char *text, int size, Err *err)
 {
-    char older[16];
-    (void)snprintf(older, sizeof(older), "%d", older_s);
-    const char *params[] = {older};
+    Params params = PARAMS_INIT;
+    params_int(&params, older_s);
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(conn, SQL_OLDEST, 1, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(conn, SQL_OLDEST, &params, &result, err)) {
         return err_wrap(err, "probe snapshots");
     }
     const char *found = result_rows(result) == 0 ? "" : result_text(result, 0, 0);
@@ -233,9 +230,10 @@ static const char SQL_DESCRIBE[] =
 bool
 probe_describe_pids(PgConn *conn, const char *pids, char *text, int size, Err *err)
 {
-    const char *params[] = {pids};
+    Params params = PARAMS_INIT;
+    params_text(&params, pids);
     PGRESULT_AUTO *result = NULL;
-    if (!query_one(conn, SQL_DESCRIBE, 1, params, &result, err)) {
+    if (!query_one_with(conn, SQL_DESCRIBE, &params, &result, err)) {
         return err_wrap(err, "name sessions");
     }
     (void)snprintf(text, (size_t)size, "%s", result_text(result, 0, 0));
@@ -249,11 +247,10 @@ static const char SQL_BLOCKS[] =
 bool
 probe_blocks(PgConn *conn, uint32_t table_oid, int64_t *blocks, Err *err)
 {
-    char oid[16];
-    (void)snprintf(oid, sizeof(oid), "%u", table_oid);
-    const char *params[] = {oid};
+    Params params = PARAMS_INIT;
+    params_int(&params, table_oid);
     PGRESULT_AUTO *result = NULL;
-    if (!query_one(conn, SQL_BLOCKS, 1, params, &result, err)) {
+    if (!query_one_with(conn, SQL_BLOCKS, &params, &result, err)) {
         return err_wrap(err, "size of the table");
     }
     *blocks = result_int(result, 0, 0);
@@ -282,9 +279,10 @@ probe_fence_take(PgConn *conn, char xid[24], Err *err)
 bool
 probe_fence_passed(PgConn *conn, const char *xid, bool *passed, Err *err)
 {
-    const char *params[] = {xid};
+    Params params = PARAMS_INIT;
+    params_text(&params, xid);
     PGRESULT_AUTO *result = NULL;
-    if (!query_one(conn, SQL_FENCE_PASSED, 1, params, &result, err)) {
+    if (!query_one_with(conn, SQL_FENCE_PASSED, &params, &result, err)) {
         return err_wrap(err, "ask the fence");
     }
     *passed = result_bool(result, 0, 0);

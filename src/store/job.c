@@ -1,19 +1,9 @@
 #include "store/job.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "pg/query.h"
-
-#define NUMBER_SIZE 24
-
-static const char *
-number(char *buf, int64_t value)
-{
-    (void)snprintf(buf, NUMBER_SIZE, "%lld", (long long)value);
-    return buf;
-}
+#include "pg/params.h"
 
 /* ---- read ---- */
 
@@ -60,9 +50,10 @@ take_row(const PgResult *result, Arena *arena, JobRow *job, Err *err)
 bool
 job_read(PgConn *conn, const char *name, Arena *arena, JobRow *job, bool *found, Err *err)
 {
-    const char *params[] = {name};
+    Params params = PARAMS_INIT;
+    params_text(&params, name);
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(conn, SQL_READ_NAME, 1, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(conn, SQL_READ_NAME, &params, &result, err)) {
         return err_wrap(err, "read job");
     }
     *found = result_rows(result) == 1;
@@ -72,10 +63,10 @@ job_read(PgConn *conn, const char *name, Arena *arena, JobRow *job, bool *found,
 bool
 job_read_id(PgConn *conn, int64_t id, Arena *arena, JobRow *job, Err *err)
 {
-    char id_text[NUMBER_SIZE];
-    const char *params[] = {number(id_text, id)};
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(conn, SQL_READ_ID, 1, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(conn, SQL_READ_ID, &params, &result, err)) {
         return err_wrap(err, "read job");
     }
     if (result_rows(result) == 0) {
@@ -116,17 +107,15 @@ bool
 job_create(PgConn *conn, const JobNew *job, Err *err)
 {
     Arena arena = ARENA_INIT;
-    char timeline[NUMBER_SIZE];
-    const char *params[] = {
-        job->name,
-        job->table_name,
-        job->spec,
-        job->fingerprint,
-        job->system_id,
-        number(timeline, job->timeline),
-        pg_array_format(job->standbys, job->standby_count, &arena),
-    };
-    bool ok = query_params(conn, SQL_CREATE, 7, params, QUERY_TIMEOUT_US, NULL, err);
+    Params params = PARAMS_INIT;
+    params_text(&params, job->name);
+    params_text(&params, job->table_name);
+    params_text(&params, job->spec);
+    params_text(&params, job->fingerprint);
+    params_text(&params, job->system_id);
+    params_int(&params, job->timeline);
+    params_text(&params, pg_array_format(job->standbys, job->standby_count, &arena));
+    bool ok = query_with(conn, SQL_CREATE, &params, NULL, err);
     arena_reset(&arena);
     return ok || err_wrap(err, "create job");
 }
@@ -161,11 +150,13 @@ job_set_state(PgConn *conn, int64_t id, JobState to, const char *reason, Err *er
     }
 
     Arena arena = ARENA_INIT;
-    char id_text[NUMBER_SIZE];
-    const char *params[] = {
-        number(id_text, id), jobstate_name(to), reason, pg_array_format(from, from_count, &arena)};
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    params_text(&params, jobstate_name(to));
+    params_text(&params, reason);
+    params_text(&params, pg_array_format(from, from_count, &arena));
     PGRESULT_AUTO *changed = NULL;
-    bool ok = query_params(conn, SQL_SET_STATE, 4, params, QUERY_TIMEOUT_US, &changed, err);
+    bool ok = query_with(conn, SQL_SET_STATE, &params, &changed, err);
     arena_reset(&arena);
     if (!ok) {
         return err_wrap(err, "job state");
@@ -174,8 +165,10 @@ job_set_state(PgConn *conn, int64_t id, JobState to, const char *reason, Err *er
         return true;
     }
 
+    Params id_only = PARAMS_INIT;
+    params_int(&id_only, id);
     PGRESULT_AUTO *present = NULL;
-    if (!query_one(conn, SQL_STATE, 1, params, &present, err)) {
+    if (!query_one_with(conn, SQL_STATE, &id_only, &present, err)) {
         return err_wrap(err, "job state");
     }
     if (strcmp(result_text(present, 0, 0), jobstate_name(to)) == 0) {
@@ -191,10 +184,10 @@ static const char SQL_LOCK[] =
 bool
 job_lock(PgConn *conn, int64_t id, Err *err)
 {
-    char id_text[NUMBER_SIZE];
-    const char *params[] = {number(id_text, id)};
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
     PGRESULT_AUTO *result = NULL;
-    return query_one(conn, SQL_LOCK, 1, params, &result, err) || err_wrap(err, "lock job");
+    return query_one_with(conn, SQL_LOCK, &params, &result, err) || err_wrap(err, "lock job");
 }
 
 static const char SQL_GUARDS[] =
@@ -207,11 +200,11 @@ static const char SQL_GUARDS[] =
 bool
 job_record_guards(PgConn *conn, int64_t id, uint32_t table_oid, const char *trigger_name, Err *err)
 {
-    char id_text[NUMBER_SIZE];
-    char oid_text[NUMBER_SIZE];
-    const char *params[] = {number(id_text, id), number(oid_text, table_oid), trigger_name};
-    return query_params(conn, SQL_GUARDS, 3, params, QUERY_TIMEOUT_US, NULL, err) ||
-           err_wrap(err, "record guards");
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    params_int(&params, table_oid);
+    params_text(&params, trigger_name);
+    return query_with(conn, SQL_GUARDS, &params, NULL, err) || err_wrap(err, "record guards");
 }
 
 /* ---- passes ---- */
@@ -226,19 +219,15 @@ static const char SQL_BEGIN_PASS[] =
 bool
 job_begin_pass(PgConn *conn, int64_t id, const PassStart *start, bool *begun, Err *err)
 {
-    char id_text[NUMBER_SIZE];
-    char pass_text[NUMBER_SIZE];
-    char est_text[NUMBER_SIZE];
-    const char *params[] = {
-        number(id_text, id),
-        number(pass_text, start->from_pass),
-        start->kind == PASS_MOVE ? "move" : "verify",
-        start->upper,
-        start->empty ? "t" : "f",
-        number(est_text, start->est_rows),
-    };
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    params_int(&params, start->from_pass);
+    params_text(&params, start->kind == PASS_MOVE ? "move" : "verify");
+    params_text(&params, start->upper);
+    params_bool(&params, start->empty);
+    params_int(&params, start->est_rows);
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(conn, SQL_BEGIN_PASS, 6, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(conn, SQL_BEGIN_PASS, &params, &result, err)) {
         return err_wrap(err, "begin pass");
     }
     *begun = result_affected(result) == 1;
@@ -255,11 +244,11 @@ static const char SQL_PASS_DONE[] =
 bool
 job_pass_is_done(PgConn *conn, int64_t id, int pass, bool *done, Err *err)
 {
-    char id_text[NUMBER_SIZE];
-    char pass_text[NUMBER_SIZE];
-    const char *params[] = {number(id_text, id), number(pass_text, pass)};
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    params_int(&params, pass);
     PGRESULT_AUTO *result = NULL;
-    if (!query_one(conn, SQL_PASS_DONE, 2, params, &result, err)) {
+    if (!query_one_with(conn, SQL_PASS_DONE, &params, &result, err)) {
         return err_wrap(err, "pass");
     }
     *done = result_bool(result, 0, 0);
@@ -274,11 +263,11 @@ static const char SQL_DIFFERING[] =
 bool
 job_differing(PgConn *conn, int64_t id, int pass, int64_t *rows, Err *err)
 {
-    char id_text[NUMBER_SIZE];
-    char pass_text[NUMBER_SIZE];
-    const char *params[] = {number(id_text, id), number(pass_text, pass)};
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    params_int(&params, pass);
     PGRESULT_AUTO *result = NULL;
-    if (!query_one(conn, SQL_DIFFERING, 2, params, &result, err)) {
+    if (!query_one_with(conn, SQL_DIFFERING, &params, &result, err)) {
         return err_wrap(err, "count differences");
     }
     *rows = result_int(result, 0, 0);
@@ -299,11 +288,11 @@ static const char SQL_CLAIM_VACUUM[] =
 bool
 job_claim_vacuum(PgConn *conn, int64_t id, int64_t rows, bool *claimed, Err *err)
 {
-    char id_text[NUMBER_SIZE];
-    char rows_text[NUMBER_SIZE];
-    const char *params[] = {number(id_text, id), number(rows_text, rows)};
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    params_int(&params, rows);
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(conn, SQL_CLAIM_VACUUM, 2, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(conn, SQL_CLAIM_VACUUM, &params, &result, err)) {
         return err_wrap(err, "claim vacuum");
     }
     *claimed = result_affected(result) == 1;
@@ -317,10 +306,10 @@ static const char SQL_SET_TIMELINE[] =
 bool
 job_set_timeline(PgConn *conn, int64_t id, int64_t timeline, Err *err)
 {
-    char id_text[NUMBER_SIZE];
-    char timeline_text[NUMBER_SIZE];
-    const char *params[] = {number(id_text, id), number(timeline_text, timeline)};
-    return query_params(conn, SQL_SET_TIMELINE, 2, params, QUERY_TIMEOUT_US, NULL, err) ||
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    params_int(&params, timeline);
+    return query_with(conn, SQL_SET_TIMELINE, &params, NULL, err) ||
            err_wrap(err, "record timeline");
 }
 
@@ -335,10 +324,9 @@ static const char SQL_CLEANED[] =
 bool
 job_mark_cleaned(PgConn *conn, int64_t id, Err *err)
 {
-    char id_text[NUMBER_SIZE];
-    const char *params[] = {number(id_text, id)};
-    return query_params(conn, SQL_CLEANED, 1, params, QUERY_TIMEOUT_US, NULL, err) ||
-           err_wrap(err, "mark as cleaned");
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    return query_with(conn, SQL_CLEANED, &params, NULL, err) || err_wrap(err, "mark as cleaned");
 }
 
 static const char SQL_EVENT[] =
@@ -349,9 +337,10 @@ static const char SQL_EVENT[] =
 bool
 job_event(PgConn *conn, int64_t id, int64_t run, const char *what, const char *reason, Err *err)
 {
-    char id_text[NUMBER_SIZE];
-    char run_text[NUMBER_SIZE];
-    const char *params[] = {number(id_text, id), number(run_text, run), what, reason};
-    return query_params(conn, SQL_EVENT, 4, params, QUERY_TIMEOUT_US, NULL, err) ||
-           err_wrap(err, "record event");
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    params_int(&params, run);
+    params_text(&params, what);
+    params_text(&params, reason);
+    return query_with(conn, SQL_EVENT, &params, NULL, err) || err_wrap(err, "record event");
 }

@@ -3,16 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pg/query.h"
-
-#define NUMBER_SIZE 24
-
-static const char *
-number(char *buf, int64_t value)
-{
-    (void)snprintf(buf, NUMBER_SIZE, "%lld", (long long)value);
-    return buf;
-}
+#include "pg/params.h"
 
 enum {
     COL_NO,
@@ -82,16 +73,15 @@ bool
 ranges_claim(
     PgConn *conn, const RangeOwner *owner, Arena *arena, RangeLease *lease, bool *claimed, Err *err)
 {
-    char job[NUMBER_SIZE];
-    char pass[NUMBER_SIZE];
-    char run[NUMBER_SIZE];
-    char lease_us[NUMBER_SIZE];
-    char pid[NUMBER_SIZE];
-    const char *params[] = {number(job, owner->job), number(pass, owner->pass),
-        number(run, owner->run), number(lease_us, owner->lease_us),
-        number(pid, conn_backend_pid(conn)), conn_backend_start(conn)};
+    Params params = PARAMS_INIT;
+    params_int(&params, owner->job);
+    params_int(&params, owner->pass);
+    params_int(&params, owner->run);
+    params_int(&params, owner->lease_us);
+    params_int(&params, conn_backend_pid(conn));
+    params_text(&params, conn_backend_start(conn));
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(conn, SQL_CLAIM, 6, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(conn, SQL_CLAIM, &params, &result, err)) {
         return err_wrap(err, "claim a range");
     }
     *claimed = result_rows(result) == 1;
@@ -122,30 +112,43 @@ static const char SQL_CARVE[] =
 
 bool
 ranges_carve(PgConn *conn, const RangeOwner *owner, const RangeCarve *carve, Arena *arena,
-    RangeLease *lease, bool *carved, Err *err)
+    RangeLease *lease, Err *err)
 {
-    char job[NUMBER_SIZE];
-    char pass[NUMBER_SIZE];
-    char est[NUMBER_SIZE];
-    char stripes[NUMBER_SIZE];
-    char run[NUMBER_SIZE];
-    char pid[NUMBER_SIZE];
-    const char *params[] = {number(job, owner->job), number(pass, owner->pass), carve->frontier,
-        carve->high, carve->last ? "t" : "f", number(est, carve->est_rows),
-        number(stripes, carve->stripes), number(run, owner->run),
-        number(pid, conn_backend_pid(conn)), conn_backend_start(conn), carve->low};
+    Params params = PARAMS_INIT;
+    params_int(&params, owner->job);
+    params_int(&params, owner->pass);
+    params_text(&params, carve->frontier);
+    params_text(&params, carve->high);
+    params_bool(&params, carve->last);
+    params_int(&params, carve->est_rows);
+    params_int(&params, carve->stripes);
+    params_int(&params, owner->run);
+    params_int(&params, conn_backend_pid(conn));
+    params_text(&params, conn_backend_start(conn));
+    params_text(&params, carve->low);
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(conn, SQL_CARVE, 11, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(conn, SQL_CARVE, &params, &result, err)) {
         return err_wrap(err, "carve a range");
     }
-    *carved = result_rows(result) == 1;
-    if (*carved) {
+    *lease = (RangeLease){.no = 0};
+    if (result_rows(result) == 1) {
         take_lease(result, owner->pass, arena, lease);
     }
     return true;
 }
 
 /* ---- after a lost connection ---- */
+
+/* $1 to $5 of the two below. */
+static void
+put_lease(Params *params, const RangeOwner *owner, const RangeLease *lease)
+{
+    params_int(params, owner->job);
+    params_int(params, lease->pass);
+    params_int(params, lease->no);
+    params_int(params, lease->epoch);
+    params_text(params, lease->token);
+}
 
 static const char SQL_REREAD[] =
     "UPDATE pghaul.ranges AS r\n"
@@ -159,18 +162,12 @@ bool
 ranges_reread(PgConn *conn, const RangeOwner *owner, Arena *arena, RangeLease *lease,
     bool *still_ours, Err *err)
 {
-    char job[NUMBER_SIZE];
-    char pass[NUMBER_SIZE];
-    char no[NUMBER_SIZE];
-    char epoch[NUMBER_SIZE];
-    char pid[NUMBER_SIZE];
-    char token[LEASE_TOKEN_SIZE];
-    (void)snprintf(token, sizeof(token), "%s", lease->token);
-    const char *params[] = {number(job, owner->job), number(pass, lease->pass),
-        number(no, lease->no), number(epoch, lease->epoch), token,
-        number(pid, conn_backend_pid(conn)), conn_backend_start(conn)};
+    Params params = PARAMS_INIT;
+    put_lease(&params, owner, lease);
+    params_int(&params, conn_backend_pid(conn));
+    params_text(&params, conn_backend_start(conn));
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(conn, SQL_REREAD, 7, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(conn, SQL_REREAD, &params, &result, err)) {
         return err_wrap(err, "settle range %lld", (long long)lease->no);
     }
     *still_ours = result_rows(result) == 1;
@@ -189,13 +186,9 @@ static const char SQL_RELEASE[] =
 bool
 ranges_release(PgConn *conn, const RangeOwner *owner, const RangeLease *lease, Err *err)
 {
-    char job[NUMBER_SIZE];
-    char pass[NUMBER_SIZE];
-    char no[NUMBER_SIZE];
-    char epoch[NUMBER_SIZE];
-    const char *params[] = {number(job, owner->job), number(pass, lease->pass),
-        number(no, lease->no), number(epoch, lease->epoch), lease->token};
-    return query_params(conn, SQL_RELEASE, 5, params, QUERY_TIMEOUT_US, NULL, err) ||
+    Params params = PARAMS_INIT;
+    put_lease(&params, owner, lease);
+    return query_with(conn, SQL_RELEASE, &params, NULL, err) ||
            err_wrap(err, "release range %lld", (long long)lease->no);
 }
 
@@ -214,11 +207,11 @@ static const char SQL_TOTALS[] =
 bool
 ranges_totals(PgConn *conn, int64_t job, int pass, RangeTotals *totals, Err *err)
 {
-    char job_text[NUMBER_SIZE];
-    char pass_text[NUMBER_SIZE];
-    const char *params[] = {number(job_text, job), number(pass_text, pass)};
+    Params params = PARAMS_INIT;
+    params_int(&params, job);
+    params_int(&params, pass);
     PGRESULT_AUTO *result = NULL;
-    if (!query_one(conn, SQL_TOTALS, 2, params, &result, err)) {
+    if (!query_one_with(conn, SQL_TOTALS, &params, &result, err)) {
         return err_wrap(err, "totals");
     }
     *totals = (RangeTotals){

@@ -1,24 +1,6 @@
 #include "store/run.h"
 
-#include <stdio.h>
-
-#include "pg/query.h"
-
-#define NUMBER_SIZE 32
-
-static const char *
-number(char *buf, int64_t value)
-{
-    (void)snprintf(buf, NUMBER_SIZE, "%lld", (long long)value);
-    return buf;
-}
-
-static const char *
-fraction(char *buf, double value)
-{
-    (void)snprintf(buf, NUMBER_SIZE, "%.3f", value);
-    return buf;
-}
+#include "pg/params.h"
 
 static const char SQL_REGISTER[] =
     "INSERT INTO pghaul.run (job, host, pid, backend_pid, backend_start, version, workers)\n"
@@ -30,35 +12,40 @@ static const char SQL_REGISTER[] =
 bool
 run_register(PgConn *conn, const RunNew *run, int64_t *id, Err *err)
 {
-    char job[NUMBER_SIZE];
-    char pid[NUMBER_SIZE];
-    char backend[NUMBER_SIZE];
-    char workers[NUMBER_SIZE];
-    const char *params[] = {number(job, run->job), run->host, number(pid, run->pid),
-        number(backend, conn_backend_pid(conn)), conn_backend_start(conn), run->version,
-        number(workers, run->workers)};
+    Params params = PARAMS_INIT;
+    params_int(&params, run->job);
+    params_text(&params, run->host);
+    params_int(&params, run->pid);
+    params_int(&params, conn_backend_pid(conn));
+    params_text(&params, conn_backend_start(conn));
+    params_text(&params, run->version);
+    params_int(&params, run->workers);
     PGRESULT_AUTO *result = NULL;
-    if (!query_one(conn, SQL_REGISTER, 7, params, &result, err)) {
+    if (!query_one_with(conn, SQL_REGISTER, &params, &result, err)) {
         return err_wrap(err, "register the run");
     }
     *id = result_int(result, 0, 0);
     return true;
 }
 
+/* The session that sends it stands for the run: after a restart of the server it is another. */
 static const char SQL_HEARTBEAT[] =
     "UPDATE pghaul.run AS u\n"
     "   SET heartbeat = pg_catalog.clock_timestamp(), rows_per_s = $2::pg_catalog.float8,\n"
-    "       reason = $3::pg_catalog.text\n"
+    "       reason = $3::pg_catalog.text, backend_pid = $4::pg_catalog.int4,\n"
+    "       backend_start = $5::pg_catalog.timestamptz\n"
     " WHERE u.id = $1::pg_catalog.int8";
 
 bool
 run_heartbeat(PgConn *conn, int64_t id, double rows_per_s, const char *reason, Err *err)
 {
-    char id_text[NUMBER_SIZE];
-    char rate[NUMBER_SIZE];
-    const char *params[] = {number(id_text, id), fraction(rate, rows_per_s), reason};
-    return query_params(conn, SQL_HEARTBEAT, 3, params, QUERY_TIMEOUT_US, NULL, err) ||
-           err_wrap(err, "heartbeat");
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    params_float(&params, rows_per_s);
+    params_text(&params, reason);
+    params_int(&params, conn_backend_pid(conn));
+    params_text(&params, conn_backend_start(conn));
+    return query_with(conn, SQL_HEARTBEAT, &params, NULL, err) || err_wrap(err, "heartbeat");
 }
 
 /* Alive: not ended, its backend still there, and a heartbeat within the default lease. */
@@ -82,10 +69,10 @@ static const char SQL_COUNT_ALIVE[] = "SELECT pg_catalog.count(*) FROM pghaul.ru
 bool
 run_count_alive(PgConn *conn, int64_t job, int *alive, Err *err)
 {
-    char job_text[NUMBER_SIZE];
-    const char *params[] = {number(job_text, job)};
+    Params params = PARAMS_INIT;
+    params_int(&params, job);
     PGRESULT_AUTO *result = NULL;
-    if (!query_one(conn, SQL_COUNT_ALIVE, 1, params, &result, err)) {
+    if (!query_one_with(conn, SQL_COUNT_ALIVE, &params, &result, err)) {
         return err_wrap(err, "count runs");
     }
     *alive = (int)result_int(result, 0, 0);
@@ -95,11 +82,11 @@ run_count_alive(PgConn *conn, int64_t job, int *alive, Err *err)
 bool
 run_end(PgConn *conn, int64_t id, int exit_code, int *others, Err *err)
 {
-    char id_text[NUMBER_SIZE];
-    char code[NUMBER_SIZE];
-    const char *params[] = {number(id_text, id), number(code, exit_code)};
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    params_int(&params, exit_code);
     PGRESULT_AUTO *result = NULL;
-    if (!query_one(conn, SQL_END, 2, params, &result, err)) {
+    if (!query_one_with(conn, SQL_END, &params, &result, err)) {
         return err_wrap(err, "end the run");
     }
     return run_count_alive(conn, result_int(result, 0, 0), others, err);
@@ -116,21 +103,15 @@ static const char SQL_SAMPLE[] =
 bool
 run_sample(PgConn *conn, const RunSample *sample, Err *err)
 {
-    char job[NUMBER_SIZE];
-    char run[NUMBER_SIZE];
-    char rows[NUMBER_SIZE];
-    char rate[NUMBER_SIZE];
-    char batch[NUMBER_SIZE];
-    char workers[NUMBER_SIZE];
-    char lag[NUMBER_SIZE];
-    char throttled[NUMBER_SIZE];
-    char hot[NUMBER_SIZE];
-    const char *params[] = {number(job, sample->job), number(run, sample->run),
-        number(rows, sample->rows), fraction(rate, sample->rows_per_s),
-        fraction(batch, sample->batch_ms), number(workers, sample->workers),
-        fraction(lag, sample->lag_s < 0 ? -1 : sample->lag_s),
-        fraction(throttled, sample->throttled_s),
-        fraction(hot, sample->hot_ratio < 0 ? -1 : sample->hot_ratio)};
-    return query_params(conn, SQL_SAMPLE, 9, params, QUERY_TIMEOUT_US, NULL, err) ||
-           err_wrap(err, "sample");
+    Params params = PARAMS_INIT;
+    params_int(&params, sample->job);
+    params_int(&params, sample->run);
+    params_int(&params, sample->rows);
+    params_float(&params, sample->rows_per_s);
+    params_float(&params, sample->batch_ms);
+    params_int(&params, sample->workers);
+    params_float(&params, sample->lag_s < 0 ? -1 : sample->lag_s);
+    params_float(&params, sample->throttled_s);
+    params_float(&params, sample->hot_ratio < 0 ? -1 : sample->hot_ratio);
+    return query_with(conn, SQL_SAMPLE, &params, NULL, err) || err_wrap(err, "sample");
 }
