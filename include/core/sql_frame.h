@@ -13,7 +13,10 @@
 
 void sql_put_frame_declare(StrBuf *out, const Plan *plan, SliceKind kind);
 
-/* 1 The compare-and-set on the range; returns 'lost' when the range is not ours. */
+/* Mark the transaction as a batch of this job, for the WHEN clause of the sync trigger. */
+void sql_put_batch_mark(StrBuf *out, int64_t job);
+
+/* 1 The mark, and the compare-and-set on the range; returns 'lost' when the range is not ours. */
 void sql_put_frame_claim(StrBuf *out, int64_t job);
 
 /* 2 The bounds of the batch, `size_sql` units from the watermark on. */

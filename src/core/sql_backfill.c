@@ -195,6 +195,8 @@ put_locate_loop(StrBuf *out, const Plan *plan, SliceKind kind)
                      "    EXCEPTION\n"
                      "    WHEN SQLSTATE 'PH009' THEN\n"
                      "        NULL;\n"
+                     "    WHEN lock_not_available THEN\n"
+                     "        RAISE; -- not the row's fault\n"
                      "    WHEN OTHERS THEN\n"
                      "        pghaul_key := pghaul_row.pghaul_text;\n"
                      "        pghaul_state := SQLSTATE;\n"
@@ -221,7 +223,6 @@ sql_locate_function(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
     strbuf_puts(&head, "SET lock_timeout = '5ms'\n"
                        "SET plan_cache_mode = 'force_custom_plan'\n"
                        "SET enable_seqscan = 'off'\n");
-    strbuf_printf(&head, "SET pghaul.batch = '%lld'\n", (long long)job);
 
     STRBUF_AUTO body = STRBUF_INIT;
     sql_put_frame_declare(&body, plan, kind);
@@ -229,6 +230,7 @@ sql_locate_function(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
                        "BEGIN\n"
                        "    pghaul_at := $1;\n"
                        "    pghaul_high := $2;\n");
+    sql_put_batch_mark(&body, job);
     sql_put_frame_slice(&body, plan, kind, kind == SLICE_KEY ? "$3 * $5" : "$3");
     put_locate_loop(&body, plan, kind);
     strbuf_puts(&body, "END\n");

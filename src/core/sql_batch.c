@@ -60,7 +60,6 @@ sql_put_batch_function(
     if (kind == SLICE_KEY) {
         strbuf_puts(&head, "SET enable_bitmapscan = 'off'\n"); /* rows are locked in key order */
     }
-    strbuf_printf(&head, "SET pghaul.batch = '%lld'\n", (long long)job);
     sql_put_function(out, strbuf_text(&head), body);
 }
 
@@ -87,9 +86,18 @@ sql_put_frame_declare(StrBuf *out, const Plan *plan, SliceKind kind)
     }
 }
 
+/* Not in the SET clause: a setting of that name is the superuser's to store, everybody's to set. */
+void
+sql_put_batch_mark(StrBuf *out, int64_t job)
+{
+    strbuf_printf(out, "    PERFORM pg_catalog.set_config('pghaul.batch', '%lld', true);\n",
+        (long long)job);
+}
+
 void
 sql_put_frame_claim(StrBuf *out, int64_t job)
 {
+    sql_put_batch_mark(out, job);
     strbuf_puts(out, "    pghaul_rows := 0;\n"
                      "    pghaul_left := 0;\n"
                      "    -- 1 compare and set: is the range still ours, and at this very place?\n"

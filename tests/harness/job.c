@@ -1,0 +1,229 @@
+/*
+ * job.c - job files, runs and questions about their checkpoint.
+ */
+#include "harness/job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "harness/harness.h"
+#include "harness/session.h"
+
+#define ARGS_MAX     16
+#define RUN_LIMIT_US SECONDS_US(120)
+#define POLL_NAP_US  2000
+
+/* ---- table ---- */
+
+void
+job_set_slow(const JobTest *test, int64_t slow_us)
+{
+    char pause[64] = "";
+    if (slow_us > 0) {
+        (void)snprintf(
+            pause, sizeof(pause), "PERFORM pg_catalog.pg_sleep(%lld / 1e6);", (long long)slow_us);
+    }
+    pg_execf(test->conn,
+        "CREATE OR REPLACE FUNCTION slowly(anyelement) RETURNS anyelement"
+        " LANGUAGE plpgsql IMMUTABLE AS 'BEGIN %s RETURN $1; END'",
+        pause);
+}
+
+void
+job_open(JobTest *test, PgCluster *cluster, int64_t rows, int64_t slow_us)
+{
+    *test = (JobTest){.cluster = cluster};
+    test->dbname = cluster_create_database(cluster, NULL);
+    test->uri = cluster_uri(cluster, test->dbname);
+    test->conn = pg_open(test->uri);
+    test->folder = harness_scratch_new();
+    STRBUF_AUTO path = STRBUF_INIT;
+    strbuf_printf(&path, "%s/job.yaml", test->folder);
+    test->path = mem_strdup(strbuf_text(&path));
+    job_set_slow(test, slow_us);
+    pg_exec(test->conn,
+        "CREATE TABLE app (id bigint PRIMARY KEY, amount_text text, note text, amount numeric,"
+        " hits bigint NOT NULL DEFAULT 0, hits_before bigint NOT NULL DEFAULT 0)"
+        " WITH (fillfactor = 10, autovacuum_enabled = off)");
+    pg_execf(test->conn,
+        "INSERT INTO app SELECT i, (i %% 1000)::text, NULL, NULL, i %% 77, i %% 77"
+        " FROM generate_series(1, %lld) i",
+        (long long)rows);
+    pg_exec(test->conn, "VACUUM ANALYZE app");
+}
+
+void
+job_close(JobTest *test)
+{
+    pg_close(test->conn);
+    cluster_drop_database(test->cluster, test->dbname);
+    harness_scratch_remove(test->folder);
+    free(test->path);
+}
+
+void
+job_reset_table(const JobTest *test)
+{
+    pg_exec(test->conn, "ALTER TABLE app DROP COLUMN amount; ALTER TABLE app ADD amount numeric");
+    pg_exec(test->conn, "UPDATE app SET hits = hits_before WHERE hits <> hits_before");
+}
+
+void
+job_write(const JobTest *test, const char *text)
+{
+    STRBUF_AUTO file = STRBUF_INIT;
+    strbuf_printf(&file, "job: " JOB_NAME "\nbackfill: app\n%s", text);
+    harness_write_file(test->path, strbuf_text(&file));
+}
+
+/* ---- runs ---- */
+
+Proc *
+job_start_verb(const JobTest *test, const char *verb, const char *uri, const char *const *more)
+{
+    const char *args[ARGS_MAX] = {verb, test->path, "-d", uri == NULL ? test->uri : uri};
+    int count = 4;
+    for (; more != NULL && *more != NULL && count < ARGS_MAX - 1; more++) {
+        args[count++] = *more;
+    }
+    return proc_start_pghaul(args);
+}
+
+Proc *
+job_start(const JobTest *test)
+{
+    const char *const more[] = {"--yes", NULL};
+    return job_start_verb(test, "run", NULL, more);
+}
+
+void
+job_expect_exit(Proc *proc, int exit_code)
+{
+    int code = proc_finish(proc, RUN_LIMIT_US);
+    if (code != exit_code) {
+        char *out = proc_stdout(proc);
+        char *err = proc_stderr(proc);
+        harness_fail("exit code %d instead of %d; it printed:\n%s\n%s", code, exit_code, out, err);
+    }
+    proc_free(proc);
+}
+
+void
+job_expect_verb(const JobTest *test, const char *verb, const char *const *more, int exit_code)
+{
+    job_expect_exit(job_start_verb(test, verb, NULL, more), exit_code);
+}
+
+void
+job_expect_run(const JobTest *test, int exit_code)
+{
+    job_expect_exit(job_start(test), exit_code);
+}
+
+/* ---- what the database says ---- */
+
+static bool
+has_schema(const JobTest *test)
+{
+    return pg_int(test->conn, "SELECT to_regclass('pghaul.meta') IS NOT NULL") == 1;
+}
+
+#define FROM_RANGES                                                                                \
+    " FROM pghaul.ranges r JOIN pghaul.job j ON j.id = r.job"                                      \
+    " WHERE j.cleaned IS NULL AND j.name = '" JOB_NAME "'"
+
+int64_t
+job_batches(const JobTest *test)
+{
+    if (!has_schema(test)) {
+        return 0;
+    }
+    return pg_int(test->conn, "SELECT COALESCE(sum(r.batches), 0)" FROM_RANGES);
+}
+
+int64_t
+job_moved_rows(const JobTest *test)
+{
+    return pg_int(test->conn,
+        "SELECT COALESCE(sum(r.rows), 0)" FROM_RANGES " AND (j.pass_kind = 'move' OR r.pass <"
+        " j.pass)");
+}
+
+bool
+job_is_moving(const JobTest *test)
+{
+    return has_schema(test) &&
+           pg_int(test->conn, "SELECT EXISTS (SELECT FROM pghaul.job j WHERE j.cleaned IS NULL"
+                              " AND j.pass_kind = 'move' AND (NOT j.carved OR EXISTS (SELECT"
+                              " FROM pghaul.ranges r WHERE r.job = j.id AND r.pass = j.pass"
+                              " AND r.state <> 'done')))") == 1;
+}
+
+bool
+job_is_in_batch(const JobTest *test)
+{
+    return pg_int(test->conn,
+               "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
+               " AND state = 'active' AND query LIKE 'SELECT * FROM pghaul.move%'"
+               " AND application_name LIKE 'pghaul/%/w%')") == 1;
+}
+
+bool
+job_is_state(const JobTest *test, const char *state)
+{
+    return pg_intf(test->conn,
+               "SELECT EXISTS (SELECT FROM pghaul.job WHERE cleaned IS NULL AND state = '%s')",
+               state) == 1;
+}
+
+bool
+job_wait_batches(const JobTest *test, Proc *proc, int64_t before, int64_t more)
+{
+    int64_t deadline_us = clock_mono_us() + HARNESS_TIMEOUT_US;
+    for (;;) {
+        bool was_running = !proc_wait(proc, 0); /* asked first: its last batches count */
+        if (job_batches(test) >= before + more) {
+            return true;
+        }
+        if (!was_running) {
+            return false;
+        }
+        if (clock_mono_us() > deadline_us) {
+            char *err = proc_stderr(proc);
+            harness_fail("no batch has committed for a long time; the run printed:\n%s", err);
+        }
+        harness_nap_us(POLL_NAP_US);
+    }
+}
+
+int64_t
+job_count_wrong(const JobTest *test, const char *right_sql)
+{
+    return pg_intf(
+        test->conn, "SELECT count(*) FROM app WHERE (%s) IS DISTINCT FROM true", right_sql);
+}
+
+char *
+job_catalog(const JobTest *test)
+{
+    return pg_text(test->conn,
+        "SELECT string_agg(s.what, E'\\n' ORDER BY s.what) FROM ("
+        "SELECT concat_ws(' ', 'class', c.oid, n.nspname, c.relname, c.relkind, c.relhastriggers,"
+        "       c.reloptions) AS what"
+        "  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'"
+        "   AND n.nspname <> 'pghaul'"
+        " UNION ALL SELECT concat_ws(' ', 'proc', p.oid, n.nspname, p.proname)"
+        "  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+        " WHERE n.nspname <> 'pghaul'"
+        " UNION ALL SELECT concat_ws(' ', 'trigger', g.oid, g.tgrelid::regclass, g.tgname,"
+        "       g.tgenabled)"
+        "  FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid"
+        "  JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> 'pghaul'"
+        " UNION ALL SELECT concat_ws(' ', 'schema', nspname) FROM pg_namespace"
+        " WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'pghaul') s");
+}
