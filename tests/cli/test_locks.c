@@ -70,17 +70,18 @@ Test(locks, self_referring_job_waits_at_a_held_row_and_does_it_exactly_once, .ti
 {
     PgCluster *cluster = cluster_shared();
     JobTest test;
-    job_open(&test, cluster, 600, 400);
+    job_open(&test, cluster, 1000, 400);
     job_write(&test, JOB_SET_HITS "workers: 1\n" SMALL_BATCHES);
     Session *holder = session_open(test.uri);
-    session_lock_rows(holder, "app", "id = 300");
     Proc *proc = job_start(&test);
+    cr_assert(job_wait_batches(&test, proc, 0, 1)); /* it waits for older transactions first */
+    session_lock_rows(holder, "app", "id = 700");
     pg_wait_true(
-        test.conn, "SELECT hits <> hits_before FROM app WHERE id = 299", HARNESS_TIMEOUT_US);
+        test.conn, "SELECT hits <> hits_before FROM app WHERE id = 699", HARNESS_TIMEOUT_US);
     harness_nap_us(SECONDS_US(2));
-    cr_expect(eq(i64, job_moved_rows(&test), 299));
-    cr_expect(eq(i64, job_count_wrong(&test, "id > 299 OR " JOB_HITS_RIGHT), 0));
-    cr_expect(eq(i64, job_count_wrong(&test, "id < 300 OR hits = hits_before"), 0));
+    cr_expect(eq(i64, job_moved_rows(&test), 699));
+    cr_expect(eq(i64, job_count_wrong(&test, "id > 699 OR " JOB_HITS_RIGHT), 0));
+    cr_expect(eq(i64, job_count_wrong(&test, "id < 700 OR hits = hits_before"), 0));
 
     session_release(holder);
     expect_finished(&test, proc, JOB_HITS_RIGHT);
@@ -230,7 +231,7 @@ Test(locks, running_vacuum_is_waited_for_and_named, .timeout = 120)
     pg_exec(test.conn, "UPDATE app SET note = 'dead'");
     Session *vacuum = session_open(test.uri);
     pg_exec(session_conn(vacuum), "SET application_name = 'nightly-vacuum';"
-                                  "SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 20");
+                                  "SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 5");
     session_send(vacuum, "VACUUM (DISABLE_PAGE_SKIPPING) app");
     pg_wait_true(test.conn,
         "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'app'::regclass"
