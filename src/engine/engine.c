@@ -132,9 +132,17 @@ join_threads(Engine *engine)
     if (engine->setup.plan->vacuum) {
         (void)pthread_join(engine->vacuumer, NULL);
     }
+}
+
+/* After the last snapshot, which takes these locks too. */
+static void
+destroy_locks(Engine *engine)
+{
     for (int i = 0; i < engine->setup.workers; i++) {
         (void)pthread_mutex_destroy(&engine->workers[i].lock);
     }
+    stop_destroy(&engine->stop);
+    (void)pthread_mutex_destroy(&engine->lock);
 }
 
 /* ---- the calling thread ---- */
@@ -248,8 +256,7 @@ engine_run(const EngineSetup *setup, Progress *final, bool *second_signal, Err *
     } else {
         *err = engine.first_error;
     }
-    stop_destroy(&engine.stop);
-    (void)pthread_mutex_destroy(&engine.lock);
+    destroy_locks(&engine);
     free(engine.workers);
     return ok;
 }

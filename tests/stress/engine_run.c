@@ -1,0 +1,131 @@
+/*
+ * engine_run.c - the real binary, built with the thread sanitizer, doing a real job in all the ways
+ * that make its threads meet: four workers, rows and tables held by others, batches cancelled for
+ * the application, a paused standby, first and second signals, a lost connection, and a resume.
+ *
+ * A report of the sanitizer ends the binary with status 66, which no run may end with.
+ */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "harness/harness.h"
+#include "harness/job.h"
+#include "harness/session.h"
+
+#define ROWS    100000 /* ranges for four workers */
+#define SLOW_US 1
+#define ROUNDS  4
+
+static const char JOB_TEXT[] =
+    JOB_SET_AMOUNT "workers: 4\nbatch: {time: 20ms}\npath: key\nthrottle: {lag: 200ms}\n";
+
+static void
+expect_exit(Proc *proc, int wanted)
+{
+    int code = proc_finish(proc, HARNESS_TIMEOUT_US);
+    if (code != wanted) {
+        char *out = proc_stdout(proc);
+        char *err = proc_stderr(proc);
+        harness_fail("exit code %d instead of %d:\n%s\n%s", code, wanted, out, err);
+    }
+    proc_free(proc);
+}
+
+static Proc *
+start(const JobTest *test, const char *form)
+{
+    const char *const more[] = {"--yes", form, NULL};
+    Proc *proc = job_start_verb(test, "run", NULL, more);
+    if (!job_wait_batches(test, proc, job_batches(test), 3)) {
+        expect_exit(proc, -1);
+    }
+    return proc;
+}
+
+/* A row held by somebody, DDL that waits for our batches and has them cancelled. */
+static void
+disturb(const JobTest *test, Proc *proc)
+{
+    Session *holder = session_open(test->uri);
+    Session *ddl = session_open(test->uri);
+    session_lock_rows(holder, "app", "id % 1000 = 500");
+    (void)job_wait_batches(test, proc, job_batches(test), 5);
+    session_release(holder);
+    for (int i = 0; i < 5; i++) {
+        session_send(ddl, "BEGIN; LOCK TABLE app IN ACCESS EXCLUSIVE MODE; COMMIT");
+        session_expect_ok(ddl, HARNESS_TIMEOUT_US);
+        harness_nap_us(20000);
+    }
+    session_close(holder);
+    session_close(ddl);
+}
+
+static void
+lose_sessions(const JobTest *test)
+{
+    (void)pg_int(test->conn, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                             " WHERE application_name LIKE 'pghaul/fill/%'");
+}
+
+static void
+stop_and_resume(const JobTest *test)
+{
+    Proc *proc = start(test, "--json");
+    disturb(test, proc);
+    proc_signal(proc, SIGTERM);
+    expect_exit(proc, 7);
+
+    proc = start(test, "--json");
+    proc_signal(proc, SIGINT);
+    harness_nap_us(1000);
+    proc_signal(proc, SIGTERM); /* another signal, since two of one kind may arrive as one */
+    int code = proc_finish(proc, HARNESS_TIMEOUT_US);
+    if (code != 130 && code != 7) { /* 7: it had ended before the second came */
+        expect_exit(proc, 130);
+    } else {
+        proc_free(proc);
+    }
+}
+
+static void
+pause_and_finish(const JobTest *test)
+{
+    Proc *proc = start(test, "-v");
+    cluster_pause_replay(test->cluster);
+    pg_wait_true(test->conn, "SELECT EXISTS (SELECT FROM pghaul.event WHERE what = 'throttled')",
+        HARNESS_TIMEOUT_US);
+    cluster_resume_replay(test->cluster);
+    lose_sessions(test);
+    job_set_slow(test, 0);
+    expect_exit(proc, 0);
+}
+
+static void
+run_round(PgCluster *cluster)
+{
+    JobTest test;
+    job_open(&test, cluster, ROWS, SLOW_US);
+    job_write(&test, JOB_TEXT);
+    stop_and_resume(&test);
+    pause_and_finish(&test);
+    int64_t wrong = job_count_wrong(&test, JOB_AMOUNT_RIGHT);
+    int64_t moved = job_moved_rows(&test);
+    (void)printf("%" PRId64 " rows moved, %" PRId64 " wrong\n", moved, wrong);
+    if (wrong != 0) {
+        harness_fail("rows are wrong");
+    }
+    job_close(&test);
+}
+
+int
+main(void)
+{
+    PgCluster *cluster = cluster_start(&(ClusterOptions){.with_standby = true});
+    for (int i = 0; i < ROUNDS; i++) {
+        run_round(cluster);
+    }
+    cluster_stop(cluster);
+    return 0;
+}
