@@ -127,6 +127,13 @@ feed(XXH3_state_t *state, const char *text)
     (void)XXH3_64bits_update(state, present, strlen(present) + 1);
 }
 
+/* A list begins with its length, so that no item can count for its neighbour list's. */
+static void
+feed_count(XXH3_state_t *state, int count)
+{
+    (void)XXH3_64bits_update(state, &count, sizeof(count));
+}
+
 static void
 take_fingerprint(const JobSpec *spec, const Facts *facts, Plan *plan)
 {
@@ -136,14 +143,17 @@ take_fingerprint(const JobSpec *spec, const Facts *facts, Plan *plan)
     feed(state, "backfill 1"); /* the version of the generated functions */
     feed(state, facts->table.schema);
     feed(state, facts->table.name);
+    feed_count(state, spec->set_count);
     for (int i = 0; i < spec->set_count; i++) {
         feed(state, spec->set[i].column);
         feed(state, spec->set[i].expr.text);
     }
     feed(state, spec->where.text);
+    feed_count(state, plan->key_count);
     for (int i = 0; i < plan->key_count; i++) {
         feed(state, plan->key[i].name);
     }
+    feed_count(state, spec->search_path.count);
     for (int i = 0; i < spec->search_path.count; i++) {
         feed(state, spec->search_path.names[i]);
     }
