@@ -55,15 +55,17 @@ Test(batch, any_difference_from_the_checkpoint_is_lost_and_changes_nothing)
     JobFixture f;
     job_fixture_open(&f, TABLE, BY_KEY);
     const RangeLease lease = job_fixture_range(&f, NULL, NULL, 2);
-    RangeLease wrong[6] = {lease, lease, lease, lease, lease, lease};
-    wrong[0].epoch++;
-    wrong[1].epoch--;
-    wrong[2].token[0] = wrong[2].token[0] == '0' ? '1' : '0';
-    wrong[3].stripe++;
-    wrong[4].watermark = "{7}";
-    wrong[5].pass++;
-    for (int i = 0; i < 6; i++) {
-        expect_outcome(&f, &wrong[i], PLAIN_BATCH, "lost");
+    for (int difference = 0; difference < 6; difference++) {
+        RangeLease wrong = lease;
+        wrong.epoch += difference == 0 ? 1 : 0;
+        wrong.epoch -= difference == 1 ? 1 : 0;
+        wrong.pass += difference == 2 ? 1 : 0;
+        wrong.stripe += difference == 3 ? 1 : 0;
+        wrong.watermark = difference == 4 ? "{7}" : NULL;
+        if (difference == 5) {
+            wrong.token[0] = wrong.token[0] == '0' ? '1' : '0';
+        }
+        expect_outcome(&f, &wrong, PLAIN_BATCH, "lost");
     }
     cr_expect(eq(i64, 0, pg_int(f.sql, "SELECT count(c) FROM t")));
     cr_expect(eq(i64, 0, pg_int(f.sql, "SELECT sum(rows + batches) FROM pghaul.ranges")));
@@ -88,6 +90,17 @@ Test(batch, a_range_that_was_released_is_lost_to_its_former_owner)
 
 /* ---- owners that come and go ---- */
 
+/* A session whose batch of seven keys has run and is not yet committed. */
+static Session *
+begin_batch(JobFixture *f, const RangeLease *lease)
+{
+    Session *session = session_open(f->uri);
+    pg_exec(session_conn(session), "BEGIN");
+    session_send(session, job_fixture_call(f, "move", lease, "7, false"));
+    session_expect_ok(session, HARNESS_TIMEOUT_US);
+    return session;
+}
+
 /* Nobody has heard of the run for longer than the lease. */
 static void
 silence_run(JobFixture *f)
@@ -101,10 +114,7 @@ Test(batch, a_thief_takes_over_where_the_zombie_committed)
     Err err = ERR_INIT;
     job_fixture_open(&f, TABLE, BY_KEY);
     RangeLease lease = job_fixture_range(&f, NULL, NULL, 1);
-    Session *zombie = session_open(f.uri);
-    pg_exec(session_conn(zombie), "BEGIN");
-    session_send(zombie, job_fixture_call(&f, "move", &lease, "7, false"));
-    session_expect_ok(zombie, HARNESS_TIMEOUT_US);
+    Session *zombie = begin_batch(&f, &lease);
     silence_run(&f);
 
     RangeOwner owner = job_fixture_owner(&f);
@@ -161,10 +171,7 @@ Test(batch, a_re_read_waits_until_the_old_transaction_is_decided)
     Err err = ERR_INIT;
     job_fixture_open(&f, TABLE, BY_KEY);
     RangeLease lease = job_fixture_range(&f, NULL, NULL, 1);
-    Session *old = session_open(f.uri);
-    pg_exec(session_conn(old), "BEGIN");
-    session_send(old, job_fixture_call(&f, "move", &lease, "7, false"));
-    session_expect_ok(old, HARNESS_TIMEOUT_US);
+    Session *old = begin_batch(&f, &lease);
 
     RangeOwner owner = job_fixture_owner(&f);
     bool still_ours = false;

@@ -4,8 +4,8 @@
 #include "core/hotness.h"
 
 #define WINDOW  500000 /* rows, more than one window needs */
-#define SECOND  1000000
-#define MINUTES ((int64_t)60 * SECOND)
+#define SECOND  ((int64_t)1000000)
+#define MINUTES (60 * SECOND)
 
 /* An application of the counters that never goes backwards. */
 typedef struct Counter {
