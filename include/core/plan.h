@@ -44,6 +44,7 @@ typedef struct Plan {
     bool sync_trigger;
     bool trigger_skips_batches; /* a WHEN clause spares our own batches the call */
     bool self_referring;
+    bool is_volatile;     /* an expression gives another value each time it is evaluated */
     bool may_skip_locked; /* the work itself turns the predicate false */
     bool strict;
     bool verify;

@@ -134,6 +134,9 @@ plan_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_M
     if (plan->self_referring) {
         notes[count++] = "The expression builds on its own result: it is applied exactly once to "
                          "each row that exists now and keeps its key. There is no verify pass.";
+    } else if (plan->is_volatile) {
+        notes[count++] = "The expression gives another value each time it is evaluated, so there "
+                         "is no verify pass; each write of the application gives a new one.";
     }
     if (plan->stripes > 1) {
         notes[count++] = "While an old snapshot is open, dead versions cannot be reused: then WAL "

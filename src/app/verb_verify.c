@@ -108,9 +108,9 @@ verb_verify(App *app, Err *err)
         return app_refused(&survey, err);
     }
     if (!survey.plan.verify) {
-        return err_set(err, ERR_REFUSED,
-            "job %s cannot be verified: its expression refers to the column that it sets",
-            spec.job);
+        return err_set(err, ERR_REFUSED, "job %s cannot be verified: its expression %s", spec.job,
+            survey.plan.self_referring ? "refers to the column that it sets"
+                                       : "gives another value each time");
     }
     return compare(app, &conn, &survey.plan, err);
 }

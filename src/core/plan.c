@@ -51,6 +51,10 @@ decide_path(const JobSpec *spec, const Facts *facts, Plan *plan)
         plan->path = PATH_KEY;
         plan->path_reason = "the expression refers to the column it sets: only the watermark of a "
                             "walk by key can tell what is done";
+    } else if (plan->is_volatile) {
+        plan->path = PATH_KEY;
+        plan->path_reason = "the expression gives another value each time: only the watermark of a "
+                            "walk by key can tell what is done";
     } else if (!plan->sync_trigger) {
         plan->path = PATH_KEY;
         plan->path_reason = "without a sync trigger rows could move between blocks unseen";
@@ -127,6 +131,13 @@ feed(XXH3_state_t *state, const char *text)
     (void)XXH3_64bits_update(state, present, strlen(present) + 1);
 }
 
+/* A list begins with its length, so that no item can count for its neighbour list's. */
+static void
+feed_count(XXH3_state_t *state, int count)
+{
+    (void)XXH3_64bits_update(state, &count, sizeof(count));
+}
+
 static void
 take_fingerprint(const JobSpec *spec, const Facts *facts, Plan *plan)
 {
@@ -136,14 +147,17 @@ take_fingerprint(const JobSpec *spec, const Facts *facts, Plan *plan)
     feed(state, "backfill 1"); /* the version of the generated functions */
     feed(state, facts->table.schema);
     feed(state, facts->table.name);
+    feed_count(state, spec->set_count);
     for (int i = 0; i < spec->set_count; i++) {
         feed(state, spec->set[i].column);
         feed(state, spec->set[i].expr.text);
     }
     feed(state, spec->where.text);
+    feed_count(state, plan->key_count);
     for (int i = 0; i < plan->key_count; i++) {
         feed(state, plan->key[i].name);
     }
+    feed_count(state, spec->search_path.count);
     for (int i = 0; i < spec->search_path.count; i++) {
         feed(state, spec->search_path.names[i]);
     }
@@ -161,15 +175,16 @@ plan_build(const JobSpec *spec, const Facts *facts, const ExprFacts *exprs, cons
     *plan = (Plan){.spec = spec, .facts = facts, .exprs = exprs};
     for (int i = 0; i < spec->set_count; i++) {
         plan->self_referring = plan->self_referring || exprs[i].self_referring;
+        plan->is_volatile = plan->is_volatile || exprs[i].is_volatile;
     }
     decide_key(facts, key, plan);
     decide_sync(spec, facts, plan);
     decide_path(spec, facts, plan);
     decide_stripes(spec, facts, plan);
     decide_sizes(facts, plan);
-    plan->may_skip_locked = !plan->self_referring;
+    plan->may_skip_locked = !plan->self_referring && !plan->is_volatile;
     plan->strict = spec->strict && plan->may_skip_locked;
-    plan->verify = spec->verify && !plan->self_referring;
+    plan->verify = spec->verify && !plan->self_referring && !plan->is_volatile;
     plan->vacuum = spec->vacuum;
     plan->workers = spec->workers > 0 ? spec->workers : WORKERS_AUTO;
     take_fingerprint(spec, facts, plan);

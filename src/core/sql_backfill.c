@@ -21,22 +21,20 @@ move_slice(const Plan *plan)
  * The rows of the batch: slice, stripe, the job's predicate, needs work.
  *
  * The planner orders predicates by cost, and an expression may look cheaper than the test for the
- * stripe; CASE keeps it from being evaluated for the rows of all other stripes.
+ * stripe; CASE keeps it from being evaluated for the rows of all other stripes.  The test is there
+ * also when the plan has one stripe: the range says how many it has, and a later run of the job may
+ * carve ranges with more.
  */
 static void
 put_batch_rows(StrBuf *out, const Plan *plan, SliceKind kind)
 {
     sql_put_slice(out, plan, kind);
-    if (plan->stripes > 1) {
-        strbuf_puts(out, "\n       AND CASE WHEN ");
-        sql_put_in_stripe(out, plan, kind, "$5", "pghaul_stripes");
-        strbuf_puts(out, "\n       THEN true");
-    }
+    strbuf_puts(out, "\n       AND CASE WHEN ");
+    sql_put_in_stripe(out, plan, kind, "$5", "pghaul_stripes");
+    strbuf_puts(out, "\n       THEN true");
     sql_put_where(out, plan);
     sql_put_needs_work(out, plan);
-    if (plan->stripes > 1) {
-        strbuf_puts(out, "\n       ELSE false END");
-    }
+    strbuf_puts(out, "\n       ELSE false END");
 }
 
 static void
@@ -178,10 +176,8 @@ put_locate_loop(StrBuf *out, const Plan *plan, SliceKind kind)
     sql_put_only_table(out, plan);
     strbuf_puts(out, "\n     WHERE ");
     sql_put_slice(out, plan, kind);
-    if (plan->stripes > 1) {
-        strbuf_puts(out, "\n       AND ");
-        sql_put_in_stripe(out, plan, kind, "$4", "$5");
-    }
+    strbuf_puts(out, "\n       AND ");
+    sql_put_in_stripe(out, plan, kind, "$4", "$5");
     strbuf_puts(out, "\n    LOOP\n"
                      "    BEGIN\n");
     put_update(out, plan);

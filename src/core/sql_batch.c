@@ -77,21 +77,16 @@ sql_put_frame_declare(StrBuf *out, const Plan *plan, SliceKind kind)
                      "    pghaul_before pg_catalog.int8;\n"
                      "    pghaul_last pg_catalog.bool := true;\n");
     sql_put_slice_declare(out, plan, kind);
-    if (kind == SLICE_KEY) {
-        for (int i = 0; i < plan->key_count; i++) {
-            strbuf_printf(out, "    pghaul_end%d %s;\n", i + 1, plan->key[i].type);
-        }
-    } else {
-        strbuf_puts(out, "    pghaul_block pg_catalog.int8;\n");
-    }
+    strbuf_puts(out, kind == SLICE_KEY ? "    pghaul_end pg_catalog.text[];\n"
+                                       : "    pghaul_block pg_catalog.int8;\n");
 }
 
 /* Not in the SET clause: a setting of that name is the superuser's to store, everybody's to set. */
 void
 sql_put_batch_mark(StrBuf *out, int64_t job)
 {
-    strbuf_printf(out, "    PERFORM pg_catalog.set_config('pghaul.batch', '%lld', true);\n",
-        (long long)job);
+    strbuf_printf(
+        out, "    PERFORM pg_catalog.set_config('pghaul.batch', '%lld', true);\n", (long long)job);
 }
 
 void
@@ -116,39 +111,42 @@ sql_put_frame_claim(StrBuf *out, int64_t job)
                      "    pghaul_at := COALESCE($6, pghaul_low);\n");
 }
 
-/* pghaul_from and pghaul_to from the text[] in pghaul_at and pghaul_high, by key. */
+/* pghaul_from1.. or pghaul_to1.. from a checkpoint's text[]. */
+static void
+put_bound_values(StrBuf *out, const Plan *plan, const char *bound, const char *values)
+{
+    for (int i = 0; i < plan->key_count; i++) {
+        strbuf_printf(
+            out, "    %s%d := %s[%d]::%s;\n", bound, i + 1, values, i + 1, plan->key[i].type);
+    }
+}
+
 void
 sql_put_key_bounds(StrBuf *out, const Plan *plan)
 {
     strbuf_puts(out, "    pghaul_from_open := pghaul_at IS NULL;\n"
                      "    pghaul_to_open := pghaul_high IS NULL;\n");
-    for (int i = 0; i < plan->key_count; i++) {
-        strbuf_printf(
-            out, "    pghaul_from%d := pghaul_at[%d]::%s;\n", i + 1, i + 1, plan->key[i].type);
-        strbuf_printf(
-            out, "    pghaul_to%d := pghaul_high[%d]::%s;\n", i + 1, i + 1, plan->key[i].type);
-    }
+    put_bound_values(out, plan, "pghaul_from", "pghaul_at");
+    put_bound_values(out, plan, "pghaul_to", "pghaul_high");
 }
 
 static void
 put_key_end(StrBuf *out, const Plan *plan, const char *size_sql)
 {
     strbuf_puts(out, "    SELECT ");
+    sql_put_key_text(out, plan);
+    strbuf_puts(out, " INTO pghaul_end\n      FROM (SELECT ");
     sql_put_key_list(out, plan);
-    strbuf_puts(out, "\n      INTO ");
-    for (int i = 0; i < plan->key_count; i++) {
-        strbuf_printf(out, "%spghaul_end%d", i == 0 ? "" : ", ", i + 1);
-    }
     strbuf_puts(out, "\n      FROM ");
     sql_put_only_table(out, plan);
     strbuf_puts(out, "\n     WHERE ");
     sql_put_slice(out, plan, SLICE_KEY);
     strbuf_puts(out, "\n     ORDER BY ");
     sql_put_key_list(out, plan);
-    strbuf_printf(out, "\n    OFFSET %s - 1 LIMIT 1;\n    IF FOUND THEN\n", size_sql);
-    for (int i = 0; i < plan->key_count; i++) {
-        strbuf_printf(out, "        pghaul_to%d := pghaul_end%d;\n", i + 1, i + 1);
-    }
+    strbuf_printf(out, "\n    OFFSET %s - 1 LIMIT 1) AS ", size_sql);
+    sql_put_ident(out, plan->facts->table.name);
+    strbuf_puts(out, ";\n    IF FOUND THEN\n");
+    put_bound_values(out, plan, "pghaul_to", "pghaul_end");
     strbuf_puts(out, "        pghaul_to_open := false;\n"
                      "        pghaul_last := false;\n"
                      "    END IF;\n");
@@ -296,15 +294,19 @@ put_parameter_slice(StrBuf *out, const Plan *plan)
 void
 sql_carve_probe(StrBuf *out, const Plan *plan)
 {
+    /* Text is made of the one row that is wanted, not of all that are stepped over. */
     strbuf_puts(out, "SELECT ");
     sql_put_key_text(out, plan);
+    strbuf_puts(out, "\n  FROM (SELECT ");
+    sql_put_key_list(out, plan);
     strbuf_puts(out, "\n  FROM ");
     sql_put_only_table(out, plan);
     strbuf_puts(out, "\n WHERE ");
     put_parameter_slice(out, plan);
     strbuf_puts(out, "\n ORDER BY ");
     sql_put_key_list(out, plan);
-    strbuf_puts(out, "\nOFFSET $3::pg_catalog.int8 - 1 LIMIT 1");
+    strbuf_puts(out, "\nOFFSET $3::pg_catalog.int8 - 1 LIMIT 1) AS ");
+    sql_put_ident(out, plan->facts->table.name);
 }
 
 void

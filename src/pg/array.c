@@ -89,5 +89,5 @@ pg_array_parse(const char *text, Arena *arena, const char ***items, int *count, 
             return err_set(err, ERR_FATAL, "not a text array: it does not end with }");
         }
     }
-    return true;
+    return at[1] == '\0' || err_set(err, ERR_FATAL, "not a text array: text after its end");
 }

@@ -14,7 +14,8 @@
  * the dependencies of the index.  `collation_drift` is the column's own collation; that of the
  * database is asked for apart, since its version is stored from PostgreSQL 15 on.  The last column
  * is "fresh as far as the statistics know": no default, and either all NULL when the table was
- * last analyzed or unknown to the statistics.
+ * last analyzed or unknown to the statistics.  The base type is spelled with the modifier -1: with
+ * none at all "character" and "bit" would mean a length of 1.
  */
 static const char SQL_COLUMNS[] =
     "WITH RECURSIVE base(attnum, oid, typmod) AS (\n"
@@ -40,7 +41,7 @@ static const char SQL_COLUMNS[] =
     ")\n"
     "SELECT a.attnum, a.attname, a.atttypid, a.atttypmod,\n"
     "       pg_catalog.format_type(a.atttypid, a.atttypmod),\n"
-    "       pg_catalog.format_type(t.oid, NULL), t.typname,\n"
+    "       pg_catalog.format_type(t.oid, -1), t.typname,\n"
     "       a.attnotnull, a.attgenerated <> '', a.attidentity <> '',\n"
     "       COALESCE(l.collisdeterministic, true),\n"
     "       COALESCE(l.collversion <> pg_catalog.pg_collation_actual_version(l.oid), false),\n"

@@ -1,0 +1,334 @@
+/*
+ * test_sql_prepare.c - every statement that is not written by the user is accepted and runs on a
+ * real server.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/sql_backfill.h"
+#include "core/sql_batch.h"
+#include "harness/harness.h"
+#include "integration/job_fixture.h"
+#include "pg/params.h"
+#include "pg/probe.h"
+#include "store/run.h"
+
+#define TABLE                                                                                      \
+    "CREATE TABLE t (id bigint, part text, src text, c text, d int DEFAULT 0,"                     \
+    " PRIMARY KEY (part, id));"                                                                    \
+    "INSERT INTO t (id, part, src) SELECT g, 'p' || g % 3, g FROM generate_series(1, 60) AS g;"
+#define THROTTLE "throttle: {standbys: none}\n"
+
+/* Must succeed, and says which did not. */
+#define OK(call) cr_expect(call, #call ": %s", err.message)
+
+/* ---- generated functions ---- */
+
+static void
+check_batches(JobFixture *f, const char *what, const char *low, const char *high, int stripes)
+{
+    RangeLease lease = job_fixture_range(f, low, high, stripes);
+    const char *rests[] = {"3, false", "3, true"};
+    for (int i = 0; i < 2; i++) {
+        const char *call = job_fixture_call(f, what, &lease, rests[i]);
+        pg_exec(f->sql, "BEGIN");
+        char *outcome = pg_text(f->sql, call);
+        cr_expect(eq(str, outcome, "more"), "%s", call);
+        free(outcome);
+        pg_exec(f->sql, "ROLLBACK");
+    }
+}
+
+static void
+check_locate(JobFixture *f, SliceKind kind, const char *low, const char *high)
+{
+    Err err = ERR_INIT;
+    STRBUF_AUTO sql = STRBUF_INIT;
+    sql_locate_call(&sql, &f->survey.plan, f->job.id, kind);
+    Params params = PARAMS_INIT;
+    params_text(&params, low);
+    params_text(&params, high);
+    params_int(&params, 10);
+    params_int(&params, 0);
+    params_int(&params, 2);
+    PGRESULT_AUTO *result = NULL;
+    cr_assert(query_with(f->conn, strbuf_text(&sql), &params, &result, &err), "%s", err.message);
+    cr_expect(eq(int, 0, result_rows(result)), "no row is refused");
+}
+
+static void
+check_functions(const char *job_file)
+{
+    JobFixture f;
+    job_fixture_open(&f, TABLE, job_file);
+    bool by_block = f.survey.plan.path == PATH_BLOCK;
+    check_batches(&f, "move", by_block ? "{0}" : NULL, by_block ? "{9}" : "{p1,20}", 2);
+    if (by_block) {
+        check_locate(&f, SLICE_BLOCK, "{0}", "{1}");
+        pg_exec(f.sql, "UPDATE pghaul.job SET frontier = NULL");
+    }
+    check_locate(&f, SLICE_KEY, NULL, "{p1,20}");
+    if (!f.survey.plan.self_referring) {
+        check_batches(&f, "verify", "{p1,20}", NULL, 1);
+    }
+    STRBUF_AUTO vacuum = STRBUF_INIT;
+    sql_vacuum(&vacuum, &f.survey.plan);
+    pg_exec(f.sql, strbuf_text(&vacuum));
+    STRBUF_AUTO contract = STRBUF_INIT;
+    sql_contract_steps(&contract, &f.survey.plan);
+    cr_expect(eq(i64, 0, pg_int(f.sql, "SELECT count(c) FROM t")), "all was rolled back");
+    job_fixture_close(&f);
+}
+
+Test(sql_prepare, batch_functions_of_every_kind_of_plan_run)
+{
+    check_functions("job: j\nbackfill: t\npath: block\nset:\n  c: upper(src)\n" THROTTLE);
+    check_functions("job: j\nbackfill: t\npath: key\nset:\n  c: upper(src)\n" THROTTLE);
+    check_functions("job: j\nbackfill: t\npath: block\nstripes: 1\nwhere: id > 0 -- all\n"
+                    "set:\n  c: upper(src)\n  d: id::int\n" THROTTLE);
+    check_functions("job: j\nbackfill: t\nsync: none\nset:\n  c: upper(src)\n" THROTTLE);
+    check_functions("job: j\nbackfill: t\nset:\n  d: d + 1\n" THROTTLE);
+    check_functions("job: j\nbackfill: t\nallow: [volatile]\nset:\n  c: random()::text\n" THROTTLE);
+}
+
+Test(sql_prepare, sync_trigger_fires_for_writers_and_spares_batches)
+{
+    JobFixture f;
+    job_fixture_open(&f, TABLE, "job: j\nbackfill: t\nset:\n  d: src::int\n" THROTTLE);
+    pg_exec(f.sql, "INSERT INTO t (id, part, src) VALUES (100, 'x', '7');"
+                   "UPDATE t SET src = '8' WHERE id = 1");
+    cr_expect(eq(i64, 7, pg_int(f.sql, "SELECT d FROM t WHERE id = 100")));
+    cr_expect(eq(i64, 8, pg_int(f.sql, "SELECT d FROM t WHERE id = 1")));
+    pg_exec(f.sql, "UPDATE t SET src = 'no number' WHERE id = 1");
+    cr_expect(eq(i64, 1, pg_int(f.sql, "SELECT d IS NULL FROM t WHERE id = 1")));
+    pg_exec(f.sql, "SET session_replication_role = replica; UPDATE t SET src = '9' WHERE id = 1");
+    cr_expect(eq(i64, 9, pg_int(f.sql, "SELECT d FROM t WHERE id = 1")));
+    pg_exec(f.sql, "SET pghaul.batch = '1'; UPDATE t SET src = '10' WHERE id = 1");
+    cr_expect(eq(i64, 9, pg_int(f.sql, "SELECT d FROM t WHERE id = 1")));
+    job_fixture_close(&f);
+}
+
+Test(sql_prepare, contract_steps_are_accepted_one_by_one)
+{
+    JobFixture f;
+    job_fixture_open(&f, TABLE, "job: j\nbackfill: t\nset:\n  c: upper(src)\n" THROTTLE);
+    pg_exec(f.sql, "UPDATE t SET src = src");
+    STRBUF_AUTO steps = STRBUF_INIT;
+    sql_contract_steps(&steps, &f.survey.plan);
+    char *text = arena_strdup(&f.arena, strbuf_text(&steps));
+    char *at = NULL;
+    int count = 0;
+    for (char *line = strtok_r(text, "\n", &at); line != NULL; line = strtok_r(NULL, "\n", &at)) {
+        if (strncmp(line, "--", 2) != 0) {
+            pg_exec(f.sql, line);
+            count++;
+        }
+    }
+    cr_expect(le(int, 3, count), "%s", strbuf_text(&steps));
+    cr_expect(eq(i64, 1,
+        pg_int(f.sql, "SELECT attnotnull FROM pg_attribute"
+                      " WHERE attrelid = 't'::regclass AND attname = 'c'")));
+    job_fixture_close(&f);
+}
+
+/* ---- ranges by key ---- */
+
+/* Cut the whole table into slices of seven rows; counts the rows of all slices. */
+static int64_t
+walk(JobFixture *f, const char *upper, int *slices)
+{
+    Err err = ERR_INIT;
+    STRBUF_AUTO probe = STRBUF_INIT;
+    STRBUF_AUTO rest = STRBUF_INIT;
+    sql_carve_probe(&probe, &f->survey.plan);
+    sql_carve_rest(&rest, &f->survey.plan);
+    const char *from = NULL;
+    for (*slices = 1;; (*slices)++) {
+        Params params = PARAMS_INIT;
+        params_text(&params, from);
+        params_text(&params, upper);
+        params_int(&params, 7);
+        PGRESULT_AUTO *result = NULL;
+        cr_assert(
+            query_with(f->conn, strbuf_text(&probe), &params, &result, &err), "%s", err.message);
+        if (result_rows(result) == 1) {
+            from = result_dup(result, 0, 0, &f->arena);
+            continue;
+        }
+        PGRESULT_AUTO *last = NULL;
+        cr_assert(
+            query_one_with(f->conn, strbuf_text(&rest), &params, &last, &err), "%s", err.message);
+        return (int64_t)(*slices - 1) * 7 + result_int(last, 0, 0);
+    }
+}
+
+static void
+check_walk(const char *type, const char *keys)
+{
+    JobFixture f;
+    STRBUF_AUTO setup = STRBUF_INIT;
+    strbuf_printf(&setup,
+        "CREATE TYPE pair AS (a int, b text);"
+        "CREATE TABLE t (k %s PRIMARY KEY, src text, c text);"
+        "INSERT INTO t SELECT s.k, 'v' FROM (%s) AS s(k)",
+        type, keys);
+    job_fixture_open(&f, strbuf_text(&setup),
+        "job: j\nbackfill: t\npath: key\nset:\n  c: upper(src)\n" THROTTLE);
+    int64_t rows = pg_int(f.sql, "SELECT count(*) FROM t");
+    int slices = 0;
+    cr_expect(eq(i64, rows, walk(&f, f.job.upper, &slices)), "%s up to the last key", type);
+    cr_expect(eq(i64, rows / 7 + 1, slices), "%s", type);
+    cr_expect(eq(i64, rows, walk(&f, NULL, &slices)), "%s", type);
+
+    /* The same through the verify function, batch by batch. */
+    RangeLease lease = job_fixture_range(&f, NULL, f.job.upper, 1);
+    pg_exec(f.sql, "UPDATE t SET src = src"); /* the sync trigger fills every row */
+    int64_t seen = 0;
+    for (bool more = true; more;) {
+        const char *call = job_fixture_call(&f, "verify", &lease, "7, false");
+        PGresult *answer = PQexec(f.sql, call);
+        cr_assert(eq(int, PGRES_TUPLES_OK, PQresultStatus(answer)), "%s", PQerrorMessage(f.sql));
+        more = strcmp(PQgetvalue(answer, 0, BATCH_OUTCOME), "more") == 0;
+        seen += strtoll(PQgetvalue(answer, 0, BATCH_ROWS), NULL, 10);
+        cr_expect(eq(str, PQgetvalue(answer, 0, BATCH_LEFT), "0"), "%s", type);
+        lease.watermark = arena_strdup(&f.arena, PQgetvalue(answer, 0, BATCH_WATERMARK));
+        PQclear(answer);
+    }
+    cr_expect(eq(i64, rows, seen), "%s", type);
+    job_fixture_close(&f);
+}
+
+Test(sql_prepare, ranges_and_verify_batches_cover_every_key_once)
+{
+    check_walk("bigint", "SELECT g FROM generate_series(-30, 30) AS g"
+                         " UNION SELECT -9223372036854775808 UNION SELECT 9223372036854775807");
+    check_walk("char(6)", "SELECT 'k' || g FROM generate_series(1, 60) AS g UNION SELECT ''");
+    check_walk("bit(9)", "SELECT g::bit(9) FROM generate_series(1, 60) AS g");
+    check_walk("pair", "SELECT ROW(g, 'x')::pair FROM generate_series(1, 60) AS g");
+    check_walk("numeric", "SELECT g / 7.0 FROM generate_series(1, 60) AS g UNION SELECT 'NaN'"
+                          " UNION SELECT 'Infinity' UNION SELECT '-Infinity'");
+    check_walk("timestamptz", "SELECT now() + g * interval '1 us' FROM generate_series(1, 60) AS g"
+                              " UNION SELECT 'infinity' UNION SELECT '-infinity'");
+    check_walk("text COLLATE \"C\"", "SELECT 'k' || g FROM generate_series(1, 60) AS g"
+                                     " UNION SELECT '' UNION SELECT '{\"a\\b\",NULL}'");
+}
+
+/* ---- static texts ---- */
+
+static void
+check_job_texts(JobFixture *f)
+{
+    Err err = ERR_INIT;
+    const char **names = NULL;
+    int count = 0;
+    bool yes = false;
+    int64_t rows = -1;
+    int64_t id = f->job.id;
+    OK(job_names(f->conn, &f->arena, &names, &count, &err));
+    cr_expect(eq(int, 1, count));
+    OK(job_set_state(f->conn, id, JOB_READY, "accepted", &err));
+    OK(job_set_state(f->conn, id, JOB_READY, "accepted again", &err));
+    OK(job_set_state(f->conn, id, JOB_RUNNING, NULL, &err));
+    cr_expect(not(job_set_state(f->conn, id, JOB_CUT_OVER, NULL, &err)));
+    cr_expect(eq(int, ERR_BUSY, err.cls), "%s", err.message);
+    err = ERR_INIT;
+    OK(job_lock(f->conn, id, &err));
+    OK(job_event(f->conn, id, 0, "test", "by a test", &err));
+    OK(job_claim_vacuum(f->conn, id, 1000, &yes, &err));
+    cr_expect(not(yes));
+    OK(job_set_timeline(f->conn, id, f->job.timeline + 1, &err));
+    OK(job_pass_is_done(f->conn, id, f->job.pass, &yes, &err));
+    OK(job_differing(f->conn, id, f->job.pass, &rows, &err));
+    cr_expect(eq(i64, 0, rows));
+    PassStart start = {.from_pass = f->job.pass, .kind = PASS_VERIFY, .est_rows = 60};
+    OK(job_begin_pass(f->conn, id, &start, &yes, &err));
+    cr_expect(yes);
+    OK(job_begin_pass(f->conn, id, &start, &yes, &err));
+    cr_expect(not(yes), "only the first of two begins it");
+}
+
+static void
+check_range_texts(JobFixture *f)
+{
+    Err err = ERR_INIT;
+    RangeLease lease = job_fixture_range(f, NULL, "{p1,20}", 4);
+    RangeOwner owner = job_fixture_owner(f);
+    bool yes = false;
+    RangeTotals totals;
+    OK(ranges_reread(f->conn, &owner, &f->arena, &lease, &yes, &err));
+    cr_expect(yes);
+    OK(ranges_release(f->conn, &owner, &lease, &err));
+    OK(ranges_reread(f->conn, &owner, &f->arena, &lease, &yes, &err));
+    cr_expect(not(yes));
+    OK(ranges_claim(f->conn, &owner, &f->arena, &lease, &yes, &err));
+    cr_expect(yes);
+    RangeCarve late = {.frontier = NULL, .high = "{p2,1}", .stripes = 1};
+    OK(ranges_carve(f->conn, &owner, &late, &f->arena, &lease, &err));
+    cr_expect(eq(i64, 0, lease.no), "the frontier has moved on");
+    OK(ranges_totals(f->conn, f->job.id, f->job.pass, &totals, &err));
+    cr_expect(eq(i64, 1, totals.ranges));
+}
+
+static void
+check_run_texts(JobFixture *f)
+{
+    Err err = ERR_INIT;
+    int count = -1;
+    OK(run_heartbeat(f->conn, f->run, 12.5, "because", &err));
+    OK(run_count_alive(f->conn, f->job.id, &count, &err));
+    RunSample sample = {.job = f->job.id, .run = f->run, .lag_s = -1, .hot_ratio = 0.5};
+    OK(run_sample(f->conn, &sample, &err));
+    cr_expect(eq(i64, 1,
+        pg_int(f->sql, "SELECT count(*) FROM pghaul.sample"
+                       " WHERE lag_s IS NULL AND hot_ratio = 0.5")));
+    OK(run_end(f->conn, f->run, 7, &count, &err));
+    cr_expect(eq(int, 0, count));
+    cr_expect(eq(i64, 7, pg_int(f->sql, "SELECT exit_code FROM pghaul.run")));
+}
+
+static void
+check_probe_texts(JobFixture *f)
+{
+    Err err = ERR_INIT;
+    uint32_t oid = f->survey.facts.table.oid;
+    int pids[] = {conn_backend_pid(f->conn), 1};
+    LockQuestion question = {.table_oid = oid, .ours = pids, .our_count = 2, .overdue_us = 1000};
+    LockSignals locks;
+    Signals signals = {.standby_count = 0};
+    ServerIdentity identity;
+    TableActivity activity;
+    char text[200];
+    char xid[24];
+    int64_t blocks = 0;
+    bool passed = false;
+    OK(probe_locks(f->conn, &question, &f->arena, &locks, &err));
+    cr_expect(eq(int, 0, locks.blocked_by_us));
+    OK(probe_replication(f->conn, &f->arena, &signals, &err));
+    OK(probe_identity(f->conn, &identity, &err));
+    cr_expect(eq(str, identity.system_id, (char *)(uintptr_t)f->job.system_id));
+    OK(probe_activity(f->conn, oid, &activity, &err));
+    OK(probe_oldest_snapshot(f->conn, 3600, text, sizeof(text), &err));
+    OK(probe_describe_pids(f->conn, "{1,2}", text, sizeof(text), &err));
+    cr_expect(eq(str, text, "pid 1, pid 2"));
+    OK(probe_blocks(f->conn, oid, &blocks, &err));
+    cr_expect(eq(i64, 1, blocks));
+    OK(probe_fence_take(f->conn, xid, &err));
+    OK(probe_fence_passed(f->conn, xid, &passed, &err));
+}
+
+Test(sql_prepare, statements_of_store_and_probes_run)
+{
+    JobFixture f;
+    Err err = ERR_INIT;
+    job_fixture_open(&f, TABLE, "job: j\nbackfill: t\npath: key\nset:\n  c: upper(src)\n" THROTTLE);
+    check_range_texts(&f);
+    check_job_texts(&f);
+    check_run_texts(&f);
+    check_probe_texts(&f);
+    cr_expect(eq(i64, 1, pg_int(f.sql, "SELECT count(*) FROM pghaul.progress")));
+    OK(job_mark_cleaned(f.conn, f.job.id, &err));
+    cr_expect(eq(i64, 0, pg_int(f.sql, "SELECT count(*) FROM pghaul.ranges")));
+    job_fixture_close(&f);
+}
