@@ -90,8 +90,8 @@ sql_put_frame_declare(StrBuf *out, const Plan *plan, SliceKind kind)
 void
 sql_put_batch_mark(StrBuf *out, int64_t job)
 {
-    strbuf_printf(out, "    PERFORM pg_catalog.set_config('pghaul.batch', '%lld', true);\n",
-        (long long)job);
+    strbuf_printf(
+        out, "    PERFORM pg_catalog.set_config('pghaul.batch', '%lld', true);\n", (long long)job);
 }
 
 void
