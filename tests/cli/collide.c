@@ -14,9 +14,9 @@
 #include "harness/harness.h"
 #include "harness/session.h"
 
-#define LANES        4
+#define LANES        6
 #define TABLE_ROWS   25000 /* one range: a second visit would find nothing to lock */
-#define SLOW_US      400
+#define SLOW_US      1100
 #define TRACK_US     5000
 #define ARRIVE_US    SECONDS_US(3)
 #define DISTANCE_MAX 8  /* rows between the two that are locked; a batch has 20 */
