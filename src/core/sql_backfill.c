@@ -192,7 +192,7 @@ put_locate_loop(StrBuf *out, const Plan *plan, SliceKind kind)
                      "    WHEN SQLSTATE 'PH009' THEN\n"
                      "        NULL;\n"
                      "    WHEN lock_not_available THEN\n"
-                     "        RAISE; -- not the row's fault\n"
+                     "        NULL; -- held by somebody, which is not why the batch was refused\n"
                      "    WHEN OTHERS THEN\n"
                      "        pghaul_key := pghaul_row.pghaul_text;\n"
                      "        pghaul_state := SQLSTATE;\n"

@@ -14,16 +14,16 @@
 #include "harness/harness.h"
 #include "harness/session.h"
 
-#define LANES        4
+#define LANES        6
 #define TABLE_ROWS   25000 /* one range: a second visit would find nothing to lock */
-#define SLOW_US      400
+#define SLOW_US      1100
 #define TRACK_US     5000
 #define ARRIVE_US    SECONDS_US(3)
 #define DISTANCE_MAX 8  /* rows between the two that are locked; a batch has 20 */
 #define LANE_ROWS    40 /* between the keys of two lanes */
-#define WAIT_BEFORE_US                                                                             \
-    500000 /* three parties: A1 waits for A2 so long, or twice, thrice as long                     \
-            */
+/* Three parties: how long before the mover comes A1 begins to wait for A2. */
+#define BEFORE_MIN_US INT64_C(100000)
+#define BEFORE_MAX_US INT64_C(1900000)
 
 typedef struct Stage Stage;
 
@@ -227,7 +227,7 @@ provoke(Lane *lane)
     int64_t upper = 0;
     do {
         int64_t lead_us = two ? prng_between(&lane->prng, 40000, 150000)
-                              : prng_between(&lane->prng, WAIT_BEFORE_US, 3 * WAIT_BEFORE_US);
+                              : prng_between(&lane->prng, BEFORE_MIN_US, BEFORE_MAX_US);
         upper = mover_key(lane->stage, lead_us);
         harness_nap_us(1000);
     } while (!reserve_key(lane, upper));
@@ -265,9 +265,8 @@ start_thread(pthread_t *thread, void *(*start)(void *), void *arg)
 }
 
 static void
-start_lanes(Stage *stage)
+start_lanes(Stage *stage, uint64_t seed)
 {
-    uint64_t seed = harness_seed();
     for (int i = 0; i < LANES; i++) {
         Lane *lane = &stage->lanes[i];
         lane->stage = stage;
@@ -295,7 +294,7 @@ start_mover(Stage *stage, PgCluster *cluster, bool strict)
 }
 
 CollideStats
-collide(PgCluster *cluster, CollideParties parties, bool strict, int64_t count)
+collide(PgCluster *cluster, CollideParties parties, bool strict, int64_t count, uint64_t seed)
 {
     Stage stage = {.parties = parties, .count = count};
     (void)pthread_mutex_init(&stage.lock, NULL);
@@ -303,7 +302,7 @@ collide(PgCluster *cluster, CollideParties parties, bool strict, int64_t count)
     Proc *proc = start_mover(&stage, cluster, strict);
     LockWatch *watch = lockwatch_start(stage.test.uri);
     start_thread(&stage.tracker, tracker_main, &stage);
-    start_lanes(&stage);
+    start_lanes(&stage, seed);
 
     CollideStats stats = {.provoked = count};
     for (int i = 0; i < LANES; i++) {

@@ -33,6 +33,7 @@ typedef struct CollideStats {
  * Start the mover over a fresh table, provoke so many times, let the mover finish, and fail the
  * test unless it exits with 0 and every row is right.
  */
-CollideStats collide(PgCluster *cluster, CollideParties parties, bool strict, int64_t count);
+CollideStats
+collide(PgCluster *cluster, CollideParties parties, bool strict, int64_t count, uint64_t seed);
 
 #endif

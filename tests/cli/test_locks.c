@@ -18,7 +18,8 @@
 
 /* yield_after (200 ms by default) and the time that giving way takes. */
 #define APP_WAIT_MAX_US 300000
-#define SMALL_BATCHES   "path: key\nstripes: 1\nbatch: {rows: 20}\nthrottle: {standbys: none}\n"
+#define SMALL_BATCHES                                                                              \
+    "verify: none\npath: key\nstripes: 1\nbatch: {rows: 20}\nthrottle: {standbys: none}\n"
 
 static void
 report_wait(const char *title, const LockWatchStats *stats)
@@ -41,7 +42,7 @@ Test(locks, row_held_by_a_long_transaction_is_gone_around_and_done_after_it, .ti
 {
     PgCluster *cluster = cluster_shared();
     JobTest test;
-    job_open(&test, cluster, 600, 400);
+    job_open(&test, cluster, 600, 1100);
     job_write(&test, JOB_SET_AMOUNT SMALL_BATCHES);
     Session *holder = session_open(test.uri);
     session_lock_rows(holder, "app", "id = 300");
@@ -66,11 +67,29 @@ Test(locks, row_held_by_a_long_transaction_is_gone_around_and_done_after_it, .ti
     cluster_stop(cluster);
 }
 
+/* By block a batch has several rows even when it is as small as can be. */
+Test(locks, held_row_is_not_taken_for_the_one_that_is_refused, .timeout = 120)
+{
+    PgCluster *cluster = cluster_shared();
+    JobTest test;
+    job_open(&test, cluster, 200, 0);
+    job_write(&test, "set: {amount: amount_text::numeric}\npath: block\nstripes: 1\n");
+    pg_exec(test.conn, "UPDATE app SET amount_text = 'x' WHERE id = 5");
+    Session *holder = session_open(test.uri);
+    session_lock_rows(holder, "app", "id = 4");
+    Proc *proc = job_start(&test);
+    cr_expect(proc_wait_output(proc, "the row with key {5} is refused", HARNESS_TIMEOUT_US));
+    job_expect_exit(proc, 1);
+    session_close(holder);
+    job_close(&test);
+    cluster_stop(cluster);
+}
+
 Test(locks, self_referring_job_waits_at_a_held_row_and_does_it_exactly_once, .timeout = 120)
 {
     PgCluster *cluster = cluster_shared();
     JobTest test;
-    job_open(&test, cluster, 1000, 400);
+    job_open(&test, cluster, 1000, 1100);
     job_write(&test, JOB_SET_HITS "workers: 1\n" SMALL_BATCHES);
     Session *holder = session_open(test.uri);
     Proc *proc = job_start(&test);
@@ -94,7 +113,7 @@ Test(locks, table_locked_for_two_seconds_is_survived, .timeout = 120)
 {
     PgCluster *cluster = cluster_shared();
     JobTest test;
-    job_open(&test, cluster, 1500, 400);
+    job_open(&test, cluster, 800, 1100);
     job_write(&test, JOB_SET_AMOUNT SMALL_BATCHES);
     Proc *proc = job_start(&test);
     cr_assert(job_wait_batches(&test, proc, 0, 5));
@@ -119,7 +138,7 @@ Test(locks, ddl_of_the_application_waits_a_moment_only_in_every_pass, .timeout =
 {
     PgCluster *cluster = cluster_shared();
     JobTest test;
-    job_open(&test, cluster, 2500, 400);
+    job_open(&test, cluster, 700, 1100);
     job_write(&test, JOB_SET_AMOUNT "workers: 1\nthrottle: {standbys: none}\n");
     Proc *proc = job_start(&test);
     cr_assert(job_wait_batches(&test, proc, 0, 2));

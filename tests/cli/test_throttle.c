@@ -92,9 +92,9 @@ Test(throttle, lag_of_a_standby_pauses_says_why_and_goes_on_by_itself, .timeout 
 {
     PgCluster *cluster = cluster_start(&(ClusterOptions){.with_standby = true});
     JobTest test;
-    job_open(&test, cluster, 1500, 400);
-    job_write(
-        &test, JOB_SET_AMOUNT "path: key\nstripes: 1\nbatch: {rows: 20}\nthrottle: {lag: 500ms}\n");
+    job_open(&test, cluster, 1200, 1100);
+    job_write(&test, JOB_SET_AMOUNT
+        "verify: none\npath: key\nstripes: 1\nbatch: {rows: 20}\nthrottle: {lag: 500ms}\n");
     cluster_wait_catch_up(cluster, HARNESS_TIMEOUT_US);
     Proc *proc = start_json(&test);
     cr_assert(job_wait_batches(&test, proc, 0, 5));
@@ -120,8 +120,8 @@ Test(throttle, vanished_standby_pauses_until_it_is_back, .timeout = 120)
 {
     PgCluster *cluster = cluster_start(&(ClusterOptions){.with_standby = true});
     JobTest test;
-    job_open(&test, cluster, 1000, 400);
-    job_write(&test, JOB_SET_AMOUNT "path: key\nstripes: 1\nbatch: {rows: 20}\n");
+    job_open(&test, cluster, 1000, 1100);
+    job_write(&test, JOB_SET_AMOUNT "verify: none\npath: key\nstripes: 1\nbatch: {rows: 20}\n");
     Proc *proc = start_json(&test);
     cr_assert(job_wait_batches(&test, proc, 0, 5));
 
@@ -142,7 +142,7 @@ Test(throttle, idle_cluster_never_shows_lag, .timeout = 120)
     PgCluster *cluster = cluster_start(&(ClusterOptions){.with_standby = true});
     JobTest test;
     job_open(&test, cluster, 100, 0);
-    job_write(&test, JOB_SET_AMOUNT "throttle: {lag: 500ms, lag_bytes: 64kB}\n");
+    job_write(&test, JOB_SET_AMOUNT "throttle: {lag: 1s}\n");
     Session *holder = session_open(test.uri);
     session_lock_rows(holder, "app", "true");
     Proc *proc = start_json(&test);
@@ -192,9 +192,9 @@ Test(throttle, lock_waiters_on_the_table_pause_until_they_are_gone, .timeout = 1
 {
     PgCluster *cluster = cluster_shared();
     JobTest test;
-    job_open(&test, cluster, 1200, 400);
-    job_write(&test, JOB_SET_AMOUNT
-        "path: key\nstripes: 1\nbatch: {rows: 20}\nthrottle: {lock_waiters: 2, standbys: none}\n");
+    job_open(&test, cluster, 1200, 1100);
+    job_write(&test, JOB_SET_AMOUNT "verify: none\npath: key\nstripes: 1\nbatch: {rows: "
+                                    "20}\nthrottle: {lock_waiters: 2, standbys: none}\n");
     Proc *proc = start_json(&test);
     cr_assert(job_wait_batches(&test, proc, 0, 5));
 

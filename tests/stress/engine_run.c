@@ -15,7 +15,7 @@
 #include "harness/session.h"
 
 #define ROWS    100000 /* ranges for four workers */
-#define SLOW_US 1
+#define SLOW_US 100
 #define ROUNDS  4
 
 static const char JOB_TEXT[] =
