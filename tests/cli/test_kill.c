@@ -18,7 +18,7 @@
 #include "harness/workload.h"
 
 #define ROWS            48000
-#define SLOW_US         60
+#define SLOW_US         100
 #define RUN_ON_MAX_US   150000
 #define RESUME_LIMIT_US SECONDS_US(2)
 #define INSIDE_PERCENT  30
