@@ -41,7 +41,9 @@ take_lease(const PgResult *result, int pass, Arena *arena, RangeLease *lease)
 
 /*
  * SKIP LOCKED: a row that is locked has a batch in flight.  RETURNING gives the row as it is after
- * waiting for nobody: the watermark is the last one that committed.
+ * waiting for nobody: the watermark is the last one that committed.  A session holds one range at
+ * most, so one in the name of the session that asks has been lost by it (a batch of its worker's
+ * old session committed late).
  */
 static const char SQL_CLAIM[] =
     "WITH c AS MATERIALIZED (\n"
@@ -55,6 +57,8 @@ static const char SQL_CLAIM[] =
     "               SELECT FROM pg_catalog.pg_stat_get_activity(r.backend_pid) a\n"
     "                WHERE a.pid = r.backend_pid\n"
     "                  AND COALESCE(a.backend_start = r.backend_start, true))\n"
+    "            OR r.state = 'leased' AND r.backend_pid = $5::pg_catalog.int4\n"
+    "               AND r.backend_start = $6::pg_catalog.timestamptz\n"
     "            OR r.state = 'leased' AND EXISTS (\n"
     "               SELECT FROM pghaul.run u WHERE u.id = r.run AND u.heartbeat\n"
     "                   < pg_catalog.clock_timestamp() - $4 * '1 us'::pg_catalog.interval))\n"

@@ -9,7 +9,12 @@
 
 #include "pg/query.h"
 
-static const char SQL_EXISTS[] = "SELECT pg_catalog.to_regclass('pghaul.meta') IS NOT NULL";
+/* From the tables of the catalog: to_regclass() may answer from a cache that has not yet heard of
+ * a schema which another session made while we waited for the lock. */
+static const char SQL_EXISTS[] =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c\n"
+    "                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
+    "                WHERE n.nspname = 'pghaul' AND c.relname = 'meta')";
 
 /* Two first runs at once: one makes the schema, the other finds it. */
 static const char SQL_LOCK[] = "SELECT pg_catalog.pg_advisory_xact_lock(7016877001)";

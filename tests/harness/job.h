@@ -33,7 +33,7 @@ typedef struct JobTest {
     char *path; /* of the job file */
 } JobTest;
 
-/* Make a database in the cluster, with the table; each call of slowly() takes `slow_us`. */
+/* Make a database in the cluster, with the table; a call of slowly() takes `slow_us` on average. */
 void job_open(JobTest *test, PgCluster *cluster, int64_t rows, int64_t slow_us);
 void job_close(JobTest *test);
 
