@@ -1,5 +1,8 @@
 /*
  * common_load.c - every latency is kept (300 a second are few), so percentiles are exact.
+ *
+ * A connection and what it has kept belong to its thread until that has been joined; only then are
+ * the latencies of all put together.
  */
 #include "common_load.h"
 
@@ -15,8 +18,10 @@
 #include "harness/harness.h"
 #include "harness/session.h"
 
-#define PERIOD_US     (SECONDS_US(1) / LOAD_UPDATES_PER_S)
-#define FIRST_ROOM    16384
+/* Between two updates of one connection, and between the first ones of two neighbours. */
+#define PERIOD_US     (SECONDS_US(LOAD_CONNECTIONS) / LOAD_UPDATES_PER_S)
+#define STAGGER_US    (PERIOD_US / LOAD_CONNECTIONS)
+#define FIRST_ROOM    2048
 #define UPDATE_NAME   "touch"
 #define LOAD_KEY_SEED 42
 
@@ -25,10 +30,12 @@ typedef struct Update {
     int64_t latency_us;
 } Update;
 
-struct Load {
+typedef struct Connection {
     /* set at creation */
     PGconn *conn;
     int64_t rows;
+    int64_t first_due_us;
+    const _Atomic int64_t *until_us; /* the load's */
     pthread_t thread;
     /* the thread's own until it has been joined */
     Prng prng;
@@ -36,12 +43,16 @@ struct Load {
     size_t count;
     size_t room;
     int64_t errors;
+} Connection;
+
+struct Load {
+    Connection connections[LOAD_CONNECTIONS];
     /* what is due after this is not begun */
     _Atomic int64_t until_us;
 };
 
 static void
-prepare(Load *load, const BenchTable *table)
+prepare(PGconn *conn, const BenchTable *table)
 {
     char sql[200];
     /* The payload is in no index and keeps its length: an update that can be HOT. */
@@ -49,34 +60,36 @@ prepare(Load *load, const BenchTable *table)
         "UPDATE " BENCH_TABLE " SET payload = pg_catalog.reverse(payload) WHERE id ="
         " (SELECT %s FROM (VALUES ($1::bigint)) v(i))",
         table->key_sql);
-    PGresult *result = PQprepare(load->conn, UPDATE_NAME, sql, 0, NULL);
+    PGresult *result = PQprepare(conn, UPDATE_NAME, sql, 0, NULL);
     if (PQresultStatus(result) != PGRES_COMMAND_OK) {
-        harness_fail("cannot prepare the load: %s", PQerrorMessage(load->conn));
+        harness_fail("cannot prepare the load: %s", PQerrorMessage(conn));
     }
     PQclear(result);
 }
 
 static void
-update_one(Load *load)
+update_one(Connection *connection)
 {
     char key[24];
-    (void)snprintf(key, sizeof(key), "%lld", (long long)prng_between(&load->prng, 1, load->rows));
+    (void)snprintf(
+        key, sizeof(key), "%lld", (long long)prng_between(&connection->prng, 1, connection->rows));
     const char *const values[] = {key};
-    PGresult *result = PQexecPrepared(load->conn, UPDATE_NAME, 1, values, NULL, NULL, 0);
+    PGresult *result = PQexecPrepared(connection->conn, UPDATE_NAME, 1, values, NULL, NULL, 0);
     if (PQresultStatus(result) != PGRES_COMMAND_OK || PQcmdTuples(result)[0] != '1') {
-        load->errors++;
+        connection->errors++;
     }
     PQclear(result);
 }
 
 static void
-keep(Load *load, int64_t due_us, int64_t latency_us)
+keep(Connection *connection, int64_t due_us, int64_t latency_us)
 {
-    if (load->count == load->room) {
-        load->room = load->room == 0 ? FIRST_ROOM : 2 * load->room;
-        load->updates = mem_resize(load->updates, load->room, sizeof(*load->updates));
+    if (connection->count == connection->room) {
+        connection->room = connection->room == 0 ? FIRST_ROOM : 2 * connection->room;
+        connection->updates =
+            mem_resize(connection->updates, connection->room, sizeof(*connection->updates));
     }
-    load->updates[load->count++] = (Update){.due_us = due_us, .latency_us = latency_us};
+    connection->updates[connection->count++] = (Update){.due_us = due_us, .latency_us = latency_us};
 }
 
 static void
@@ -90,17 +103,17 @@ sleep_until(int64_t due_us)
 }
 
 static void *
-run_load(void *arg)
+run_connection(void *arg)
 {
-    Load *load = arg;
-    int64_t due_us = clock_mono_us();
+    Connection *connection = arg;
+    int64_t due_us = connection->first_due_us;
     for (;;) {
         sleep_until(due_us);
-        if (due_us > atomic_load(&load->until_us)) {
+        if (due_us > atomic_load(connection->until_us)) {
             return NULL;
         }
-        update_one(load);
-        keep(load, due_us, clock_mono_us() - due_us);
+        update_one(connection);
+        keep(connection, due_us, clock_mono_us() - due_us);
         due_us += PERIOD_US;
     }
 }
@@ -109,13 +122,23 @@ Load *
 load_start(const char *uri, const BenchTable *table, int64_t rows)
 {
     Load *load = mem_new(sizeof(*load));
-    load->conn = pg_open(uri);
-    load->rows = rows;
-    prng_init(&load->prng, LOAD_KEY_SEED);
     atomic_store(&load->until_us, INT64_MAX);
-    prepare(load, table);
-    if (pthread_create(&load->thread, NULL, run_load, load) != 0) {
-        harness_fail("cannot start a thread");
+    for (int i = 0; i < LOAD_CONNECTIONS; i++) {
+        Connection *connection = &load->connections[i];
+        connection->conn = pg_open(uri);
+        connection->rows = rows;
+        connection->until_us = &load->until_us;
+        prng_init(&connection->prng, LOAD_KEY_SEED + (uint64_t)i);
+        prepare(connection->conn, table);
+    }
+    /* Only now: the schedules do not wait for each other's connecting. */
+    int64_t start_us = clock_mono_us();
+    for (int i = 0; i < LOAD_CONNECTIONS; i++) {
+        Connection *connection = &load->connections[i];
+        connection->first_due_us = start_us + i * STAGGER_US;
+        if (pthread_create(&connection->thread, NULL, run_connection, connection) != 0) {
+            harness_fail("cannot start a thread");
+        }
     }
     return load;
 }
@@ -123,40 +146,68 @@ load_start(const char *uri, const BenchTable *table, int64_t rows)
 static int
 compare_latencies(const void *left, const void *right)
 {
-    int64_t a = ((const Update *)left)->latency_us;
-    int64_t b = ((const Update *)right)->latency_us;
+    int64_t a = *(const int64_t *)left;
+    int64_t b = *(const int64_t *)right;
     return (a > b) - (a < b);
 }
 
 /* Nearest rank: the smallest latency that `percent` of the updates do not exceed. */
 static double
-percentile_ms(const Update *sorted, size_t count, size_t percent)
+percentile_ms(const int64_t *sorted_us, size_t count, size_t percent)
 {
     size_t rank = (count * percent + 99) / 100;
-    return (double)sorted[rank == 0 ? 0 : rank - 1].latency_us / 1000.0;
+    return (double)sorted_us[rank == 0 ? 0 : rank - 1] / 1000.0;
+}
+
+/* The latencies of all connections for what was due from `from_us` on, sorted; returns owned, NULL
+ * when nothing was updated at all. */
+static int64_t *
+merged_latencies(const Load *load, int64_t from_us, size_t *count)
+{
+    size_t room = 0;
+    for (int i = 0; i < LOAD_CONNECTIONS; i++) {
+        room += load->connections[i].count;
+    }
+    *count = 0;
+    if (room == 0) {
+        return NULL;
+    }
+    int64_t *latencies_us = mem_resize(NULL, room, sizeof(*latencies_us));
+    for (int i = 0; i < LOAD_CONNECTIONS; i++) {
+        const Connection *connection = &load->connections[i];
+        for (size_t j = 0; j < connection->count; j++) {
+            if (connection->updates[j].due_us >= from_us) {
+                latencies_us[(*count)++] = connection->updates[j].latency_us;
+            }
+        }
+    }
+    qsort(latencies_us, *count, sizeof(*latencies_us), compare_latencies);
+    return latencies_us;
 }
 
 LoadStats
 load_finish(Load *load, int64_t from_us)
 {
+    LoadStats stats = {0};
     atomic_store(&load->until_us, clock_mono_us());
-    (void)pthread_join(load->thread, NULL);
+    for (int i = 0; i < LOAD_CONNECTIONS; i++) {
+        (void)pthread_join(load->connections[i].thread, NULL);
+        stats.errors += load->connections[i].errors;
+    }
 
-    size_t skipped = 0; /* they are in the order of their due times */
-    while (skipped < load->count && load->updates[skipped].due_us < from_us) {
-        skipped++;
-    }
-    size_t count = load->count - skipped;
-    LoadStats stats = {.updates = (int64_t)count, .errors = load->errors};
+    size_t count = 0;
+    int64_t *latencies_us = merged_latencies(load, from_us, &count);
+    stats.updates = (int64_t)count;
     if (count > 0) {
-        Update *counted = load->updates + skipped;
-        qsort(counted, count, sizeof(*counted), compare_latencies);
-        stats.p50_ms = percentile_ms(counted, count, 50);
-        stats.p99_ms = percentile_ms(counted, count, 99);
-        stats.max_ms = percentile_ms(counted, count, 100);
+        stats.p50_ms = percentile_ms(latencies_us, count, 50);
+        stats.p99_ms = percentile_ms(latencies_us, count, 99);
+        stats.max_ms = percentile_ms(latencies_us, count, 100);
     }
-    pg_close(load->conn);
-    free(load->updates);
+    free(latencies_us);
+    for (int i = 0; i < LOAD_CONNECTIONS; i++) {
+        pg_close(load->connections[i].conn);
+        free(load->connections[i].updates);
+    }
     free(load);
     return stats;
 }

@@ -1,9 +1,11 @@
 /*
  * common_load.h - a steady application beside a backfill: single-row updates at a fixed rate.
  *
- * One connection, one thread.  Each update has a time at which it should start; its latency counts
- * from that time, so that a stall is charged to every update that it holds up and not only to the
- * one that met it (no coordinated omission).
+ * A pool of connections with one thread each, as an application has it: an update that waits for a
+ * row holds up its own connection only.  Each connection has its own schedule, an equal part of the
+ * rate and evenly staggered.  Each update has a time at which it should start; its latency counts
+ * from that time, so that a stall is charged to every update of the connection that it holds up and
+ * not only to the one that met it (no coordinated omission).
  */
 #ifndef BENCH_COMMON_LOAD_H
 #define BENCH_COMMON_LOAD_H
@@ -12,7 +14,8 @@
 
 #include "common_table.h"
 
-#define LOAD_UPDATES_PER_S 300
+#define LOAD_CONNECTIONS   10
+#define LOAD_UPDATES_PER_S 300 /* of all connections together */
 
 typedef struct Load Load;
 

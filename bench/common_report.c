@@ -237,8 +237,8 @@ print_latencies(const Report *report, const BenchTable *table)
     if (!was_measured(report, table, NULL, true)) {
         return;
     }
-    (void)printf("\nTable %s (%s), the application at %d updates/s\n", table->name, table->title,
-        LOAD_UPDATES_PER_S);
+    (void)printf("\nTable %s (%s), the application: %d connections, %d updates/s together\n",
+        table->name, table->title, LOAD_CONNECTIONS, LOAD_UPDATES_PER_S);
     (void)printf(
         "%-18s %9s %9s %9s %8s %10s\n", "", "p50 ms", "p99 ms", "max ms", "errors", "rows/s");
     for (int i = 0; i < CONTENDER_COUNT; i++) {
