@@ -75,7 +75,7 @@ void sql_put_function_name(StrBuf *out, const Plan *plan, const char *what, int6
 /* SET clauses that give the expressions one meaning, whoever calls. */
 void sql_put_meaning_settings(StrBuf *out, const Plan *plan);
 
-/* VACUUM of the table: no truncation (it would lock readers out), no waiting for locks. */
+/* VACUUM of the table, without truncation, which would lock readers out. */
 void sql_vacuum(StrBuf *out, const Plan *plan);
 
 /* search_path alone. */

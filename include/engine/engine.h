@@ -3,7 +3,8 @@
  *
  * The only layer with threads.  Properties, operation and safety are described in engine.c.
  *
- * Lock order: Engine.lock, then Worker.lock; neither is held across a server round trip.
+ * Lock order: Engine.lock, then Worker.lock, neither held across a server round trip;
+ * Engine.vacuum_lock is taken alone.
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H

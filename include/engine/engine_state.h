@@ -68,6 +68,9 @@ struct Engine {
 
     StopToken stop; /* has its own lock */
 
+    pthread_mutex_t vacuum_lock;
+    PgConn *vacuum_conn; /* under vacuum_lock: the session while a VACUUM runs, else NULL */
+
     pthread_mutex_t lock;
     Err first_error;    /* under lock: what ends the run; ERR_NONE while all is well */
     int workers_alive;  /* under lock */
@@ -78,6 +81,10 @@ struct Engine {
 
 /* The first error ends the run: remember it, ask all threads to stop. */
 void engine_fail(Engine *engine, const Err *err);
+
+/* The backend that vacuums now, 0 = none; and how to end its VACUUM, if it is still `pid`. */
+int engine_vacuum_pid(Engine *engine);
+void engine_cancel_vacuum(Engine *engine, int pid);
 
 /* Is the throttle open? */
 bool engine_may_work(Engine *engine);

@@ -30,7 +30,7 @@ void params_float(Params *params, double value); /* three decimals */
 void params_bool(Params *params, bool value);
 void params_null(Params *params);
 
-/* query_params() with the default deadline. */
+/* query_statement() with the default deadline. */
 bool query_with(PgConn *conn, const char *sql, const Params *params, PgResult **result, Err *err)
     __attribute__((warn_unused_result));
 

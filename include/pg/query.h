@@ -18,17 +18,25 @@ typedef struct PgResult PgResult;
 /* Default deadline of a statement. */
 #define QUERY_TIMEOUT_US ((int64_t)30 * 1000000)
 
+/* One statement and its text parameters (NULL = SQL NULL). */
+typedef struct Statement {
+    const char *sql;
+    int count;
+    const char *const *values;
+    int64_t timeout_us; /* until the whole answer is here */
+} Statement;
+
 /*
- * Run one statement with `count` text parameters (NULL = SQL NULL).
+ * Run one statement.
  *
- * Shape:   *result may be NULL as an argument when rows are of no interest.
+ * Shape:   `result` may be NULL when rows are of no interest.
  * Errors:  class by SQLSTATE (pg/sqlstate.h); err->position when the server named one.
  * Owner:   *result is owned by the caller: PGRESULT_AUTO.
  */
-bool query_params(PgConn *conn, const char *sql, int count, const char *const *values,
-    int64_t timeout_us, PgResult **result, Err *err) __attribute__((warn_unused_result));
+bool query_statement(PgConn *conn, const Statement *statement, PgResult **result, Err *err)
+    __attribute__((warn_unused_result));
 
-/* query_params without parameters and with the default deadline. */
+/* query_statement() without parameters and with the default deadline. */
 bool query_run(PgConn *conn, const char *sql, PgResult **result, Err *err)
     __attribute__((warn_unused_result));
 

@@ -100,8 +100,16 @@ bool job_pass_is_done(PgConn *conn, int64_t id, int pass, bool *done, Err *err)
 bool job_differing(PgConn *conn, int64_t id, int pass, int64_t *rows, Err *err)
     __attribute__((warn_unused_result));
 
-/* Claim a vacuum: true for one run only, each time `rows` have been changed since the last. */
-bool job_claim_vacuum(PgConn *conn, int64_t id, int64_t rows, bool *claimed, Err *err)
+/*
+ * Have `every_rows` been changed by the move pass since the last VACUUM of ours?
+ *
+ * Shape:   *rows is what was changed so far, for job_record_vacuum(); 0 when none is due.
+ */
+bool job_vacuum_due(PgConn *conn, int64_t id, int64_t every_rows, int64_t *rows, Err *err)
+    __attribute__((warn_unused_result));
+
+/* A VACUUM that began when `rows` had been changed is through. */
+bool job_record_vacuum(PgConn *conn, int64_t id, int64_t rows, Err *err)
     __attribute__((warn_unused_result));
 
 /* The timeline changed: remember it, and that only verify can tell what is right. */

@@ -73,8 +73,8 @@ plan_locks(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_M
         "A batch that a session waits for is cancelled.",
         yield, (long long)(plan->spec->batch_time_us / 1000));
     if (plan->vacuum) {
-        notes[count++] = "VACUUM: SHARE UPDATE EXCLUSIVE, which stops no reader and no writer; "
-                         "SKIP_LOCKED, so that it never queues.";
+        notes[count++] = "VACUUM: SHARE UPDATE EXCLUSIVE, which stops no reader and no writer. It "
+                         "waits at most 1.5 s for it, and ends when a session waits for it.";
     }
     if (plan->sync_trigger) {
         notes[count++] = arena_printf(arena,
@@ -227,8 +227,7 @@ static void
 add_vacuum(Lister *lister)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
-    strbuf_puts(&sql, "VACUUM (TRUNCATE off, SKIP_LOCKED on) ");
-    sql_put_table(&sql, lister->plan);
+    sql_vacuum(&sql, lister->plan);
     strbuf_puts(&sql, ";\n");
     add(lister, "Now and then, after a share of the table has changed", &sql);
 }

@@ -292,6 +292,6 @@ sql_put_meaning_settings(StrBuf *out, const Plan *plan)
 void
 sql_vacuum(StrBuf *out, const Plan *plan)
 {
-    strbuf_puts(out, "VACUUM (TRUNCATE off, SKIP_LOCKED, PARALLEL 0) ");
+    strbuf_puts(out, "VACUUM (TRUNCATE off, PARALLEL 0) ");
     sql_put_table(out, plan);
 }

@@ -12,7 +12,8 @@
  *
  * Safety.  A session is used by its own thread only; the monitor may cancel a batch in flight,
  * under the worker's lock.  Shared are the stop token, the verdict and the counters, each under
- * its lock; lock order is Engine.lock, then Worker.lock.
+ * its lock; lock order is Engine.lock, then
+ * Worker.lock; Engine.vacuum_lock is taken alone.
  */
 #include "engine/engine.h"
 
@@ -240,6 +241,8 @@ engine_run(const EngineSetup *setup, Progress *final, bool *second_signal, Err *
     engine.progress.hot_ratio = -1;
     engine.progress.eta_s = -1;
     int rc = pthread_mutex_init(&engine.lock, NULL);
+    assert(rc == 0);
+    rc = pthread_mutex_init(&engine.vacuum_lock, NULL);
     assert(rc == 0);
     (void)rc;
     stop_init(&engine.stop);

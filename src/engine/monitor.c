@@ -42,7 +42,7 @@ typedef struct Monitor {
     int64_t hot_us;
     int64_t sampled_us;
     Hotness hotness;
-    int *pids; /* of our workers' backends */
+    int *pids; /* of the backends of workers and vacuum */
     bool was_paused;
     bool connection_reported;
 } Monitor;
@@ -61,6 +61,10 @@ collect_pids(Monitor *monitor)
             monitor->pids[count++] = worker->backend_pid;
         }
         (void)pthread_mutex_unlock(&worker->lock);
+    }
+    int vacuum_pid = engine_vacuum_pid(engine);
+    if (vacuum_pid != 0) {
+        monitor->pids[count++] = vacuum_pid;
     }
     return count;
 }
@@ -98,6 +102,7 @@ watch_locks(Monitor *monitor, Err *err)
     }
     for (int i = 0; i < locks.overdue_count; i++) {
         cancel_batch(engine, locks.overdue_pids[i]);
+        engine_cancel_vacuum(engine, locks.overdue_pids[i]);
     }
     monitor->signals.waiters_known = true;
     monitor->signals.lock_waiters = locks.table_waiters;
@@ -350,7 +355,7 @@ monitor_init(Monitor *monitor, Engine *engine)
     const Plan *plan = engine->setup.plan;
     int64_t now_us = clock_mono_us();
     *monitor = (Monitor){.engine = engine, .eta_pass = -1, .sampled_us = now_us};
-    monitor->pids = mem_new((size_t)engine->setup.workers * sizeof(int));
+    monitor->pids = mem_new(((size_t)engine->setup.workers + 1) * sizeof(int));
     hotness_init(&monitor->hotness, plan->stripes);
     GovernorSetup setup = {
         .throttle = &plan->spec->throttle,

@@ -3,7 +3,8 @@
  *
  * Dead versions that stripes leave behind, and the index entries of those that were not HOT, make
  * room only once VACUUM has been there; autovacuum comes after a fifth of the table and takes
- * longer.  The job's row decides which of several runs does it.
+ * longer.  The job's row says when the next one is due; of several runs the lock of the VACUUM lets
+ * one through.  Who waits for that lock (DDL of the application) ends it.
  */
 #include <stdio.h>
 
@@ -14,7 +15,7 @@
 #include "engine/engine_state.h"
 #include "pg/query.h"
 
-#define LOOK_EVERY_US      500000
+#define LOOK_EVERY_US      250000
 #define CONNECT_TIMEOUT_US ((int64_t)5 * 1000000)
 #define VACUUM_TIMEOUT_US  ((int64_t)24 * 3600 * 1000000)
 
@@ -35,13 +36,44 @@ rows_between(const Plan *plan)
     return share < ROWS_MIN ? ROWS_MIN : (int64_t)share;
 }
 
+int
+engine_vacuum_pid(Engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->vacuum_lock);
+    int pid = engine->vacuum_conn == NULL ? 0 : conn_backend_pid(engine->vacuum_conn);
+    (void)pthread_mutex_unlock(&engine->vacuum_lock);
+    return pid;
+}
+
+void
+engine_cancel_vacuum(Engine *engine, int pid)
+{
+    (void)pthread_mutex_lock(&engine->vacuum_lock);
+    if (engine->vacuum_conn != NULL && conn_backend_pid(engine->vacuum_conn) == pid) {
+        conn_cancel(engine->vacuum_conn);
+    }
+    (void)pthread_mutex_unlock(&engine->vacuum_lock);
+}
+
+static void
+set_vacuuming(Engine *engine, PgConn *conn)
+{
+    (void)pthread_mutex_lock(&engine->vacuum_lock);
+    engine->vacuum_conn = conn;
+    (void)pthread_mutex_unlock(&engine->vacuum_lock);
+}
+
 static bool
 vacuum_once(Engine *engine, PgConn *conn, Err *err)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_vacuum(&sql, engine->setup.plan);
     int64_t begun_us = clock_mono_us();
-    if (!query_params(conn, strbuf_text(&sql), 0, NULL, VACUUM_TIMEOUT_US, NULL, err)) {
+    set_vacuuming(engine, conn);
+    Statement statement = {.sql = strbuf_text(&sql), .timeout_us = VACUUM_TIMEOUT_US};
+    bool ok = query_statement(conn, &statement, NULL, err);
+    set_vacuuming(engine, NULL);
+    if (!ok) {
         return err_wrap(err, "vacuum");
     }
     log_line(LOG_DEBUG, "vacuum", "%lld ms", (long long)((clock_mono_us() - begun_us) / 1000));
@@ -59,12 +91,13 @@ look(Engine *engine, PgConn **conn, int64_t every_rows, Err *err)
             return false;
         }
     }
-    bool claimed = false;
+    int64_t rows = 0;
     if (!engine_may_work(engine)) {
         return true;
     }
-    return job_claim_vacuum(*conn, setup->job, every_rows, &claimed, err) &&
-           (!claimed || vacuum_once(engine, *conn, err));
+    return job_vacuum_due(*conn, setup->job, every_rows, &rows, err) &&
+           (rows == 0 || (vacuum_once(engine, *conn, err) &&
+                             job_record_vacuum(*conn, setup->job, rows, err)));
 }
 
 void *
@@ -78,7 +111,7 @@ vacuumer_main(void *arg)
         if (look(engine, &conn, every_rows, &err)) {
             continue;
         }
-        /* A VACUUM that was cancelled or could not lock is no loss: the next tenth asks again. */
+        /* A VACUUM that was cancelled or could not lock is no loss: the next look asks again. */
         log_line(LOG_DEBUG, "vacuum", "%s", err.message);
         if (conn != NULL && (err.cls == ERR_RECONNECT || !conn_is_idle(conn))) {
             conn_close(conn);

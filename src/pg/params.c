@@ -44,7 +44,13 @@ params_null(Params *params)
 bool
 query_with(PgConn *conn, const char *sql, const Params *params, PgResult **result, Err *err)
 {
-    return query_params(conn, sql, params->count, params->values, QUERY_TIMEOUT_US, result, err);
+    Statement statement = {
+        .sql = sql,
+        .count = params->count,
+        .values = params->values,
+        .timeout_us = QUERY_TIMEOUT_US,
+    };
+    return query_statement(conn, &statement, result, err);
 }
 
 bool

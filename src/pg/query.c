@@ -104,12 +104,12 @@ collect(PgConn *conn, int64_t deadline_us, PgResult **result, Err *err)
 /* ---- single statements ---- */
 
 bool
-query_params(PgConn *conn, const char *sql, int count, const char *const *values,
-    int64_t timeout_us, PgResult **result, Err *err)
+query_statement(PgConn *conn, const Statement *statement, PgResult **result, Err *err)
 {
     conn_assert_owner(conn);
-    int64_t deadline_us = clock_mono_us() + timeout_us;
-    if (PQsendQueryParams(conn->pq, sql, count, NULL, values, NULL, NULL, 0) == 0) {
+    int64_t deadline_us = clock_mono_us() + statement->timeout_us;
+    if (PQsendQueryParams(conn->pq, statement->sql, statement->count, NULL, statement->values, NULL,
+            NULL, 0) == 0) {
         return conn_error(conn, NULL, err);
     }
     return collect(conn, deadline_us, result, err);
@@ -118,14 +118,17 @@ query_params(PgConn *conn, const char *sql, int count, const char *const *values
 bool
 query_run(PgConn *conn, const char *sql, PgResult **result, Err *err)
 {
-    return query_params(conn, sql, 0, NULL, QUERY_TIMEOUT_US, result, err);
+    Statement statement = {.sql = sql, .timeout_us = QUERY_TIMEOUT_US};
+    return query_statement(conn, &statement, result, err);
 }
 
 bool
 query_one(PgConn *conn, const char *sql, int count, const char *const *values, PgResult **result,
     Err *err)
 {
-    if (!query_params(conn, sql, count, values, QUERY_TIMEOUT_US, result, err)) {
+    Statement statement = {
+        .sql = sql, .count = count, .values = values, .timeout_us = QUERY_TIMEOUT_US};
+    if (!query_statement(conn, &statement, result, err)) {
         return false;
     }
     if (result_rows(*result) != 1) {

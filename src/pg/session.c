@@ -56,7 +56,9 @@ static const SessionSetting SETTINGS[] = {
     {ROLE_BIT(CONN_CATALOG), "lock_timeout", "2000"},
     {ROLE_BIT(CONN_CATALOG), "synchronous_commit", "on"},
     {ROLE_BIT(CONN_VACUUM), "statement_timeout", "0"},
-    {ROLE_BIT(CONN_VACUUM), "lock_timeout", "100"},
+    /* Its lock stops neither readers nor writers while it waits, and an autovacuum, which is slower
+     * and would hold it off for minutes, gives way after deadlock_timeout (1 s) */
+    {ROLE_BIT(CONN_VACUUM), "lock_timeout", "1500"},
 };
 #define SETTING_COUNT ((int)(sizeof(SETTINGS) / sizeof(SETTINGS[0])))
 
@@ -88,7 +90,8 @@ session_pin(PgConn *conn, ConnRole role, int64_t timeout_us, Err *err)
         pg_array_format(values, count, &arena),
     };
     PGRESULT_AUTO *result = NULL;
-    bool ok = query_params(conn, SQL_SET_CONFIG, 2, params, timeout_us, NULL, err) &&
+    Statement set = {.sql = SQL_SET_CONFIG, .count = 2, .values = params, .timeout_us = timeout_us};
+    bool ok = query_statement(conn, &set, NULL, err) &&
               query_one(conn, SQL_BACKEND, 0, NULL, &result, err);
     arena_reset(&arena);
     if (!ok) {

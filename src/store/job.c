@@ -276,27 +276,39 @@ job_differing(PgConn *conn, int64_t id, int pass, int64_t *rows, Err *err)
 
 /* ---- small changes ---- */
 
-static const char SQL_CLAIM_VACUUM[] =
-    "UPDATE pghaul.job AS j SET vacuumed_rows = s.rows\n"
-    "  FROM (SELECT COALESCE(pg_catalog.sum(r.rows), 0)::pg_catalog.int8 AS rows\n"
-    "          FROM pghaul.ranges r\n"
-    "          JOIN pghaul.job x ON x.id = r.job AND x.pass = r.pass\n"
-    "         WHERE r.job = $1::pg_catalog.int8) AS s\n"
-    " WHERE j.id = $1::pg_catalog.int8 AND j.pass_kind = 'move'\n"
-    "   AND s.rows >= j.vacuumed_rows + $2::pg_catalog.int8";
+static const char SQL_VACUUM_DUE[] =
+    "SELECT CASE WHEN s.rows >= j.vacuumed_rows + $2::pg_catalog.int8 THEN s.rows ELSE 0 END\n"
+    "  FROM pghaul.job j,\n"
+    "       LATERAL (SELECT COALESCE(pg_catalog.sum(r.rows), 0)::pg_catalog.int8 AS rows\n"
+    "                  FROM pghaul.ranges r WHERE r.job = j.id AND r.pass = j.pass) AS s\n"
+    " WHERE j.id = $1::pg_catalog.int8 AND j.pass_kind = 'move'";
 
 bool
-job_claim_vacuum(PgConn *conn, int64_t id, int64_t rows, bool *claimed, Err *err)
+job_vacuum_due(PgConn *conn, int64_t id, int64_t every_rows, int64_t *rows, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    params_int(&params, every_rows);
+    PGRESULT_AUTO *result = NULL;
+    if (!query_with(conn, SQL_VACUUM_DUE, &params, &result, err)) {
+        return err_wrap(err, "ask for a vacuum");
+    }
+    *rows = result_rows(result) == 0 ? 0 : result_int(result, 0, 0);
+    return true;
+}
+
+static const char SQL_RECORD_VACUUM[] =
+    "UPDATE pghaul.job AS j SET vacuumed_rows = $2::pg_catalog.int8\n"
+    " WHERE j.id = $1::pg_catalog.int8 AND j.vacuumed_rows < $2::pg_catalog.int8";
+
+bool
+job_record_vacuum(PgConn *conn, int64_t id, int64_t rows, Err *err)
 {
     Params params = PARAMS_INIT;
     params_int(&params, id);
     params_int(&params, rows);
-    PGRESULT_AUTO *result = NULL;
-    if (!query_with(conn, SQL_CLAIM_VACUUM, &params, &result, err)) {
-        return err_wrap(err, "claim vacuum");
-    }
-    *claimed = result_affected(result) == 1;
-    return true;
+    return query_with(conn, SQL_RECORD_VACUUM, &params, NULL, err) ||
+           err_wrap(err, "record a vacuum");
 }
 
 static const char SQL_SET_TIMELINE[] =

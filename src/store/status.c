@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pg/query.h"
+#include "pg/params.h"
 
 /* Each run reports the pace of all, so the mean of their reports is it. */
 static const char SQL_JOBS[] =
@@ -48,9 +48,10 @@ take_row(const PgResult *result, int row, Arena *arena, StatusRow *status, Err *
 bool
 status_jobs(PgConn *conn, const char *name, Arena *arena, StatusRow **rows, int *count, Err *err)
 {
-    const char *params[] = {name};
+    Params params = PARAMS_INIT;
+    params_text(&params, name);
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(conn, SQL_JOBS, 1, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(conn, SQL_JOBS, &params, &result, err)) {
         return err_wrap(err, "read progress");
     }
     *count = result_rows(result);
@@ -74,11 +75,10 @@ static const char SQL_RUNS[] =
 bool
 status_runs(PgConn *conn, int64_t job, Arena *arena, StatusRun **runs, int *count, Err *err)
 {
-    char job_text[24];
-    (void)snprintf(job_text, sizeof(job_text), "%lld", (long long)job);
-    const char *params[] = {job_text};
+    Params params = PARAMS_INIT;
+    params_int(&params, job);
     PGRESULT_AUTO *result = NULL;
-    if (!query_params(conn, SQL_RUNS, 1, params, QUERY_TIMEOUT_US, &result, err)) {
+    if (!query_with(conn, SQL_RUNS, &params, &result, err)) {
         return err_wrap(err, "read runs");
     }
     *count = result_rows(result);
