@@ -15,11 +15,13 @@
 
 #define PLAN_KEY_COLUMNS_MAX 8
 
-/* Aim of one range: enough rows to be worth a lease, few enough pages to stay in memory while
- * the stripes walk over them again and again. */
-#define PLAN_RANGE_ROWS   100000
-#define PLAN_RANGE_BLOCKS 2048
-#define PLAN_RANGES_MAX   100000
+/* Aim of one range: enough pages that the dead versions of one stripe can be pruned when the next
+ * one comes by (no batch of another worker is older than its walk), few enough to stay in memory
+ * meanwhile. */
+#define PLAN_RANGE_ROWS       100000
+#define PLAN_RANGE_BLOCKS     4096
+#define PLAN_RANGE_BLOCKS_MIN 1024 /* towards the end, so that the workers finish together */
+#define PLAN_RANGES_MAX       100000
 
 /* Name of the sync trigger: BEFORE triggers fire in byte order of their names, ours comes last. */
 #define PLAN_TRIGGER_PREFIX "zzzz_pghaul_"

@@ -43,13 +43,25 @@ block_of(const char *bound)
     return bound == NULL ? 0 : strtoll(bound + 1, NULL, 10);
 }
 
+/* Guided self-scheduling: a share of what is left, within bounds.
+ * Source: Polychronopoulos, Kuck, IEEE Transactions on Computers C-36, 1987. */
+static int64_t
+blocks_of_range(const Worker *worker, int64_t left)
+{
+    int64_t most = worker->engine->setup.plan->range_size;
+    int64_t share = left / (2 * (int64_t)worker->engine->setup.workers);
+    int64_t size = share < PLAN_RANGE_BLOCKS_MIN ? PLAN_RANGE_BLOCKS_MIN : share;
+    size = size > most ? most : size;
+    return size > left ? left : size;
+}
+
 static bool
 carve_blocks(Worker *worker, Err *err)
 {
     const Plan *plan = worker->engine->setup.plan;
     int64_t from = block_of(worker->job.frontier);
     int64_t upper = block_of(worker->job.upper);
-    int64_t to = from + plan->range_size < upper ? from + plan->range_size : upper;
+    int64_t to = from + blocks_of_range(worker, upper - from);
     char low[32];
     char high[32];
     (void)snprintf(low, sizeof(low), "{%lld}", (long long)from);
