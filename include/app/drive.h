@@ -28,8 +28,15 @@ typedef struct Drive {
 /* Register the run and let the engine work; signals are blocked from here on. */
 bool drive_work(Drive *drive, Err *err) __attribute__((warn_unused_result));
 
-/* Read how the last pass stands. */
+/*
+ * Read how the last pass stands, once the engine is through.
+ *
+ * Errors:  ERR_STOPPED when work is left after all: the server lost commits that nobody waited for.
+ */
 bool drive_read_outcome(Drive *drive, Err *err) __attribute__((warn_unused_result));
+
+/* Set the state complete; errors as drive_read_outcome(). */
+bool drive_complete(Drive *drive, Err *err) __attribute__((warn_unused_result));
 
 /* Mark the run as ended; a failure is logged, the exit code stays that of the cause. */
 void drive_end(Drive *drive, int exit_code);

@@ -20,6 +20,15 @@ typedef enum PassStep {
 bool passes_begin_move(PgConn *conn, const Plan *plan, int64_t job, int from_pass, Err *err)
     __attribute__((warn_unused_result));
 
+/*
+ * The table has another file: begin the move pass anew over its blocks.
+ *
+ * File and pass change in one transaction, so that no range of the old blocks is walked over in
+ * the new file and counted as done; the file is read before its blocks are counted.
+ */
+bool passes_restart_move(PgConn *conn, const Plan *plan, int64_t job, int from_pass, Err *err)
+    __attribute__((warn_unused_result));
+
 /* Begin a verify pass over the current extent, open at both ends. */
 bool passes_begin_verify(PgConn *conn, const Plan *plan, int64_t job, int from_pass, Err *err)
     __attribute__((warn_unused_result));

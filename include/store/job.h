@@ -80,6 +80,10 @@ bool job_lock(PgConn *conn, int64_t id, Err *err) __attribute__((warn_unused_res
 bool job_record_guards(PgConn *conn, int64_t id, uint32_t table_oid, const char *trigger_name,
     Err *err) __attribute__((warn_unused_result));
 
+/* Record the file of the table anew, and leave the trigger's signature as it was. */
+bool job_record_filenode(PgConn *conn, int64_t id, uint32_t table_oid, Err *err)
+    __attribute__((warn_unused_result));
+
 typedef struct PassStart {
     int from_pass; /* compare: the pass that this one follows */
     PassKind kind;

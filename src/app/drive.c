@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "app/display.h"
@@ -13,18 +14,28 @@
 #include "store/run.h"
 
 #define REOPEN_TIMEOUT_US ((int64_t)5 * 1000000)
+#define REOPEN_EVERY_US   200000
+/* A crashed server replays its log for so long, usually; the next run can tell the end as well. */
+#define REOPEN_LIMIT_US ((int64_t)60 * 1000000)
 
 /* ---- work ---- */
 
-/* The engine waits for them by sigtimedwait().  Before it their default holds: to die is safe. */
-static void
-block_signals(void)
+static sigset_t
+end_signals(void)
 {
     sigset_t signals;
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGHUP);
+    return signals;
+}
+
+/* The engine waits for them by sigtimedwait().  Before it their default holds: to die is safe. */
+static void
+block_signals(void)
+{
+    sigset_t signals = end_signals();
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
 }
 
@@ -85,9 +96,21 @@ reopen(Drive *drive, Err *err)
 {
     conn_close(*drive->conn);
     *drive->conn = NULL;
-    *err = ERR_INIT;
-    return conn_open(
-        &drive->app->options.target, CONN_CATALOG, "catalog", REOPEN_TIMEOUT_US, drive->conn, err);
+    sigset_t signals = end_signals();
+    const struct timespec pause = {.tv_nsec = (long)REOPEN_EVERY_US * 1000};
+    int64_t give_up_us = clock_mono_us() + REOPEN_LIMIT_US;
+    for (;;) {
+        *err = ERR_INIT;
+        if (conn_open(&drive->app->options.target, CONN_CATALOG, "catalog", REOPEN_TIMEOUT_US,
+                drive->conn, err)) {
+            return true;
+        }
+        bool may_pass = err->cls == ERR_CONNECT || err->cls == ERR_RECONNECT;
+        if (!may_pass || clock_mono_us() > give_up_us || sigtimedwait(&signals, NULL, &pause) > 0) {
+            err->cls = may_pass ? ERR_CONNECT : err->cls;
+            return false;
+        }
+    }
 }
 
 static bool
@@ -97,11 +120,16 @@ read_outcome(Drive *drive, Err *err)
     if (*drive->conn == NULL) {
         return err_set(err, ERR_RECONNECT, "no session");
     }
-    if (!job_read_id(*drive->conn, drive->job->id, &drive->app->arena, &row, err)) {
+    if (!job_read_id(*drive->conn, drive->job->id, &drive->app->arena, &row, err) ||
+        !ranges_totals(*drive->conn, row.id, row.pass, &drive->totals, err)) {
         return false;
     }
     drive->pass_kind = row.pass_kind;
-    return ranges_totals(*drive->conn, row.id, row.pass, &drive->totals, err);
+    if (!row.carved || drive->totals.ranges_done < drive->totals.ranges) {
+        return err_set(err, ERR_STOPPED,
+            "the server lost the last commits in a crash or a failover; work is left");
+    }
+    return true;
 }
 
 bool
@@ -109,6 +137,24 @@ drive_read_outcome(Drive *drive, Err *err)
 {
     return read_outcome(drive, err) ||
            (err->cls == ERR_RECONNECT && reopen(drive, err) && read_outcome(drive, err));
+}
+
+static bool
+set_complete(Drive *drive, Err *err)
+{
+    if (*drive->conn == NULL) {
+        return err_set(err, ERR_RECONNECT, "no session");
+    }
+    return job_set_state(*drive->conn, drive->job->id, JOB_COMPLETE, NULL, err);
+}
+
+/* The state commits after everything that its session has seen.  A session that is opened anew has
+ * to look again: what ended the old one may have undone the last batches. */
+bool
+drive_complete(Drive *drive, Err *err)
+{
+    return set_complete(drive, err) || (err->cls == ERR_RECONNECT && reopen(drive, err) &&
+                                           read_outcome(drive, err) && set_complete(drive, err));
 }
 
 static bool

@@ -90,7 +90,7 @@ static bool
 finish(Drive *drive, Err *err)
 {
     if (!drive_read_outcome(drive, err)) {
-        drive_fail(drive, true, err);
+        drive_fail(drive, err->cls != ERR_STOPPED, err);
         return false;
     }
     int64_t differing = drive->pass_kind == PASS_VERIFY ? drive->totals.differing : 0;
@@ -101,7 +101,9 @@ finish(Drive *drive, Err *err)
         drive_set_state(drive, JOB_FAILED, err->message);
         return false;
     }
-    drive_set_state(drive, JOB_COMPLETE, NULL);
+    if (!drive_complete(drive, err)) {
+        return false;
+    }
     print_contract(drive->app, drive->plan);
     return true;
 }

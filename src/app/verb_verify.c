@@ -53,7 +53,7 @@ static bool
 finish(Drive *drive, bool keep_state, Err *err)
 {
     if (!drive_read_outcome(drive, err)) {
-        drive_fail(drive, true, err);
+        drive_fail(drive, keep_state || err->cls != ERR_STOPPED, err);
         return false;
     }
     int64_t differing = drive->totals.differing;
@@ -63,11 +63,13 @@ finish(Drive *drive, bool keep_state, Err *err)
         (void)err_set(err, ERR_DIFFERENCE, "%lld row%s of %lld differ%s", (long long)differing,
             differing == 1 ? "" : "s", (long long)drive->totals.rows, differing == 1 ? "s" : "");
     }
-    if (!keep_state) {
-        drive_set_state(
-            drive, differing > 0 ? JOB_FAILED : JOB_COMPLETE, differing > 0 ? err->message : NULL);
+    if (differing > 0) {
+        if (!keep_state) {
+            drive_set_state(drive, JOB_FAILED, err->message);
+        }
+        return false;
     }
-    return differing == 0;
+    return keep_state || drive_complete(drive, err);
 }
 
 static bool

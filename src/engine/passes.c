@@ -57,6 +57,23 @@ passes_begin_move(PgConn *conn, const Plan *plan, int64_t job, int from_pass, Er
 }
 
 bool
+passes_restart_move(PgConn *conn, const Plan *plan, int64_t job, int from_pass, Err *err)
+{
+    if (!query_script(conn, "BEGIN", err)) {
+        return false;
+    }
+    bool ok = job_lock(conn, job, err) &&
+              job_record_filenode(conn, job, plan->facts->table.oid, err) &&
+              passes_begin_move(conn, plan, job, from_pass, err);
+    if (!ok) {
+        Err ignored = ERR_INIT; /* the failure before is the one to report */
+        (void)!query_script(conn, "ROLLBACK", &ignored);
+        return false;
+    }
+    return query_script(conn, "COMMIT", err);
+}
+
+bool
 passes_begin_verify(PgConn *conn, const Plan *plan, int64_t job, int from_pass, Err *err)
 {
     int64_t blocks = 0;

@@ -325,9 +325,7 @@ restart_pass(Worker *worker, Err *err)
 {
     const EngineSetup *setup = &worker->engine->setup;
     worker->has_lease = false;
-    return job_record_guards(worker->conn, setup->job, setup->plan->facts->table.oid,
-               worker->job.trigger_name, err) &&
-           passes_begin_move(worker->conn, setup->plan, setup->job, worker->job.pass, err) &&
+    return passes_restart_move(worker->conn, setup->plan, setup->job, worker->job.pass, err) &&
            job_event(worker->conn, setup->job, setup->run, "restart",
                "the table was rewritten; its blocks are walked over anew", err);
 }

@@ -207,6 +207,21 @@ job_record_guards(PgConn *conn, int64_t id, uint32_t table_oid, const char *trig
     return query_with(conn, SQL_GUARDS, &params, NULL, err) || err_wrap(err, "record guards");
 }
 
+static const char SQL_FILENODE[] =
+    "UPDATE pghaul.job AS j\n"
+    "   SET filenode = pg_catalog.pg_relation_filenode($2::pg_catalog.oid::pg_catalog.regclass)\n"
+    " WHERE j.id = $1::pg_catalog.int8";
+
+bool
+job_record_filenode(PgConn *conn, int64_t id, uint32_t table_oid, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    params_int(&params, table_oid);
+    return query_with(conn, SQL_FILENODE, &params, NULL, err) ||
+           err_wrap(err, "record the table's file");
+}
+
 /* ---- passes ---- */
 
 static const char SQL_BEGIN_PASS[] =

@@ -145,6 +145,42 @@ Test(kill_server, run_survives_a_crash_with_local_commits)
     expect_crash_survival("local", false);
 }
 
+/* The job's word and its rows must agree, whatever the run had seen; the next run ends it. */
+static void
+expect_honest_end(const JobTest *test, Proc *proc)
+{
+    cr_assert(proc_wait(proc, HARNESS_TIMEOUT_US));
+    bool complete = proc_exit_code(proc) == 0;
+    job_expect_exit(proc, complete ? 0 : 7);
+    cr_expect(job_is_state(test, complete ? "complete" : "stopped"));
+    cr_expect(eq(int, complete, job_count_wrong(test, JOB_HITS_RIGHT) == 0));
+    job_expect_run(test, 0);
+    expect_exactly_once(test);
+}
+
+/* Between the last batch and the word "complete" the server loses the last batch. */
+Test(kill_server, crash_after_the_last_batch_does_not_complete_the_job_without_it)
+{
+    PgCluster *cluster = cluster_start(&(ClusterOptions){.config = LATE_WAL});
+    JobTest test;
+    job_open(&test, cluster, 3000, 0);
+    job_write(&test, JOB_SET_HITS "workers: 1\nstripes: 1\nsynchronous_commit: off\n");
+    for (int i = 0; i < 4; i++) {
+        Proc *proc = job_start(&test);
+        cr_assert(job_wait_batches(&test, proc, 0, 1));
+        while (job_is_moving(&test)) {
+            harness_nap_us(500);
+        }
+        harness_nap_us(i * 10000);
+        crash(&test);
+        expect_honest_end(&test, proc);
+        job_expect_verb(&test, "clean", NULL, 0);
+        job_reset_table(&test);
+    }
+    job_close(&test);
+    cluster_stop(cluster);
+}
+
 /* ---- lost answers ---- */
 
 typedef struct Cut {

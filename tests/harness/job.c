@@ -217,8 +217,8 @@ job_catalog(const JobTest *test)
 {
     return pg_text(test->conn,
         "SELECT string_agg(s.what, E'\\n' ORDER BY s.what) FROM ("
-        "SELECT concat_ws(' ', 'class', c.oid, n.nspname, c.relname, c.relkind, c.relhastriggers,"
-        "       c.reloptions) AS what"
+        "SELECT concat_ws(' ', 'class', c.oid, n.nspname, c.relname, c.relkind, c.reloptions) AS "
+        "what"
         "  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'"
         "   AND n.nspname <> 'pghaul'"

@@ -84,7 +84,7 @@ bool job_wait_batches(const JobTest *test, Proc *proc, int64_t before, int64_t m
 int64_t job_count_wrong(const JobTest *test, const char *right_sql);
 
 /* Everything in pg_class, pg_proc, pg_trigger and pg_namespace outside of schema pghaul, as text;
- * returns owned. */
+ * returns owned.  Without relhastriggers, a hint that the server itself takes back at leisure. */
 char *job_catalog(const JobTest *test);
 
 #endif

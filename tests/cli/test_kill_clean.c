@@ -1,0 +1,131 @@
+/*
+ * test_kill_clean.c - clean leaves nothing behind, however the job ended.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "harness/harness.h"
+#include "harness/job.h"
+#include "harness/session.h"
+
+#define ROWS      10000
+#define BLOCK_JOB JOB_SET_AMOUNT "path: block\nbatch: {time: 20ms}\n"
+
+/* Remove the job, then everything: the catalog is as it was, and at last schema pghaul is gone. */
+static void
+expect_clean(const JobTest *test, char *before)
+{
+    job_expect_verb(test, "clean", NULL, 0);
+    char *after = job_catalog(test);
+    cr_expect(eq(str, before, after));
+    cr_expect(eq(i64, 0,
+        pg_int(test->conn, "SELECT count(*) FROM pg_proc p JOIN pg_namespace n"
+                           " ON n.oid = p.pronamespace WHERE n.nspname = 'pghaul'"
+                           " AND p.proname ~ '_[0-9a-f]{16}$'")));
+    cr_expect(lt(i64, 0, pg_int(test->conn, "SELECT count(*) FROM pghaul.run")));
+    free(after);
+
+    const char *args[] = {"clean", "--all", "-d", test->uri, NULL};
+    job_expect_exit(proc_start_pghaul(args), 0);
+    after = job_catalog(test);
+    cr_expect(eq(str, before, after));
+    cr_expect(eq(i64, 0,
+        pg_int(test->conn, "SELECT count(*) FROM pg_namespace"
+                           " WHERE nspname = 'pghaul'")));
+    free(after);
+    free(before);
+}
+
+Test(kill_clean, after_success)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, 0);
+    job_write(&test, BLOCK_JOB);
+    char *before = job_catalog(&test);
+    job_expect_run(&test, 0);
+    expect_clean(&test, before);
+    cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_AMOUNT_RIGHT)));
+    job_close(&test);
+}
+
+Test(kill_clean, after_failure)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, 0);
+    pg_exec(test.conn, "UPDATE app SET amount_text = 'n/a' WHERE id = 777");
+    job_write(&test, BLOCK_JOB);
+    char *before = job_catalog(&test);
+    job_expect_run(&test, 1);
+    expect_clean(&test, before);
+    job_close(&test);
+}
+
+static void
+expect_clean_after_kill(const char *job)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, 100);
+    job_write(&test, job);
+    char *before = job_catalog(&test);
+    Proc *proc = job_start(&test);
+    cr_assert(job_wait_batches(&test, proc, 0, 3));
+    proc_signal(proc, SIGKILL);
+    job_expect_exit(proc, 128 + SIGKILL);
+    expect_clean(&test, before);
+    job_close(&test);
+}
+
+Test(kill_clean, after_kill_9_with_a_trigger)
+{
+    expect_clean_after_kill(BLOCK_JOB);
+}
+
+Test(kill_clean, after_kill_9_without_a_trigger)
+{
+    expect_clean_after_kill(JOB_SET_HITS "batch: {time: 20ms}\n");
+}
+
+/* Wherever the kill falls: before the schema, amid the functions, before the first batch. */
+Test(kill_clean, after_kill_9_while_the_job_is_made)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, 100);
+    job_write(&test, BLOCK_JOB);
+    char *before = job_catalog(&test);
+    Prng prng;
+    prng_init(&prng, harness_seed());
+    for (int i = 0; i < 15; i++) {
+        Proc *proc = job_start(&test);
+        harness_nap_us(prng_between(&prng, 0, 80000));
+        proc_signal(proc, SIGKILL);
+        proc_free(proc);
+        /* the backend of a killed run ends a moment later */
+        pg_wait_true(test.conn,
+            "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'pghaul/%'"
+            " AND datname = current_database()",
+            HARNESS_TIMEOUT_US);
+        const char *args[] = {"clean", "--all", "-d", test.uri, NULL};
+        job_expect_exit(proc_start_pghaul(args), 0);
+        char *after = job_catalog(&test);
+        cr_expect(eq(str, before, after));
+        free(after);
+    }
+    job_expect_run(&test, 0);
+    expect_clean(&test, before);
+    job_close(&test);
+}
+
+Test(kill_clean, job_that_is_worked_on_is_not_cleaned)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, 100);
+    job_write(&test, BLOCK_JOB);
+    Proc *proc = job_start(&test);
+    cr_assert(job_wait_batches(&test, proc, 0, 3));
+    job_expect_verb(&test, "clean", NULL, 8);
+    job_expect_exit(proc, 0);
+    job_expect_verb(&test, "clean", NULL, 0);
+    job_close(&test);
+}

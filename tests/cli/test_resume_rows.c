@@ -1,0 +1,198 @@
+/*
+ * test_resume_rows.c - rows that an expression refuses, a table that is rewritten, a trigger that
+ * goes away: what the run says, what the application feels, and what the next run does.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "harness/harness.h"
+#include "harness/job.h"
+#include "harness/session.h"
+#include "harness/workload.h"
+
+#define ROWS     20000
+#define BAD_KEY  "777"
+#define FIRST_ID 1000 /* the application leaves the rows before it alone */
+
+#define BLOCK_JOB JOB_SET_AMOUNT "path: block\nworkers: 2\nbatch: {time: 20ms}\n"
+#define KEY_JOB   JOB_SET_AMOUNT "path: key\nworkers: 2\nbatch: {time: 20ms}\n"
+
+static const WorkloadColumn COLUMNS[] = {
+    {"amount_text", "(r % 100000)::text"},
+    {"note", "md5(r::text)"},
+};
+
+static WorkloadSpec
+application(const JobTest *test)
+{
+    return (WorkloadSpec){
+        .uri = test->uri,
+        .table = "app",
+        .key = "id",
+        .columns = COLUMNS,
+        .column_count = 2,
+        .key_low = FIRST_ID,
+        .key_high = ROWS,
+        .clients = 2,
+        .hold_us = 1000,
+        .think_us = 2000,
+    };
+}
+
+/* Run to the end; fails unless it exits with the code and says the text. */
+static void
+expect_words(Proc *proc, int exit_code, const char *words)
+{
+    cr_assert(proc_wait(proc, HARNESS_TIMEOUT_US));
+    char *err = proc_stderr(proc);
+    cr_expect(strstr(err, words) != NULL, "no \"%s\" in:\n%s", words, err);
+    free(err);
+    job_expect_exit(proc, exit_code);
+}
+
+static void
+expect_right(JobTest *test, const WorkloadSpec *spec, Workload *workload)
+{
+    WorkloadStats stats = workload_finish(workload);
+    cr_expect(eq(i64, 0, workload_unexpected_errors(&stats)), "%s", stats.first_unexpected);
+    cr_expect(lt(i64, 0, stats.committed));
+    char *message = NULL;
+    int64_t differences = workload_check(test->conn, spec, JOB_AMOUNT_RIGHT, &message);
+    cr_expect(eq(i64, 0, differences), "%s", message == NULL ? "" : message);
+    free(message);
+}
+
+/* ---- rows that the expression refuses ---- */
+
+static void
+expect_stop_at_bad_row(const char *job)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, 20);
+    pg_exec(test.conn, "UPDATE app SET amount_text = 'n/a' WHERE id = " BAD_KEY);
+    job_write(&test, job);
+    WorkloadSpec spec = application(&test);
+    workload_prepare(test.conn, &spec);
+    Workload *workload = workload_start(&spec);
+
+    expect_words(job_start(&test), 1, BAD_KEY);
+    cr_expect(job_is_state(&test, "failed"));
+    int64_t committed = workload_committed(workload);
+    while (workload_committed(workload) < committed + 20) { /* with the trigger in place */
+        harness_nap_us(2000);
+    }
+    expect_words(job_start(&test), 1, BAD_KEY); /* not mended: it stops there again */
+
+    WorkloadStats stats = workload_finish(workload);
+    cr_expect(eq(i64, 0, workload_unexpected_errors(&stats)), "%s", stats.first_unexpected);
+    pg_exec(test.conn, "UPDATE app SET amount_text = '1' WHERE id = " BAD_KEY);
+    job_expect_run(&test, 0);
+    cr_expect(job_is_state(&test, "complete"));
+    cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_AMOUNT_RIGHT)));
+    job_close(&test);
+}
+
+Test(resume_rows, block_path_stops_at_a_row_that_the_expression_refuses_and_names_it)
+{
+    expect_stop_at_bad_row(BLOCK_JOB);
+}
+
+Test(resume_rows, key_path_stops_at_a_row_that_the_expression_refuses_and_names_it)
+{
+    expect_stop_at_bad_row(KEY_JOB);
+}
+
+/* The row is moved already when the application spoils it; only the verify pass meets it. */
+Test(resume_rows, verify_names_a_row_that_the_application_made_unfit_for_the_expression)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, 100);
+    job_write(&test, KEY_JOB);
+    Proc *proc = job_start(&test);
+    cr_assert(job_wait_batches(&test, proc, 0, 1));
+    pg_wait_true(test.conn,
+        "SELECT EXISTS (SELECT FROM pghaul.ranges WHERE no = 1 AND state = 'done')",
+        HARNESS_TIMEOUT_US);
+    pg_exec(test.conn, "UPDATE app SET amount_text = 'n/a' WHERE id = " BAD_KEY);
+    cr_expect(eq(i64, 1, pg_int(test.conn, "SELECT amount IS NULL FROM app WHERE id = " BAD_KEY)));
+    expect_words(proc, 1, BAD_KEY);
+    cr_expect(eq(i64, 1, pg_int(test.conn, "SELECT pass_kind = 'verify' FROM pghaul.job")));
+    cr_expect(not(job_is_state(&test, "complete")));
+
+    pg_exec(test.conn, "UPDATE app SET amount_text = '1' WHERE id = " BAD_KEY);
+    job_expect_run(&test, 0);
+    cr_expect(job_is_state(&test, "complete"));
+    cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_AMOUNT_RIGHT)));
+    job_close(&test);
+}
+
+/* ---- the table is rewritten ---- */
+
+Test(resume_rows, vacuum_full_during_the_block_path_begins_the_pass_anew)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, 100);
+    job_write(&test, BLOCK_JOB);
+    WorkloadSpec spec = application(&test);
+    workload_prepare(test.conn, &spec);
+    Workload *workload = workload_start(&spec);
+    Proc *proc = job_start(&test);
+    for (int i = 0; i < 2; i++) {
+        cr_assert(job_wait_batches(&test, proc, job_batches(&test), 5));
+        pg_exec(test.conn, "VACUUM FULL app");
+    }
+    job_expect_exit(proc, 0);
+    cr_expect(lt(i64, 0,
+        pg_int(test.conn, "SELECT count(*) FROM pghaul.event"
+                          " WHERE what = 'restart'")));
+    cr_expect(job_is_state(&test, "complete"));
+    expect_right(&test, &spec, workload);
+    job_close(&test);
+}
+
+/* ---- the trigger goes away ---- */
+
+/* Run this text, with TRIGGER for its name, during the move; nothing but `clean` leads on from
+ * there. */
+static void
+expect_drift(const char *action)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, 100);
+    job_write(&test, BLOCK_JOB);
+    Proc *proc = job_start(&test);
+    cr_assert(job_wait_batches(&test, proc, 0, 5));
+    pg_execf(test.conn,
+        "DO $$ BEGIN EXECUTE replace('%s', 'TRIGGER',"
+        " (SELECT 'TRIGGER ' || quote_ident(trigger_name) FROM pghaul.job)); END $$",
+        action);
+    expect_words(proc, 1, "triggers");
+    cr_expect(job_is_state(&test, "failed"));
+    expect_words(job_start(&test), 1, "triggers");
+    cr_expect(job_is_state(&test, "failed"));
+
+    job_expect_verb(&test, "clean", NULL, 0);
+    job_expect_run(&test, 0);
+    cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_AMOUNT_RIGHT)));
+    job_close(&test);
+}
+
+Test(resume_rows, dropped_trigger_ends_the_run_and_the_job_never_completes)
+{
+    expect_drift("DROP TRIGGER ON app");
+}
+
+Test(resume_rows, disabled_trigger_ends_the_run_and_the_job_never_completes)
+{
+    expect_drift("ALTER TABLE app DISABLE TRIGGER");
+}
+
+/* The rows written in between are unknown; that it looks as before is no excuse. */
+Test(resume_rows, trigger_that_was_disabled_for_a_moment_ends_the_run)
+{
+    expect_drift("ALTER TABLE app DISABLE TRIGGER; ALTER TABLE app ENABLE ALWAYS TRIGGER");
+}
