@@ -172,6 +172,7 @@ expect_survival(const KillCase *kind)
             finish_job(&test, kind, &tally, false);
         }
     }
+    job_set_slow(&test, 0);
     job_expect_run(&test, 0);
     WorkloadStats stats = workload_finish(workload);
     finish_job(&test, kind, &tally, true);

@@ -96,7 +96,7 @@ Test(kill_clean, after_kill_9_while_the_job_is_made)
     char *before = job_catalog(&test);
     Prng prng;
     prng_init(&prng, harness_seed());
-    for (int i = 0; i < 15; i++) {
+    for (int i = 0; i < 8; i++) {
         Proc *proc = job_start(&test);
         harness_nap_us(prng_between(&prng, 0, 80000));
         proc_signal(proc, SIGKILL);
@@ -112,6 +112,7 @@ Test(kill_clean, after_kill_9_while_the_job_is_made)
         cr_expect(eq(str, before, after));
         free(after);
     }
+    job_set_slow(&test, 0);
     job_expect_run(&test, 0);
     expect_clean(&test, before);
     job_close(&test);
@@ -125,6 +126,7 @@ Test(kill_clean, job_that_is_worked_on_is_not_cleaned)
     Proc *proc = job_start(&test);
     cr_assert(job_wait_batches(&test, proc, 0, 3));
     job_expect_verb(&test, "clean", NULL, 8);
+    job_set_slow(&test, 0);
     job_expect_exit(proc, 0);
     job_expect_verb(&test, "clean", NULL, 0);
     job_close(&test);

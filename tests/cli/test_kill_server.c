@@ -76,6 +76,7 @@ Test(kill_server, run_survives_that_its_backends_are_terminated)
         const char *whose = terminated % 5 == 4 ? "%" : "w%"; /* the monitor's now and then */
         terminated += pg_intf(test.conn, SQL_TERMINATE, whose);
     }
+    job_set_slow(&test, 0);
     job_expect_exit(proc, 0);
     expect_exactly_once(&test);
     (void)fprintf(
@@ -124,6 +125,7 @@ expect_crash_survival(const char *mode, bool may_lose)
         lost_rows += after < before ? before - after : 0;
         crashes++;
     }
+    job_set_slow(&test, 0);
     job_expect_exit(proc, 0);
     expect_exactly_once(&test);
     cr_expect(eq(int, may_lose, lost_rows > 0), "%lld rows lost by crashes", (long long)lost_rows);
@@ -227,6 +229,7 @@ Test(kill_server, lost_answer_to_a_commit_neither_repeats_nor_loses_the_batch)
     Proc *proc = NULL;
     int cuts = cut_many_times(&test, proxy, &prng, &proc);
     proxy_pass(proxy);
+    job_set_slow(&test, 0);
     job_expect_exit(proc, 0);
     expect_exactly_once(&test);
     (void)fprintf(stderr, "figures: connections cut at COMMIT: %d, 0 wrong rows\n", cuts);

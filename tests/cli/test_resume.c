@@ -54,6 +54,7 @@ Test(resume, one_of_two_runs_may_be_drained_while_the_other_completes_the_job)
     proc_signal(leaves, SIGTERM);
     job_expect_exit(leaves, 7);
     cr_expect(job_is_state(&test, "running"));
+    job_set_slow(&test, 0);
     job_expect_exit(stays, 0);
     cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_HITS_RIGHT)));
     cr_expect(job_is_state(&test, "complete"));
@@ -96,6 +97,8 @@ Test(resume, run_that_was_stopped_beyond_its_lease_repeats_nothing)
     int64_t left = pg_int(test.conn, "SELECT count(*) FROM pghaul.ranges WHERE state <> 'done'");
     cr_expect(lt(i64, 0, left), "all was done before the stopped run went on");
     proc_signal(stopped, SIGCONT);
+    cr_expect(job_wait_batches(&test, other, job_batches(&test), 10)); /* both work for a while */
+    job_set_slow(&test, 0);
 
     job_expect_exit(stopped, 0);
     job_expect_exit(other, 0);
@@ -113,6 +116,7 @@ Test(resume, run_that_slept_through_the_end_of_the_job_ends_well)
     Proc *stopped = job_start(&test);
     cr_assert(job_wait_batches(&test, stopped, 0, 3));
     proc_signal(stopped, SIGSTOP);
+    job_set_slow(&test, 0);
     job_expect_run(&test, 0);
     cr_expect(job_is_state(&test, "complete"));
     proc_signal(stopped, SIGCONT);
@@ -132,6 +136,7 @@ Test(resume, range_that_its_own_worker_lost_is_taken_up_again)
     Proc *proc = job_start(&test);
     cr_assert(job_wait_batches(&test, proc, 0, 3));
     pg_exec(test.conn, "UPDATE pghaul.ranges SET epoch = epoch + 1 WHERE state = 'leased'");
+    job_set_slow(&test, 0);
     job_expect_exit(proc, 0);
     cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_HITS_RIGHT)));
     job_close(&test);
@@ -167,6 +172,7 @@ expect_drain(int signo)
     cr_expect(eq(i64, 0,
         pg_int(test.conn, "SELECT count(*) FROM pghaul.ranges"
                           " WHERE state = 'leased'")));
+    job_set_slow(&test, 0);
     job_expect_run(&test, 0);
     cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_HITS_RIGHT)));
     cr_expect(job_is_state(&test, "complete"));

@@ -37,7 +37,7 @@ typedef struct JobTest {
 void job_open(JobTest *test, PgCluster *cluster, int64_t rows, int64_t slow_us);
 void job_close(JobTest *test);
 
-/* Change how long slowly() takes. */
+/* Change how long slowly() takes, also while a job runs; 0 hurries the end on. */
 void job_set_slow(const JobTest *test, int64_t slow_us);
 
 /* Give amount or hits back their first values, for another job. */
