@@ -173,7 +173,7 @@ Test(kill_server, crash_after_the_last_batch_does_not_complete_the_job_without_i
         while (job_is_moving(&test)) {
             harness_nap_us(500);
         }
-        harness_nap_us(i * 10000);
+        harness_nap_us((int64_t)i * 10000);
         crash(&test);
         expect_honest_end(&test, proc);
         job_expect_verb(&test, "clean", NULL, 0);

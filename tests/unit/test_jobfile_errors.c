@@ -253,7 +253,7 @@ padded_file(size_t len)
 
 Test(jobfile_errors, one_mebibyte_is_the_largest_file)
 {
-    size_t largest = 1024 * 1024;
+    size_t largest = (size_t)1024 * 1024;
     char *source = padded_file(largest + 1);
     Err err;
     cr_assert(not(fails(source, largest, &err)), "%s", err.message);

@@ -47,7 +47,7 @@ Test(jobfile_keys, every_key_has_text_and_says_what_holds_without_it)
 {
     for (size_t i = 0; i < jobkeys_count(); i++) {
         const JobKey *key = jobkeys_at(i);
-        cr_expect(key->text != NULL && key->text[0] != '\0', "%s", key->path);
+        cr_assert(key->text != NULL && key->text[0] != '\0', "%s", key->path);
         cr_expect(key->text[strlen(key->text) - 1] != '.', "%s", key->path);
         cr_expect(key->type == KEY_SECTION || (key->fallback == NULL) != (key->absent == NULL),
             "%s", key->path);
