@@ -134,7 +134,6 @@ expect_crash_survival(const char *mode, bool may_lose)
         " wrong rows\n",
         mode, (long long)crashes, (long long)lost_rows);
     job_close(&test);
-    cluster_stop(cluster);
 }
 
 Test(kill_server, crash_that_loses_commits_loses_their_checkpoints_too)
@@ -180,7 +179,6 @@ Test(kill_server, crash_after_the_last_batch_does_not_complete_the_job_without_i
         job_reset_table(&test);
     }
     job_close(&test);
-    cluster_stop(cluster);
 }
 
 /* ---- lost answers ---- */

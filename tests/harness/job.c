@@ -66,6 +66,7 @@ job_close(JobTest *test)
 {
     pg_close(test->conn);
     cluster_drop_database(test->cluster, test->dbname);
+    cluster_stop(test->cluster);
     harness_scratch_remove(test->folder);
     free(test->path);
 }

@@ -25,7 +25,7 @@
 #define JOB_SET_HITS   "set: {hits: 'slowly(hits) * 2 + 1'}\n"
 
 typedef struct JobTest {
-    PgCluster *cluster; /* borrowed */
+    PgCluster *cluster;
     const char *dbname;
     const char *uri; /* direct; another may be given to a run */
     PGconn *conn;    /* of the observer */
@@ -33,7 +33,8 @@ typedef struct JobTest {
     char *path; /* of the job file */
 } JobTest;
 
-/* Make a database in the cluster, with the table; a call of slowly() takes `slow_us` on average. */
+/* Make a database in the cluster, which is taken over, with the table; a call of slowly() takes
+ * `slow_us` on average. */
 void job_open(JobTest *test, PgCluster *cluster, int64_t rows, int64_t slow_us);
 void job_close(JobTest *test);
 
