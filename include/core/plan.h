@@ -19,6 +19,7 @@
  * one comes by (no batch of another worker is older than its walk), few enough to stay in memory
  * meanwhile. */
 #define PLAN_RANGE_ROWS       100000
+#define PLAN_RANGE_KEY_BLOCKS 2048 /* on the key path, whose walks take longer */
 #define PLAN_RANGE_BLOCKS     4096
 #define PLAN_RANGE_BLOCKS_MIN 1024 /* towards the end, so that the workers finish together */
 #define PLAN_RANGES_MAX       100000

@@ -102,7 +102,7 @@ decide_sizes(const Facts *facts, Plan *plan)
     double blocks = facts->table.blocks > 0 ? (double)facts->table.blocks : 1.0;
     plan->rows_per_block = rows > 0 ? rows / blocks : 50.0;
 
-    double range_rows = plan->rows_per_block * PLAN_RANGE_BLOCKS;
+    double range_rows = plan->rows_per_block * PLAN_RANGE_KEY_BLOCKS;
     if (range_rows > PLAN_RANGE_ROWS) {
         range_rows = PLAN_RANGE_ROWS;
     }

@@ -133,7 +133,7 @@ Test(plan, ranges_have_a_bounded_size_and_there_are_not_too_many)
 
     job.facts.table.rows = 1e5; /* wide rows */
     plan = build(&job);
-    cr_expect(eq(i64, plan.range_rows, PLAN_RANGE_BLOCKS));
+    cr_expect(eq(i64, plan.range_rows, PLAN_RANGE_KEY_BLOCKS));
 
     job.facts.table.rows = 1e12;
     job.facts.table.blocks = (int64_t)1e10;
