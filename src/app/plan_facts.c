@@ -17,6 +17,8 @@
 #define WAL_INDEX_PLAIN   173
 #define WAL_ROW_STRIPES   47
 #define WAL_INDEX_STRIPES 72
+/* A BEFORE UPDATE trigger makes the server lock each row first, which is a record of its own. */
+#define WAL_ROW_TRIGGER 65
 
 static void
 estimate_growth(const Plan *plan, PlanEstimate *estimate)
@@ -46,6 +48,7 @@ plan_estimate(const Plan *plan)
     bool striped = plan->stripes > 1;
     int64_t row_wal = estimate.row_bytes + (striped ? WAL_ROW_STRIPES : WAL_ROW_PLAIN) +
                       (int64_t)table->index_count * (striped ? WAL_INDEX_STRIPES : WAL_INDEX_PLAIN);
+    row_wal += plan->sync_trigger ? WAL_ROW_TRIGGER : 0;
     estimate.wal_bytes = estimate.rows * row_wal;
     estimate_growth(plan, &estimate);
     estimate.growth_bytes = (int64_t)(estimate.heap_growth_ratio * (double)heap_bytes +

@@ -2,7 +2,7 @@
  * test_deadlock.c - deadlocks provoked on purpose: the application is not the victim, and does not
  * wait for long.
  *
- * PGHAUL_DEADLOCKS is how many are provoked in each test: 40 by default, 1,000 with PGHAUL_SOAK.
+ * PGHAUL_DEADLOCKS is how many are provoked in each test: 24 by default, 1,000 with PGHAUL_SOAK.
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -18,7 +18,7 @@
 #ifdef __SANITIZE_ADDRESS__ /* what a sanitizer can find is found in the first ones */
 #define DEADLOCKS 8
 #else
-#define DEADLOCKS 40
+#define DEADLOCKS 24
 #endif
 #define DEADLOCKS_SOAK 1000
 /* So many fit before the mover is through with its table. */

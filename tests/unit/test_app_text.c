@@ -168,6 +168,8 @@ Test(app_plan, estimate_follows_the_measured_factors)
     cr_expect(eq(i64, 170, estimate.row_bytes));
     cr_expect(eq(i64, 361000000, estimate.wal_bytes));
     cr_expect(eq(i64, 21250000, estimate.growth_bytes));
+    striped.sync_trigger = true;
+    cr_expect(eq(i64, 426000000, plan_estimate(&striped).wal_bytes));
 
     Plan plain = {.facts = &facts, .stripes = 1, .vacuum = true};
     estimate = plan_estimate(&plain);
