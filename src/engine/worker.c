@@ -167,7 +167,7 @@ reset_pacers(Worker *worker)
             .size_min = 100,
             .size_max = plan->range_rows < 100 ? 100 : plan->range_rows,
             .batch_target_us = VERIFY_TARGET_US},
-        plan->range_rows < 5000 ? plan->range_rows : 5000);
+        plan->range_rows < 1000 ? plan->range_rows : 1000);
 }
 
 static Pacer *
