@@ -187,7 +187,7 @@ expect_survival(const KillCase *kind)
     cr_expect(le(i64, tally.resumed_max_us, RESUME_LIMIT_US));
     report(kind, &tally);
     free(message);
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 Test(kill, block_path_goes_on_without_a_row_lost_or_wrong)

@@ -47,7 +47,7 @@ Test(kill_clean, after_success)
     job_expect_run(&test, 0);
     expect_clean(&test, before);
     cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_AMOUNT_RIGHT)));
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 Test(kill_clean, after_failure)
@@ -59,7 +59,7 @@ Test(kill_clean, after_failure)
     char *before = job_catalog(&test);
     job_expect_run(&test, 1);
     expect_clean(&test, before);
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 static void
@@ -74,7 +74,7 @@ expect_clean_after_kill(const char *job)
     proc_signal(proc, SIGKILL);
     job_expect_exit(proc, 128 + SIGKILL);
     expect_clean(&test, before);
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 Test(kill_clean, after_kill_9_with_a_trigger)
@@ -115,7 +115,7 @@ Test(kill_clean, after_kill_9_while_the_job_is_made)
     job_set_slow(&test, 0);
     job_expect_run(&test, 0);
     expect_clean(&test, before);
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 Test(kill_clean, job_that_is_worked_on_is_not_cleaned)
@@ -129,5 +129,5 @@ Test(kill_clean, job_that_is_worked_on_is_not_cleaned)
     job_set_slow(&test, 0);
     job_expect_exit(proc, 0);
     job_expect_verb(&test, "clean", NULL, 0);
-    job_close(&test);
+    job_close_cluster(&test);
 }

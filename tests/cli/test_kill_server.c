@@ -81,7 +81,7 @@ Test(kill_server, run_survives_that_its_backends_are_terminated)
     expect_exactly_once(&test);
     (void)fprintf(
         stderr, "figures: backends terminated: %lld, 0 wrong rows\n", (long long)terminated);
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 /* ---- crash ---- */
@@ -133,7 +133,7 @@ expect_crash_survival(const char *mode, bool may_lose)
         "figures: server crashes, synchronous_commit %s: %lld, which undid commits of %lld rows; 0"
         " wrong rows\n",
         mode, (long long)crashes, (long long)lost_rows);
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 Test(kill_server, crash_that_loses_commits_loses_their_checkpoints_too)
@@ -178,7 +178,7 @@ Test(kill_server, crash_after_the_last_batch_does_not_complete_the_job_without_i
         job_expect_verb(&test, "clean", NULL, 0);
         job_reset_table(&test);
     }
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 /* ---- lost answers ---- */
@@ -232,5 +232,5 @@ Test(kill_server, lost_answer_to_a_commit_neither_repeats_nor_loses_the_batch)
     expect_exactly_once(&test);
     (void)fprintf(stderr, "figures: connections cut at COMMIT: %d, 0 wrong rows\n", cuts);
     proxy_stop(proxy);
-    job_close(&test);
+    job_close_cluster(&test);
 }

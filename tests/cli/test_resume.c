@@ -38,7 +38,7 @@ Test(resume, three_runs_share_one_job)
     cr_expect(eq(i64, ROWS, job_moved_rows(&test)));
     cr_expect(eq(i64, 3, pg_int(test.conn, SQL_SHARERS)));
     cr_expect(job_is_state(&test, "complete"));
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 Test(resume, one_of_two_runs_may_be_drained_while_the_other_completes_the_job)
@@ -58,7 +58,7 @@ Test(resume, one_of_two_runs_may_be_drained_while_the_other_completes_the_job)
     job_expect_exit(stays, 0);
     cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_HITS_RIGHT)));
     cr_expect(job_is_state(&test, "complete"));
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 /* ---- a run that stood still ---- */
@@ -105,7 +105,7 @@ Test(resume, run_that_was_stopped_beyond_its_lease_repeats_nothing)
     cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_HITS_RIGHT)));
     cr_expect(eq(i64, ROWS, job_moved_rows(&test)));
     cr_expect(job_is_state(&test, "complete"));
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 Test(resume, run_that_slept_through_the_end_of_the_job_ends_well)
@@ -123,7 +123,7 @@ Test(resume, run_that_slept_through_the_end_of_the_job_ends_well)
     job_expect_exit(stopped, 0);
     cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_HITS_RIGHT)));
     cr_expect(job_is_state(&test, "complete"));
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 /* An old session's batch that commits late looks like this to the new one: the range has moved on
@@ -139,7 +139,7 @@ Test(resume, range_that_its_own_worker_lost_is_taken_up_again)
     job_set_slow(&test, 0);
     job_expect_exit(proc, 0);
     cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_HITS_RIGHT)));
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 /* ---- signals ---- */
@@ -176,7 +176,7 @@ expect_drain(int signo)
     job_expect_run(&test, 0);
     cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_HITS_RIGHT)));
     cr_expect(job_is_state(&test, "complete"));
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 Test(resume, first_sigterm_ends_after_the_batches_in_flight_and_says_how_to_go_on)
@@ -214,5 +214,5 @@ Test(resume, second_signal_cancels_the_batches_in_flight)
     job_expect_run(&test, 0);
     cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_HITS_RIGHT)));
     cr_expect(job_is_state(&test, "complete"));
-    job_close(&test);
+    job_close_cluster(&test);
 }

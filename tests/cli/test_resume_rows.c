@@ -94,7 +94,7 @@ expect_stop_at_bad_row(const char *job)
     job_expect_run(&test, 0);
     cr_expect(job_is_state(&test, "complete"));
     cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_AMOUNT_RIGHT)));
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 Test(resume_rows, block_path_stops_at_a_row_that_the_expression_refuses_and_names_it)
@@ -128,7 +128,7 @@ Test(resume_rows, verify_names_a_row_that_the_application_made_unfit_for_the_exp
     job_expect_run(&test, 0);
     cr_expect(job_is_state(&test, "complete"));
     cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_AMOUNT_RIGHT)));
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 /* ---- the table is rewritten ---- */
@@ -153,7 +153,7 @@ Test(resume_rows, vacuum_full_during_the_block_path_begins_the_pass_anew)
                           " WHERE what = 'restart'")));
     cr_expect(job_is_state(&test, "complete"));
     expect_right(&test, &spec, workload);
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 /* ---- the trigger goes away ---- */
@@ -181,7 +181,7 @@ expect_drift(const char *action)
     job_expect_verb(&test, "clean", NULL, 0);
     job_expect_run(&test, 0);
     cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_AMOUNT_RIGHT)));
-    job_close(&test);
+    job_close_cluster(&test);
 }
 
 Test(resume_rows, dropped_trigger_ends_the_run_and_the_job_never_completes)

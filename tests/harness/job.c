@@ -66,9 +66,15 @@ job_close(JobTest *test)
 {
     pg_close(test->conn);
     cluster_drop_database(test->cluster, test->dbname);
-    cluster_stop(test->cluster);
     harness_scratch_remove(test->folder);
     free(test->path);
+}
+
+void
+job_close_cluster(JobTest *test)
+{
+    job_close(test);
+    cluster_stop(test->cluster);
 }
 
 void

@@ -33,10 +33,13 @@ typedef struct JobTest {
     char *path; /* of the job file */
 } JobTest;
 
-/* Make a database in the cluster, which is taken over, with the table; a call of slowly() takes
+/* Make a database in the cluster with the table; a call of slowly() takes
  * `slow_us` on average. */
 void job_open(JobTest *test, PgCluster *cluster, int64_t rows, int64_t slow_us);
+
+/* Drop the database; job_close_cluster() ends the cluster (its use of a shared one) as well. */
 void job_close(JobTest *test);
+void job_close_cluster(JobTest *test);
 
 /* Change how long slowly() takes, also while a job runs; 0 hurries the end on. */
 void job_set_slow(const JobTest *test, int64_t slow_us);
