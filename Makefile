@@ -115,10 +115,10 @@ lint: format-check ## format, clang-tidy, layers, bans, shellcheck
 	scripts/lint
 
 format: ## reformat all C files
-	clang-format-14 -i $(FORMATTED)
+	@clang-format-14 -i $(FORMATTED)
 
 format-check:
-	clang-format-14 --dry-run -Werror $(FORMATTED)
+	@clang-format-14 --dry-run -Werror $(FORMATTED)
 
 FORMATTED = $(wildcard src/*/*.c include/*/*.h tests/*/*.c tests/*/*.h bench/*.c bench/*.h)
 
