@@ -54,7 +54,8 @@ collide_in_rounds(CollideParties parties, bool strict, const char *title)
     }
     cluster_stop(cluster);
     (void)fprintf(stderr,
-        "figures: deadlocks, %s: %" PRId64 " provoked, %" PRId64 " victims of the application; it waited"
+        "figures: deadlocks, %s: %" PRId64 " provoked, %" PRId64
+        " victims of the application; it waited"
         " %" PRId64 " times for us, at most %" PRId64 " ms\n",
         title, total.provoked, total.victims, total.waits.waits, total.waits.longest_us / 1000);
     cr_expect(le(i64, total.provoked / 16, total.waits.waits), "too few of them met the mover");
