@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "pg/conn_libpq.h"
 
+#define ROLLBACK_ATTEMPTS 10
+
 /* ---- waiting for results ---- */
 
 static bool
@@ -264,6 +266,24 @@ batch_read(PgConn *conn, const BatchCall *call, int64_t deadline_us, BatchAnswer
     }
 }
 
+/* A cancel that was meant for the batch may arrive late and hit the ROLLBACK. */
+static bool
+roll_back(PgConn *conn, Err *err)
+{
+    for (int i = 0; i < ROLLBACK_ATTEMPTS; i++) {
+        Err cause = ERR_INIT;
+        if (!query_script(conn, "ROLLBACK", &cause) && cause.cls == ERR_RECONNECT) {
+            *err = cause;
+            return false;
+        }
+        if (PQtransactionStatus(conn->pq) == PQTRANS_IDLE) {
+            return true;
+        }
+    }
+    *err = ERR_INIT;
+    return err_set(err, ERR_RECONNECT, "the session does not roll back");
+}
+
 static bool
 batch_finish(PgConn *conn, BatchAnswer *answer, Err *err)
 {
@@ -271,12 +291,8 @@ batch_finish(PgConn *conn, BatchAnswer *answer, Err *err)
         *err = ERR_INIT;
         return err_set(err, ERR_RECONNECT, "the session did not leave pipeline mode");
     }
-    if (PQtransactionStatus(conn->pq) != PQTRANS_IDLE) {
-        Err ignored = ERR_INIT; /* a session that cannot roll back is closed by the next call */
-        if (!query_script(conn, "ROLLBACK", &ignored)) {
-            *err = ignored;
-            return false;
-        }
+    if (PQtransactionStatus(conn->pq) != PQTRANS_IDLE && !roll_back(conn, err)) {
+        return false;
     }
     if (answer->failed) {
         return false;
