@@ -72,7 +72,7 @@ static const JobKey keys[] = {
     {"workers", KEY_COUNT, .words = auto_number, .min = "1", .max = "64", .fallback = "auto",
         NUMBER(workers), .text = "connections that move rows at the same time"},
     {"batch", KEY_SECTION, .text = "the size of one transaction"},
-    {"batch.time", KEY_DURATION, .min = "1ms", .max = "10s", .fallback = "50ms",
+    {"batch.time", KEY_DURATION, .min = "1ms", .max = "10s", .fallback = "25ms",
         NUMBER(batch_time_us), .text = "how long one batch should take"},
     {"batch.rows", KEY_COUNT, .words = auto_number, .min = "1", .max = "1_000_000",
         .fallback = "auto", NUMBER(batch_rows), .text = "rows of a batch; auto follows batch.time"},

@@ -38,7 +38,7 @@ Test(jobfile, absent_keys_have_their_defaults)
     cr_expect(eq(int, (int)spec.path, PATH_AUTO));
     cr_expect(eq(int, spec.stripes, 0));
     cr_expect(eq(int, spec.workers, 0));
-    cr_expect(eq(i64, spec.batch_time_us, 50000));
+    cr_expect(eq(i64, spec.batch_time_us, 25000));
     cr_expect(eq(i64, spec.batch_rows, 0));
     cr_expect(eq(int, (int)spec.sync, SYNC_AUTO));
     cr_expect(not(spec.strict));
@@ -278,7 +278,7 @@ Test(jobfile, the_template_parses_with_every_setting_turned_on)
     parse(strbuf_text(&all));
     cr_expect_str_eq(spec.where.text, "created_at >= '2020-01-01'", "%s", all.text);
     cr_expect(eq(int, (int)spec.sync, SYNC_TRIGGER));
-    cr_expect(eq(i64, spec.batch_time_us, 50000));
+    cr_expect(eq(i64, spec.batch_time_us, 25000));
     cr_expect(eq(i64, spec.limits.rows, 50000000));
 }
 
