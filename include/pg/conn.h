@@ -51,7 +51,6 @@ void conn_cancel(PgConn *conn);
 
 int conn_backend_pid(const PgConn *conn);
 const char *conn_backend_start(const PgConn *conn); /* as the server prints it, UTC */
-int conn_server_version(const PgConn *conn);
 
 /* True when no transaction is open and the session is usable. */
 bool conn_is_idle(const PgConn *conn);

@@ -28,7 +28,6 @@ void params_text(Params *params, const char *value); /* NULL is SQL NULL */
 void params_int(Params *params, int64_t value);
 void params_float(Params *params, double value); /* three decimals */
 void params_bool(Params *params, bool value);
-void params_null(Params *params);
 
 /* query_statement() with the default deadline. */
 bool query_with(PgConn *conn, const char *sql, const Params *params, PgResult **result, Err *err)

@@ -77,7 +77,6 @@ bool query_batch(PgConn *conn, const BatchCall *call, PgResult **result, Err *er
     __attribute__((warn_unused_result));
 
 int result_rows(const PgResult *result);
-int result_columns(const PgResult *result);
 bool result_is_null(const PgResult *result, int row, int column);
 /* "" for NULL; borrowed. */
 const char *result_text(const PgResult *result, int row, int column);

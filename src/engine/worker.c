@@ -17,6 +17,7 @@
 #include "engine/engine_state.h"
 #include "engine/passes.h"
 #include "pg/probe.h"
+#include "pg/sqlstate.h"
 
 #define CONNECT_TIMEOUT_US ((int64_t)5 * 1000000)
 /* Restarts and failovers take minutes; what takes longer needs a person. */
@@ -389,7 +390,7 @@ act(Worker *worker, RetryAction action, const Err *cause, Err *err)
 static bool
 handle_failure(Worker *worker, const Err *cause, Err *err)
 {
-    if (strcmp(cause->sqlstate, "PH002") == 0) {
+    if (strcmp(cause->sqlstate, SQLSTATE_DRIFT_FILE) == 0) {
         log_line(LOG_WARNING, worker->name, "%s", cause->message);
         return restart_pass(worker, err);
     }

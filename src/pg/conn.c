@@ -293,12 +293,6 @@ conn_backend_start(const PgConn *conn)
     return conn->backend_start;
 }
 
-int
-conn_server_version(const PgConn *conn)
-{
-    return PQserverVersion(conn->pq);
-}
-
 bool
 conn_is_idle(const PgConn *conn)
 {

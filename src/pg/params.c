@@ -35,12 +35,6 @@ params_bool(Params *params, bool value)
     params_text(params, value ? "t" : "f");
 }
 
-void
-params_null(Params *params)
-{
-    params_text(params, NULL);
-}
-
 bool
 query_with(PgConn *conn, const char *sql, const Params *params, PgResult **result, Err *err)
 {

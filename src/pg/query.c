@@ -328,12 +328,6 @@ result_rows(const PgResult *result)
     return PQntuples(result->pq);
 }
 
-int
-result_columns(const PgResult *result)
-{
-    return PQnfields(result->pq);
-}
-
 bool
 result_is_null(const PgResult *result, int row, int column)
 {
