@@ -8,6 +8,7 @@
 #ifndef CORE_JOBKEYS_H
 #define CORE_JOBKEYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,6 +49,7 @@ typedef struct JobKey {
     const char *text;     /* one line, no final period */
     size_t offset;        /* of the field in JobSpec */
     size_t size;          /* of that field, for numbers and choices */
+    bool live;            /* may be changed while the job runs: `pghaul set` */
 } JobKey;
 
 size_t jobkeys_count(void);

@@ -39,6 +39,7 @@ typedef struct NameList {
 
 typedef enum AccessPath { PATH_AUTO = 0, PATH_KEY, PATH_BLOCK } AccessPath;
 typedef enum SyncMode { SYNC_AUTO = 0, SYNC_TRIGGER, SYNC_NONE } SyncMode;
+typedef enum ErrorMode { ON_ERROR_STOP = 0, ON_ERROR_QUARANTINE } ErrorMode;
 typedef enum CommitMode { COMMIT_LOCAL = 0, COMMIT_OFF, COMMIT_ON } CommitMode;
 
 /* Which standbys must keep up. */
@@ -60,6 +61,7 @@ typedef struct ThrottleSpec {
 typedef struct LimitSpec {
     int64_t runtime_us; /* 0 = none */
     int64_t rows;       /* 0 = none */
+    int64_t quarantine; /* most rows that may be set aside, of the job */
 } LimitSpec;
 
 typedef struct JobSpec {
@@ -82,6 +84,7 @@ typedef struct JobSpec {
     bool strict;
     bool verify; /* run the verify pass after the move */
     bool vacuum;
+    ErrorMode on_error; /* a row that the server refuses */
     NameList allow;
     NameList search_path; /* count 0 = the table's schema */
     int64_t lease_us;

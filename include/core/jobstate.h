@@ -1,5 +1,5 @@
 /*
- * jobstate.h - the states of a job and the ways between them.
+ * jobstate.h - the states of a job and the ways between them; the kinds of its passes.
  *
  * One table; store/job.c changes a state only along it.  "Throttled" is a reason, not a state,
  * and a run that was killed leaves the job `running` for the next one to take up.
@@ -22,6 +22,18 @@ typedef enum JobState {
 } JobState;
 
 #define JOB_STATE_COUNT ((int)JOB_FAILED + 1)
+
+typedef enum PassKind {
+    PASS_MOVE = 0,
+    PASS_VERIFY,
+    PASS_REPAIR, /* changes the rows that a verify pass found to differ, by key */
+} PassKind;
+
+/* As in pghaul.job.pass_kind: "verify". */
+const char *passkind_name(PassKind kind);
+
+/* PASS_MOVE for NULL, which is a job without a pass. */
+PassKind passkind_parse(const char *name);
 
 /* As in pghaul.job.state: "cut_over". */
 const char *jobstate_name(JobState state);

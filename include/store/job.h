@@ -14,8 +14,6 @@
 #include "core/jobstate.h"
 #include "pg/conn.h"
 
-typedef enum PassKind { PASS_MOVE = 0, PASS_VERIFY } PassKind;
-
 typedef struct JobRow {
     int64_t id;
     const char *name;
@@ -26,6 +24,7 @@ typedef struct JobRow {
     const char *reason; /* why stopped or failed; NULL */
     int pass;           /* 0 = none begun */
     PassKind pass_kind;
+    PassKind last_pass_kind;  /* of the pass before; PASS_MOVE when there was none */
     const char *frontier;     /* text[] as text, NULL = at the beginning */
     const char *upper;        /* text[] as text, NULL = open */
     bool carved;              /* the frontier has reached the upper end */

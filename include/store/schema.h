@@ -9,13 +9,13 @@
 #include "base/err.h"
 #include "pg/conn.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 /*
- * Make sure that the schema is there in our version.
+ * Make sure that the schema is there in our version; an older one is upgraded in place.
  *
- * Errors:  ERR_REFUSED for a schema of a newer pghaul, or when rows would be hidden by row
- *          security; else of the server.
+ * Errors:  ERR_REFUSED for a schema of a newer pghaul, for an older one with a job under way, or
+ *          when rows would be hidden by row security; else of the server.
  * Threads: safe against other runs that do the same; one transaction under an advisory lock.
  */
 bool schema_install(PgConn *conn, Err *err) __attribute__((warn_unused_result));

@@ -160,7 +160,7 @@ json_progress(const char *job, const Progress *progress)
     json_t *object = json_object();
     put(object, "type", json_text("progress"));
     put(object, "job", json_text(job));
-    put(object, "pass_kind", json_text(p->pass_kind == PASS_VERIFY ? "verify" : "move"));
+    put(object, "pass_kind", json_text(passkind_name(p->pass_kind)));
     put_int(object, "pass", p->pass);
     put(object, "done_ratio", json_known(p->share));
     put_int(object, "pass_rows", p->rows);

@@ -17,7 +17,7 @@
 static const char *
 pass_name(const StatusRow *row)
 {
-    return row->pass == 0 ? "-" : row->pass_kind == PASS_VERIFY ? "verify" : "move";
+    return row->pass == 0 ? "-" : passkind_name(row->pass_kind);
 }
 
 /* What stands in the way, or why it ended; "" when all is well. */

@@ -25,6 +25,11 @@ static const KeyWord sync_words[] = {
 };
 static const KeyWord verify_words[] = {{"auto", 1, NULL}, {"none", 0, NULL}, {NULL, 0, NULL}};
 static const KeyWord vacuum_words[] = {{"auto", 1, NULL}, {"off", 0, NULL}, {NULL, 0, NULL}};
+static const KeyWord error_words[] = {
+    {"stop", ON_ERROR_STOP, NULL},
+    {"quarantine", ON_ERROR_QUARANTINE, NULL},
+    {NULL, 0, NULL},
+};
 static const KeyWord commit_words[] = {
     {"local", COMMIT_LOCAL, NULL},
     {"off", COMMIT_OFF, NULL},
@@ -70,12 +75,13 @@ static const JobKey keys[] = {
         NUMBER(stripes),
         .text = "passes over each range, so that updates stay on their page (HOT)"},
     {"workers", KEY_COUNT, .words = auto_number, .min = "1", .max = "64", .fallback = "auto",
-        NUMBER(workers), .text = "connections that move rows at the same time"},
+        NUMBER(workers), .live = true, .text = "connections that move rows at the same time"},
     {"batch", KEY_SECTION, .text = "the size of one transaction"},
     {"batch.time", KEY_DURATION, .min = "1ms", .max = "10s", .fallback = "25ms",
-        NUMBER(batch_time_us), .text = "how long one batch should take"},
+        NUMBER(batch_time_us), .live = true, .text = "how long one batch should take"},
     {"batch.rows", KEY_COUNT, .words = auto_number, .min = "1", .max = "1_000_000",
-        .fallback = "auto", NUMBER(batch_rows), .text = "rows of a batch; auto follows batch.time"},
+        .fallback = "auto", NUMBER(batch_rows), .live = true,
+        .text = "rows of a batch; auto follows batch.time"},
     {"sync", KEY_CHOICE, .words = sync_words, .absent = "see text", .example = "trigger",
         NUMBER(sync),
         .text = "keep rows right that the application writes during the run; if not set: trigger, "
@@ -86,6 +92,10 @@ static const JobKey keys[] = {
         .text = "compare all rows after the move"},
     {"vacuum", KEY_CHOICE, .words = vacuum_words, .fallback = "auto", NUMBER(vacuum),
         .text = "vacuum the table now and then during the move"},
+    {"on_error", KEY_CHOICE, .words = error_words, .fallback = "stop", NUMBER(on_error),
+        .live = true,
+        .text = "a row that the server refuses ends the run, or is set aside with its key and the "
+                "server's message"},
     {"allow", KEY_RISKS, .words = risk_words, .absent = "none", .example = "[stable]", FIELD(allow),
         .text = "risks that are accepted, by name"},
     {"search_path", KEY_NAMES, .absent = "table's schema", .example = "[public]",
@@ -96,24 +106,31 @@ static const JobKey keys[] = {
         .text = "of batches; every choice is safe, since rows and checkpoint are lost together"},
     {"throttle", KEY_SECTION, .text = "when to slow down or pause"},
     {"throttle.yield_after", KEY_DURATION, .min = "10ms", .max = "10s", .fallback = "200ms",
-        NUMBER(throttle.yield_after_us),
+        NUMBER(throttle.yield_after_us), .live = true,
         .text = "longest time that the application may wait for a lock of ours"},
     {"throttle.lag", KEY_DURATION, .min = "10ms", .max = "1d", .fallback = "2s",
-        NUMBER(throttle.lag_us), .text = "pause while a standby is further behind in time"},
+        NUMBER(throttle.lag_us), .live = true,
+        .text = "pause while a standby is further behind in time"},
     {"throttle.lag_bytes", KEY_SIZE, .min = "64kB", .max = "1024TB", .fallback = "256MB",
-        NUMBER(throttle.lag_bytes), .text = "pause while a standby is further behind in WAL"},
+        NUMBER(throttle.lag_bytes), .live = true,
+        .text = "pause while a standby is further behind in WAL"},
     {"throttle.standbys", KEY_STANDBYS, .words = standby_words, .fallback = "auto",
         NUMBER(throttle.standby_mode),
         .text = "standbys that must keep up, by application_name; "
                 "auto: those that stream at the first run"},
     {"throttle.lock_waiters", KEY_COUNT, .min = "1", .max = "1000", .fallback = "5",
-        NUMBER(throttle.lock_waiters),
+        NUMBER(throttle.lock_waiters), .live = true,
         .text = "pause while this many sessions wait for locks on the table"},
     {"limits", KEY_SECTION, .text = "when to end the run; it can be continued later"},
     {"limits.runtime", KEY_DURATION, .min = "1s", .max = "365d", .absent = "no limit",
-        .example = "8h", NUMBER(limits.runtime_us), .text = "longest time of one run"},
+        .example = "8h", NUMBER(limits.runtime_us), .live = true,
+        .text = "longest time of one run"},
     {"limits.rows", KEY_COUNT, .min = "1", .max = "1_000_000M", .absent = "no limit",
-        .example = "50M", NUMBER(limits.rows), .text = "most rows that one run changes"},
+        .example = "50M", NUMBER(limits.rows), .live = true,
+        .text = "most rows that one run changes"},
+    {"limits.quarantine", KEY_COUNT, .min = "1", .max = "1M", .fallback = "100",
+        NUMBER(limits.quarantine), .live = true,
+        .text = "most rows of the job that may be set aside"},
 };
 
 size_t

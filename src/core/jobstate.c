@@ -16,6 +16,12 @@ static const char *const NAMES[JOB_STATE_COUNT] = {
     [JOB_FAILED] = "failed",
 };
 
+static const char *const PASS_NAMES[] = {
+    [PASS_MOVE] = "move",
+    [PASS_VERIFY] = "verify",
+    [PASS_REPAIR] = "repair",
+};
+
 static const struct {
     JobState from;
     JobState to;
@@ -46,6 +52,23 @@ jobstate_name(JobState state)
 {
     assert((int)state >= 0 && (int)state < JOB_STATE_COUNT);
     return NAMES[state];
+}
+
+const char *
+passkind_name(PassKind kind)
+{
+    return PASS_NAMES[kind];
+}
+
+PassKind
+passkind_parse(const char *name)
+{
+    for (int i = PASS_VERIFY; name != NULL && i <= PASS_REPAIR; i++) {
+        if (strcmp(name, PASS_NAMES[i]) == 0) {
+            return (PassKind)i;
+        }
+    }
+    return PASS_MOVE;
 }
 
 bool

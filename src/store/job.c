@@ -10,7 +10,8 @@
 #define JOB_COLUMNS                                                                                \
     "SELECT j.id, j.name, j.table_name, j.spec, j.fingerprint, j.state, j.reason, j.pass,\n"       \
     "       j.pass_kind, j.frontier, j.upper, j.carved, j.est_rows, j.trigger_name,\n"             \
-    "       j.trigger_signature, j.filenode, j.system_id, j.timeline, j.standbys\n"                \
+    "       j.trigger_signature, j.filenode, j.system_id, j.timeline, j.standbys,\n"               \
+    "       j.last_pass_kind\n"                                                                    \
     "  FROM pghaul.job j\n"
 
 static const char SQL_READ_NAME[] =
@@ -29,7 +30,7 @@ take_row(const PgResult *result, Arena *arena, JobRow *job, Err *err)
         .fingerprint = result_dup(result, 0, 4, arena),
         .reason = result_dup(result, 0, 6, arena),
         .pass = (int)result_int(result, 0, 7),
-        .pass_kind = strcmp(result_text(result, 0, 8), "verify") == 0 ? PASS_VERIFY : PASS_MOVE,
+        .pass_kind = passkind_parse(result_text(result, 0, 8)),
         .frontier = result_dup(result, 0, 9, arena),
         .upper = result_dup(result, 0, 10, arena),
         .carved = result_bool(result, 0, 11),
@@ -39,6 +40,7 @@ take_row(const PgResult *result, Arena *arena, JobRow *job, Err *err)
         .filenode = result_int(result, 0, 15),
         .system_id = result_dup(result, 0, 16, arena),
         .timeline = result_int(result, 0, 17),
+        .last_pass_kind = passkind_parse(result_text(result, 0, 19)),
     };
     if (!jobstate_parse(result_text(result, 0, 5), &job->state)) {
         return err_set(err, ERR_FATAL, "unknown job state \"%s\"", result_text(result, 0, 5));
@@ -226,7 +228,8 @@ job_record_filenode(PgConn *conn, int64_t id, uint32_t table_oid, Err *err)
 
 static const char SQL_BEGIN_PASS[] =
     "UPDATE pghaul.job AS j\n"
-    "   SET pass = j.pass + 1, pass_kind = $3::pg_catalog.text, frontier = NULL,\n"
+    "   SET pass = j.pass + 1, pass_kind = $3::pg_catalog.text,\n"
+    "       last_pass_kind = j.pass_kind, frontier = NULL,\n"
     "       upper = $4::pg_catalog.text[], carved = $5::pg_catalog.bool, next_no = 1,\n"
     "       est_rows = $6::pg_catalog.int8\n"
     " WHERE j.id = $1::pg_catalog.int8 AND j.pass = $2::pg_catalog.int4";
@@ -237,7 +240,7 @@ job_begin_pass(PgConn *conn, int64_t id, const PassStart *start, bool *begun, Er
     Params params = PARAMS_INIT;
     params_int(&params, id);
     params_int(&params, start->from_pass);
-    params_text(&params, start->kind == PASS_MOVE ? "move" : "verify");
+    params_text(&params, passkind_name(start->kind));
     params_text(&params, start->upper);
     params_bool(&params, start->empty);
     params_int(&params, start->est_rows);

@@ -1,13 +1,10 @@
 /*
- * schema.c - the state that pghaul keeps, as SQL that runs in psql as it is.
- *
- * Every table is logged and has a primary key, so that a publication for all tables does not stop
- * writes to it.  low, high and watermark are text[] as the server prints keys under pinned
- * settings (on the block path {block number}); NULL is open.
+ * schema.c - install, upgrade, check and drop schema pghaul.
  */
 #include "store/schema.h"
 
-#include "pg/query.h"
+#include "pg/params.h"
+#include "store/schema_parts.h"
 
 /* From the tables of the catalog: to_regclass() may answer from a cache that has not yet heard of
  * a schema which another session made while we waited for the lock. */
@@ -18,161 +15,6 @@ static const char SQL_EXISTS[] =
 
 /* Two first runs at once: one makes the schema, the other finds it. */
 static const char SQL_LOCK[] = "SELECT pg_catalog.pg_advisory_xact_lock(7016877001)";
-
-static const char SQL_META[] =
-    "CREATE SCHEMA pghaul;\n"
-    "REVOKE ALL ON SCHEMA pghaul FROM PUBLIC;\n"
-    "COMMENT ON SCHEMA pghaul IS 'state of pghaul; see pghaul help';\n"
-
-    "CREATE TABLE pghaul.meta (\n"
-    "    only_row pg_catalog.bool PRIMARY KEY DEFAULT true CHECK (only_row),\n"
-    "    version pg_catalog.int4 NOT NULL,\n"
-    "    installed pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now());\n"
-    "INSERT INTO pghaul.meta (version) VALUES (1);\n";
-
-static const char SQL_JOB[] =
-    "CREATE TABLE pghaul.job (\n"
-    "    id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
-    "    name pg_catalog.text NOT NULL,\n"
-    "    kind pg_catalog.text NOT NULL,\n"
-    "    table_name pg_catalog.text NOT NULL,\n"
-    "    spec pg_catalog.text NOT NULL,\n"
-    "    fingerprint pg_catalog.text NOT NULL,\n"
-    "    state pg_catalog.text NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'ready', 'running',\n"
-    "        'paused', 'synced', 'cut_over', 'complete', 'stopped', 'failed')),\n"
-    "    reason pg_catalog.text,\n"
-    "    pass pg_catalog.int4 NOT NULL DEFAULT 0,\n"
-    "    pass_kind pg_catalog.text CHECK (pass_kind IN ('move', 'verify', 'repair')),\n"
-    "    frontier pg_catalog.text[],\n"
-    "    upper pg_catalog.text[],\n"
-    "    carved pg_catalog.bool NOT NULL DEFAULT false,\n"
-    "    next_no pg_catalog.int8 NOT NULL DEFAULT 1,\n"
-    "    est_rows pg_catalog.int8 NOT NULL DEFAULT 0,\n"
-    "    trigger_name pg_catalog.text,\n"
-    "    trigger_signature pg_catalog.text,\n"
-    "    filenode pg_catalog.int8,\n"
-    "    system_id pg_catalog.text NOT NULL,\n"
-    "    timeline pg_catalog.int8 NOT NULL,\n"
-    "    standbys pg_catalog.text[] NOT NULL DEFAULT '{}',\n"
-    "    vacuumed_rows pg_catalog.int8 NOT NULL DEFAULT 0,\n"
-    "    created pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),\n"
-    "    started pg_catalog.timestamptz,\n"
-    "    finished pg_catalog.timestamptz,\n"
-    "    cleaned pg_catalog.timestamptz);\n"
-    "CREATE UNIQUE INDEX job_name ON pghaul.job (name) WHERE cleaned IS NULL;\n";
-
-static const char SQL_RUN[] =
-    "CREATE TABLE pghaul.run (\n"
-    "    id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
-    "    job pg_catalog.int8 NOT NULL REFERENCES pghaul.job ON DELETE CASCADE,\n"
-    "    host pg_catalog.text NOT NULL,\n"
-    "    pid pg_catalog.int4 NOT NULL,\n"
-    "    backend_pid pg_catalog.int4,\n"
-    "    backend_start pg_catalog.timestamptz,\n"
-    "    version pg_catalog.text NOT NULL,\n"
-    "    workers pg_catalog.int4 NOT NULL,\n"
-    "    started pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),\n"
-    "    heartbeat pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),\n"
-    "    reason pg_catalog.text,\n"
-    "    rows_per_s pg_catalog.float8,\n"
-    "    ended pg_catalog.timestamptz,\n"
-    "    exit_code pg_catalog.int4)\n"
-    "    WITH (fillfactor = 50);\n"
-    "CREATE INDEX run_job ON pghaul.run (job);\n";
-
-static const char SQL_RANGES[] =
-    "CREATE TABLE pghaul.ranges (\n"
-    "    job pg_catalog.int8 NOT NULL REFERENCES pghaul.job ON DELETE CASCADE,\n"
-    "    pass pg_catalog.int4 NOT NULL,\n"
-    "    no pg_catalog.int8 NOT NULL,\n"
-    "    low pg_catalog.text[],\n"
-    "    high pg_catalog.text[],\n"
-    "    est_rows pg_catalog.int8 NOT NULL,\n"
-    "    stripes pg_catalog.int4 NOT NULL CHECK (stripes BETWEEN 1 AND 16),\n"
-    "    stripe pg_catalog.int4 NOT NULL DEFAULT 0,\n"
-    "    watermark pg_catalog.text[],\n"
-    "    rows pg_catalog.int8 NOT NULL DEFAULT 0,\n"
-    "    batches pg_catalog.int8 NOT NULL DEFAULT 0,\n"
-    "    leftover pg_catalog.int8 NOT NULL DEFAULT 0,\n"
-    "    differing pg_catalog.int8 NOT NULL DEFAULT 0,\n"
-    "    visits pg_catalog.int4 NOT NULL DEFAULT 0,\n"
-    "    retry_at pg_catalog.timestamptz,\n"
-    "    state pg_catalog.text NOT NULL CHECK (state IN ('free', 'leased', 'partial', 'done')),\n"
-    "    epoch pg_catalog.int8 NOT NULL DEFAULT 1,\n"
-    "    lease pg_catalog.uuid,\n"
-    "    run pg_catalog.int8,\n"
-    "    backend_pid pg_catalog.int4,\n"
-    "    backend_start pg_catalog.timestamptz,\n"
-    "    PRIMARY KEY (job, pass, no))\n"
-    "    WITH (fillfactor = 50, autovacuum_vacuum_threshold = 1000);\n"
-    "CREATE INDEX ranges_open ON pghaul.ranges (job, pass, no) WHERE state <> 'done';\n";
-
-static const char SQL_SAMPLE[] =
-    "CREATE TABLE pghaul.sample (\n"
-    "    id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
-    "    job pg_catalog.int8 NOT NULL REFERENCES pghaul.job ON DELETE CASCADE,\n"
-    "    run pg_catalog.int8 NOT NULL,\n"
-    "    at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),\n"
-    "    rows pg_catalog.int8 NOT NULL,\n"
-    "    rows_per_s pg_catalog.float8 NOT NULL,\n"
-    "    batch_ms pg_catalog.float8 NOT NULL,\n"
-    "    workers pg_catalog.int4 NOT NULL,\n"
-    "    lag_s pg_catalog.float8,\n"
-    "    throttled_s pg_catalog.float8 NOT NULL,\n"
-    "    hot_ratio pg_catalog.float8);\n"
-    "CREATE INDEX sample_job ON pghaul.sample (job, at);\n";
-
-static const char SQL_EVENT[] =
-    "CREATE TABLE pghaul.event (\n"
-    "    id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
-    "    job pg_catalog.int8 NOT NULL REFERENCES pghaul.job ON DELETE CASCADE,\n"
-    "    run pg_catalog.int8,\n"
-    "    at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),\n"
-    "    who pg_catalog.text NOT NULL DEFAULT SESSION_USER,\n"
-    "    what pg_catalog.text NOT NULL,\n"
-    "    reason pg_catalog.text NOT NULL);\n"
-    "CREATE INDEX event_job ON pghaul.event (job, id);\n";
-
-/* Triggers of a table as one text: identity, state, and for ours the function's version.  A
- * trigger that was disabled and enabled again differs by its xmin. */
-static const char SQL_SIGNATURE[] =
-    "CREATE FUNCTION pghaul.trigger_signature(pg_catalog.oid) RETURNS pg_catalog.text\n"
-    "LANGUAGE sql STABLE AS $pghaul$\n"
-    "    SELECT pg_catalog.string_agg(g.oid || ':' || g.xmin || ':'\n"
-    "               || g.tgenabled::pg_catalog.text\n"
-    "               || CASE WHEN n.nspname = 'pghaul' THEN ':' || p.xmin ELSE '' END,\n"
-    "               ',' ORDER BY g.oid)\n"
-    "      FROM pg_catalog.pg_trigger g\n"
-    "      JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid\n"
-    "      JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace\n"
-    "     WHERE g.tgrelid = $1 AND NOT g.tgisinternal\n"
-    "$pghaul$;\n";
-
-static const char SQL_PROGRESS[] =
-    "CREATE VIEW pghaul.progress AS\n"
-    "SELECT j.id AS job, j.name, j.kind, j.table_name, j.state, j.reason, j.pass, j.pass_kind,\n"
-    "       r.ranges, r.ranges_done, r.rows, r.differing, r.leftover, r.est_done, j.est_rows,\n"
-    "       u.runs, u.rows_per_s, u.run_reason, j.carved, j.started, j.finished\n"
-    "  FROM pghaul.job j\n"
-    "  LEFT JOIN LATERAL (\n"
-    "       SELECT pg_catalog.count(*) AS ranges,\n"
-    "              pg_catalog.count(*) FILTER (WHERE state = 'done') AS ranges_done,\n"
-    "              COALESCE(pg_catalog.sum(rows), 0)::pg_catalog.int8 AS rows,\n"
-    "              COALESCE(pg_catalog.sum(differing), 0)::pg_catalog.int8 AS differing,\n"
-    "              COALESCE(pg_catalog.sum(leftover), 0)::pg_catalog.int8 AS leftover,\n"
-    "              COALESCE(pg_catalog.sum(CASE WHEN state = 'done' THEN est_rows\n"
-    "                  ELSE est_rows * stripe / stripes END), 0)::pg_catalog.int8 AS est_done\n"
-    "         FROM pghaul.ranges x WHERE x.job = j.id AND x.pass = j.pass) r ON true\n"
-    "  LEFT JOIN LATERAL (\n"
-    "       SELECT pg_catalog.count(*) AS runs, pg_catalog.sum(rows_per_s) AS rows_per_s,\n"
-    "              pg_catalog.max(reason) AS run_reason\n"
-    "         FROM pghaul.run x WHERE x.job = j.id AND x.ended IS NULL\n"
-    "          AND x.heartbeat > pg_catalog.clock_timestamp() - '30 s'::pg_catalog.interval) u\n"
-    "       ON true\n"
-    " WHERE j.cleaned IS NULL;\n";
-
-static const char *const INSTALL[] = {
-    SQL_META, SQL_JOB, SQL_RUN, SQL_RANGES, SQL_SAMPLE, SQL_EVENT, SQL_SIGNATURE, SQL_PROGRESS};
 
 static const char SQL_VERSION[] =
     "SELECT m.version,\n"
@@ -214,6 +56,62 @@ check_version(PgConn *conn, Err *err)
     return true;
 }
 
+/* ---- install and upgrade ---- */
+
+static bool
+run_scripts(PgConn *conn, const char *const *scripts, Err *err)
+{
+    for (; *scripts != NULL; scripts++) {
+        if (!query_script(conn, *scripts, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Batch functions are of the version that made them, so a job that is under way cannot go on. */
+static const char SQL_UNFINISHED[] =
+    "SELECT j.name FROM pghaul.job j\n"
+    " WHERE j.cleaned IS NULL AND j.state NOT IN ('new', 'complete') ORDER BY j.id LIMIT 1";
+
+static const char SQL_SET_VERSION[] = "UPDATE pghaul.meta SET version = $1::pg_catalog.int4";
+
+static bool
+refuse_unfinished(PgConn *conn, int64_t version, Err *err)
+{
+    PGRESULT_AUTO *result = NULL;
+    if (!query_run(conn, SQL_UNFINISHED, &result, err)) {
+        return false;
+    }
+    if (result_rows(result) == 0) {
+        return true;
+    }
+    (void)err_set(err, ERR_REFUSED, "job %s is under way in schema pghaul of version %lld",
+        result_text(result, 0, 0), (long long)version);
+    return err_hint(err,
+        "Finish or clean it with the pghaul that began it; then this one upgrades "
+        "the schema to version %d.",
+        SCHEMA_VERSION);
+}
+
+static bool
+upgrade(PgConn *conn, int64_t version, Err *err)
+{
+    if (!refuse_unfinished(conn, version, err) || !query_script(conn, schema_drop_routines, err)) {
+        return false;
+    }
+    for (int64_t from = version; from < SCHEMA_VERSION; from++) {
+        if (!query_script(conn, schema_upgrades[from - 1], err)) {
+            return false;
+        }
+    }
+    Params params = PARAMS_INIT;
+    params_int(&params, SCHEMA_VERSION);
+    return run_scripts(conn, schema_routines, err) &&
+           query_with(conn, SQL_SET_VERSION, &params, NULL, err);
+}
+
+/* Under the lock: another run may have done it meanwhile. */
 static bool
 install_once(PgConn *conn, Err *err)
 {
@@ -221,22 +119,41 @@ install_once(PgConn *conn, Err *err)
     if (!query_run(conn, SQL_LOCK, NULL, err) || !schema_exists(conn, &exists, err)) {
         return false;
     }
-    for (size_t i = 0; !exists && i < sizeof(INSTALL) / sizeof(INSTALL[0]); i++) {
-        if (!query_script(conn, INSTALL[i], err)) {
-            return false;
-        }
+    if (!exists) {
+        return run_scripts(conn, schema_tables, err) && run_scripts(conn, schema_routines, err);
     }
+    PGRESULT_AUTO *result = NULL;
+    if (!query_one(conn, SQL_VERSION, 0, NULL, &result, err)) {
+        return false;
+    }
+    int64_t version = result_int(result, 0, 0);
+    return version < 1 || version >= SCHEMA_VERSION || upgrade(conn, version, err);
+}
+
+static bool
+is_current(PgConn *conn, bool *current, Err *err)
+{
+    *current = false;
+    bool exists = false;
+    if (!schema_exists(conn, &exists, err) || !exists) {
+        return err->cls == ERR_NONE;
+    }
+    PGRESULT_AUTO *result = NULL;
+    if (!query_one(conn, SQL_VERSION, 0, NULL, &result, err)) {
+        return false;
+    }
+    *current = result_int(result, 0, 0) >= SCHEMA_VERSION;
     return true;
 }
 
 bool
 schema_install(PgConn *conn, Err *err)
 {
-    bool exists = false;
-    if (!schema_exists(conn, &exists, err)) {
-        return false;
+    bool current = false;
+    if (!is_current(conn, &current, err)) {
+        return err_wrap(err, "schema pghaul");
     }
-    if (!exists) {
+    if (!current) {
         if (!query_script(conn, "BEGIN", err)) {
             return false;
         }

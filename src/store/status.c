@@ -25,7 +25,7 @@ take_row(const PgResult *result, int row, Arena *arena, StatusRow *status, Err *
         .table_name = result_dup(result, row, 2, arena),
         .reason = result_dup(result, row, 4, arena),
         .pass = (int)result_int(result, row, 5),
-        .pass_kind = strcmp(result_text(result, row, 6), "verify") == 0 ? PASS_VERIFY : PASS_MOVE,
+        .pass_kind = passkind_parse(result_text(result, row, 6)),
         .ranges = result_int(result, row, 7),
         .ranges_done = result_int(result, row, 8),
         .carved = result_bool(result, row, 9),
