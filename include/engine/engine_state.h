@@ -11,6 +11,7 @@
 #include "core/pacer.h"
 #include "core/prng.h"
 #include "core/retry.h"
+#include "core/settings.h"
 #include "engine/engine.h"
 #include "store/ranges.h"
 
@@ -43,6 +44,7 @@ typedef struct Worker {
 
     /* owner thread only */
     PgConn *conn;
+    Settings settings; /* of the run, as of this step */
     JobRow job; /* as read when the last range was taken; texts in job_arena */
     Arena job_arena;
     bool has_lease;
@@ -74,6 +76,7 @@ struct Engine {
     pthread_mutex_t lock;
     Err first_error;    /* under lock: what ends the run; ERR_NONE while all is well */
     int workers_alive;  /* under lock */
+    Settings settings;  /* under lock: in force now */
     int stripes;        /* under lock: of ranges that are carved from now on */
     Progress progress;  /* under lock: the monitor's part of it */
     bool verdict_known; /* under lock: the monitor has judged at least once */
@@ -85,6 +88,9 @@ void engine_fail(Engine *engine, const Err *err);
 /* The backend that vacuums now, 0 = none; and how to end its VACUUM, if it is still `pid`. */
 int engine_vacuum_pid(Engine *engine);
 void engine_cancel_vacuum(Engine *engine, int pid);
+
+/* What is in force now. */
+Settings engine_settings(Engine *engine);
 
 /* Is the throttle open? */
 bool engine_may_work(Engine *engine);

@@ -131,7 +131,7 @@ carry_call(Worker *worker, int64_t size, bool skip_locked, CarryResult *result, 
 
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_batch_call(&sql, plan, move ? "move" : "verify", worker->job.id);
-    int64_t timeout_ms = move ? plan->spec->throttle.yield_after_us / 1000 : VERIFY_TIMEOUT_MS;
+    int64_t timeout_ms = move ? worker->settings.throttle.yield_after_us / 1000 : VERIFY_TIMEOUT_MS;
     PGRESULT_AUTO *rows = NULL;
     if (!run_call(worker, strbuf_text(&sql), &params, timeout_ms, &rows, err)) {
         return false;

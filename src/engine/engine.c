@@ -52,6 +52,15 @@ engine_may_work(Engine *engine)
     return open;
 }
 
+Settings
+engine_settings(Engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    Settings settings = engine->settings;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return settings;
+}
+
 static void
 add_worker(Worker *worker, Progress *progress)
 {
@@ -180,11 +189,11 @@ static void
 check_limits(Engine *engine, const Progress *progress)
 {
     const EngineSetup *setup = &engine->setup;
-    const LimitSpec *limits = &setup->plan->spec->limits;
+    LimitSpec limits = engine_settings(engine).limits;
     Err err = ERR_INIT;
-    if (limits->runtime_us > 0 && progress->elapsed_us > limits->runtime_us) {
+    if (limits.runtime_us > 0 && progress->elapsed_us > limits.runtime_us) {
         (void)err_set(&err, ERR_LIMIT, "limits.runtime is reached with work left");
-    } else if (limits->rows > 0 && progress->run_rows >= limits->rows) {
+    } else if (limits.rows > 0 && progress->run_rows >= limits.rows) {
         (void)err_set(&err, ERR_LIMIT, "limits.rows is reached with work left");
     } else if (setup->max_runtime_us > 0 && progress->elapsed_us > setup->max_runtime_us) {
         (void)err_set(&err, ERR_STOPPED, "--max-runtime is reached with work left");
@@ -236,6 +245,7 @@ engine_run(const EngineSetup *setup, Progress *final, bool *second_signal, Err *
 {
     Engine engine = {.setup = *setup, .started_us = clock_mono_us()};
     engine.workers = mem_new((size_t)setup->workers * sizeof(Worker));
+    engine.settings = settings_of_spec(setup->plan->spec);
     engine.stripes = setup->plan->stripes;
     engine.progress.stripes = setup->plan->stripes;
     engine.progress.hot_ratio = -1;

@@ -89,12 +89,13 @@ watch_locks(Monitor *monitor, Err *err)
 {
     Engine *engine = monitor->engine;
     const Plan *plan = engine->setup.plan;
+    ThrottleSpec throttle = engine_settings(engine).throttle;
     arena_reset(&monitor->lock_arena);
     LockQuestion question = {
         .table_oid = plan->facts->table.oid,
         .ours = monitor->pids,
         .our_count = collect_pids(monitor),
-        .overdue_us = plan->spec->throttle.yield_after_us / OVERDUE_DIVISOR,
+        .overdue_us = throttle.yield_after_us / OVERDUE_DIVISOR,
     };
     LockSignals locks;
     if (!probe_locks(monitor->conn, &question, &monitor->lock_arena, &locks, err)) {
@@ -357,8 +358,9 @@ monitor_init(Monitor *monitor, Engine *engine)
     *monitor = (Monitor){.engine = engine, .eta_pass = -1, .sampled_us = now_us};
     monitor->pids = mem_new(((size_t)engine->setup.workers + 1) * sizeof(int));
     hotness_init(&monitor->hotness, plan->stripes);
+    ThrottleSpec throttle = engine_settings(engine).throttle;
     GovernorSetup setup = {
-        .throttle = &plan->spec->throttle,
+        .throttle = &throttle,
         .table = plan->facts->table.name,
         .role = plan->facts->server.role,
         .standbys = engine->setup.standbys,

@@ -144,7 +144,7 @@ reset_pacers(Worker *worker)
 {
     const Plan *plan = worker->engine->setup.plan;
     worker->carve_rows = plan->range_rows;
-    int64_t fixed = plan->spec->batch_rows;
+    int64_t fixed = worker->settings.batch_rows;
     bool by_block = plan->path == PATH_BLOCK;
     int64_t max = by_block ? plan->range_size : plan->range_rows;
     int64_t start = by_block ? 64 : 500;
@@ -161,7 +161,7 @@ reset_pacers(Worker *worker)
         (PacerLimits){.floor = 1,
             .size_min = min,
             .size_max = max,
-            .batch_target_us = plan->spec->batch_time_us},
+            .batch_target_us = worker->settings.batch_time_us},
         start);
     pacer_init(&worker->verify_pacer,
         (PacerLimits){.floor = 1,
@@ -488,6 +488,7 @@ worker_main(void *arg)
 {
     Worker *worker = arg;
     Engine *engine = worker->engine;
+    worker->settings = engine_settings(engine);
     reset_pacers(worker);
     work(worker);
     give_back_range(worker);
