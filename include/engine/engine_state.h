@@ -45,7 +45,7 @@ typedef struct Worker {
     /* owner thread only */
     PgConn *conn;
     Settings settings; /* of the run, as of this step */
-    JobRow job; /* as read when the last range was taken; texts in job_arena */
+    JobRow job;        /* as read when the last range was taken; texts in job_arena */
     Arena job_arena;
     bool has_lease;
     RangeLease lease; /* bounds in lease_arena, watermark in `watermark` */
