@@ -27,6 +27,8 @@
 #define CONNECT_TIMEOUT_US ((int64_t)2 * 1000000)
 /* A batch that somebody has waited for this share of yield_after is cancelled. */
 #define OVERDUE_DIVISOR 4
+/* A snapshot of at least this age may be why dead row versions stay. */
+#define SNAPSHOT_AGE_S 2
 
 typedef struct Monitor {
     Engine *engine;
@@ -279,11 +281,12 @@ watch_hotness(Monitor *monitor, int64_t now_us, Err *err)
 
     char oldest[160] = "";
     char text[320];
-    if (!probe_oldest_snapshot(monitor->conn, 10, oldest, sizeof(oldest), err)) {
+    if (!probe_oldest_snapshot(monitor->conn, SNAPSHOT_AGE_S, oldest, sizeof(oldest), err)) {
         return false;
     }
-    (void)snprintf(text, sizeof(text), "%d stripes for new ranges: %d %% of updates were HOT%s%s",
-        monitor->hotness.stripes, (int)(monitor->hotness.ratio * 100),
+    (void)snprintf(text, sizeof(text), "%d stripe%s for new ranges: %d %% of updates were HOT%s%s",
+        monitor->hotness.stripes, monitor->hotness.stripes == 1 ? "" : "s",
+        (int)(monitor->hotness.ratio * 100),
         oldest[0] == '\0' ? "" : "; oldest snapshot: ", oldest);
     log_line(LOG_INFO, "monitor", "%s", text);
     return job_event(monitor->conn, setup->job, setup->run, "stripes", text, err);

@@ -400,6 +400,7 @@ handle_failure(Worker *worker, const Err *cause, Err *err)
     RetryDecision decision = retry_decide(cause, &worker->history);
     if (cause->cls == ERR_RESOURCE || cause->cls == ERR_SLOTS) {
         note(worker, cause->message);
+        log_line(LOG_WARNING, worker->name, "%s; waiting", cause->message);
     }
     if (!act(worker, decision.action, cause, err)) {
         return false;
