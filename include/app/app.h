@@ -88,6 +88,7 @@ bool verb_check(App *app, Err *err);
 bool verb_plan(App *app, Err *err);
 bool verb_run(App *app, Err *err);
 bool verb_status(App *app, Err *err);
+bool verb_blockers(App *app, Err *err);
 bool verb_verify(App *app, Err *err);
 bool verb_clean(App *app, Err *err);
 bool verb_help(App *app, Err *err);

@@ -24,6 +24,7 @@ typedef enum VerbId {
     VERB_PLAN,
     VERB_RUN,
     VERB_STATUS,
+    VERB_BLOCKERS,
     VERB_VERIFY,
     VERB_CLEAN,
     VERB_HELP,

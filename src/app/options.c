@@ -38,6 +38,15 @@ static const Verb VERBS[VERB_COUNT] = {
     [VERB_STATUS] = {"status", "[JOB]", "progress, rate and reason of a job, or of all jobs",
         "Reads the database only, so it works from any host.\n", "0 done, 3 no connection", 0, 1,
         verb_status},
+    [VERB_BLOCKERS] = {"blockers", "[JOB]",
+        "who waits for whose lock, and the statement that ends it",
+        "Without JOB: all sessions of the database that wait for a lock, and those that they wait "
+        "for. With JOB: the trees that a session of the job or its table stands in, and who holds "
+        "a lock on the table, since the trigger cannot be made or removed meanwhile. Both name "
+        "transactions that are open for more than 10 s and hold back the removal of dead rows. "
+        "Values in queries are shown as ?.\n"
+        "It reads only: the statements that it prints are yours to run.\n",
+        "0 done, also when nobody waits, 3 no connection", 0, 1, verb_blockers},
     [VERB_VERIFY] = {"verify", "JOB", "compare all rows again with what the job makes of them",
         "A new verify pass over a job whose move has ended, with the job's own throttle and "
         "workers.\n",

@@ -1,0 +1,191 @@
+/*
+ * verb_blockers.c - `pghaul blockers [JOB]`: who waits for whom, and what would end it.
+ *
+ * Reads only; the statements that it prints are for people to decide on.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/app.h"
+#include "app/blockers_text.h"
+#include "app/json.h"
+#include "base/strbuf.h"
+#include "core/ident.h"
+#include "pg/blockers.h"
+#include "pg/catalog.h"
+
+/* As in the note of a run that few updates are HOT. */
+#define OLD_S 10
+
+typedef struct Scope {
+    const char *job;   /* NULL: the whole database */
+    const char *table; /* quoted; NULL without a job */
+    uint32_t table_oid;
+} Scope;
+
+/* ---- which trees ---- */
+
+static bool
+is_wanted(const Scope *scope, const WaitSession *session)
+{
+    if (scope->job == NULL) {
+        return session->waits && session->is_here;
+    }
+    bool of_job = session->job != NULL && strcmp(session->job, scope->job) == 0;
+    return of_job || session->touches_table;
+}
+
+static const bool *
+mark_trees(const Scope *scope, const Waits *waits, Arena *arena)
+{
+    size_t nodes = (size_t)waits->graph.node_count;
+    bool *marks = arena_alloc(arena, nodes * sizeof(*marks));
+    for (size_t i = 0; i < nodes; i++) {
+        marks[i] = is_wanted(scope, &waits->sessions[i]);
+    }
+    waittree_mark_blockers(&waits->graph, marks);
+    if (scope->job != NULL) {
+        waittree_mark_waiters(&waits->graph, marks);
+    }
+    return marks;
+}
+
+/* ---- JSON ---- */
+
+static void
+put(json_t *object, const char *name, json_t *value)
+{
+    if (json_object_set_new(object, name, value) != 0) {
+        abort(); /* out of memory, as in mem.h */
+    }
+}
+
+static json_t *
+pids_json(const WaitSession *session)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < session->blocked_by_count; i++) {
+        (void)json_array_append_new(list, json_integer(session->blocked_by[i]));
+    }
+    return list;
+}
+
+/* Which prepared transactions the pid 0 stands for. */
+static json_t *
+gids_json(const Waits *waits, int node)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < waits->graph.edge_count; i++) {
+        const WaitEdge *edge = &waits->graph.edges[i];
+        const char *gid = waits->sessions[edge->blocker].gid;
+        if (edge->waiter == node && gid != NULL) {
+            (void)json_array_append_new(list, json_text(gid));
+        }
+    }
+    return list;
+}
+
+static json_t *
+session_json(const Waits *waits, int node, Arena *arena)
+{
+    const WaitSession *session = &waits->sessions[node];
+    json_t *object = json_object();
+    put(object, "pid", json_integer(session->pid));
+    put(object, "gid", json_text(session->gid));
+    put(object, "application_name", json_text(session->application));
+    put(object, "role", json_text(session->role));
+    put(object, "client", json_text(session->client));
+    put(object, "database", json_text(session->database));
+    put(object, "backend_type", json_text(session->kind));
+    put(object, "state", json_text(session->state));
+    put(object, "query", json_text(session->query));
+    put(object, "hidden", json_boolean(session->is_hidden));
+    put(object, "ours", json_boolean(session->is_ours));
+    put(object, "job", json_text(session->job));
+    put(object, "prevents_wraparound", json_boolean(session->is_wraparound));
+    put(object, "transaction_age_s", json_known(session->transaction_age_s));
+    put(object, "holds_back_cleanup", json_boolean(session->is_old));
+    put(object, "waits", json_boolean(session->waits));
+    put(object, "wait_s", session->waits ? json_real(session->wait_s) : json_null());
+    put(object, "lock_type", json_text(session->lock_type));
+    put(object, "lock_mode", json_text(session->lock_mode));
+    put(object, "lock_object", json_text(session->lock_object));
+    put(object, "blocked_by_pids", pids_json(session));
+    put(object, "blocked_by_gids", gids_json(waits, node));
+    put(object, "table_lock_mode", json_text(session->table_mode));
+    put(object, "may_end", json_boolean(session->may_end));
+    put(object, "cancel_sql", json_text(waits_cancel_sql(session, arena)));
+    put(object, "terminate_sql", json_text(waits_terminate_sql(session, arena)));
+    put(object, "rollback_sql", json_text(waits_rollback_sql(session, arena)));
+    put(object, "command", json_text(waits_command(session, arena)));
+    return object;
+}
+
+static void
+add_result(App *app, const Scope *scope, const Waits *waits, const bool *marks)
+{
+    json_t *list = json_array();
+    int waiting = 0;
+    for (int i = 0; i < waits->graph.node_count; i++) {
+        if (marks[i] || waits->sessions[i].is_old) {
+            (void)json_array_append_new(list, session_json(waits, i, &app->arena));
+            waiting += marks[i] && waits->sessions[i].waits;
+        }
+    }
+    app_result(app, "table", json_text(scope->table));
+    app_result(app, "waiting", json_integer(waiting));
+    app_result(app, "sessions", list);
+    app_result(app, "hidden_from_role", json_text(waits->hides ? waits->role : NULL));
+}
+
+/* ---- the verb ---- */
+
+static bool
+show(App *app, PgConn *conn, const Scope *scope, Err *err)
+{
+    Waits waits;
+    WaitQuestion question = {.table_oid = scope->table_oid, .old_s = OLD_S};
+    if (!probe_waits(conn, &question, &app->arena, &waits, err)) {
+        return false;
+    }
+    WaitLine *lines = NULL;
+    const bool *marks = mark_trees(scope, &waits, &app->arena);
+    BlockersView view = {.waits = &waits, .job = scope->job, .table = scope->table, .old_s = OLD_S};
+    view.line_count = waittree_lines(&waits.graph, marks, &app->arena, &lines);
+    view.lines = lines;
+    STRBUF_AUTO text = STRBUF_INIT;
+    blockers_put_text(&text, &view, &app->out, term_width(&app->out), &app->arena);
+    app_print(app, strbuf_text(&text));
+    add_result(app, scope, &waits, marks);
+    return true;
+}
+
+static bool
+open_scope(App *app, PgConn **conn, Scope *scope, Err *err)
+{
+    JobSpec spec;
+    Facts facts;
+    if (app->options.arg_count == 0) {
+        return app_connect(app, "catalog", conn, err);
+    }
+    if (!app_open_job(app, app->options.args[0], &spec, conn, err) ||
+        !catalog_read(*conn, &spec, &app->arena, &facts, err)) {
+        return false;
+    }
+    scope->job = spec.job;
+    scope->table_oid = facts.table.oid;
+    STRBUF_AUTO table = STRBUF_INIT;
+    if (!quote_qualified(&table, facts.table.schema, facts.table.name, err)) {
+        return false;
+    }
+    scope->table = arena_strdup(&app->arena, strbuf_text(&table));
+    return true;
+}
+
+bool
+verb_blockers(App *app, Err *err)
+{
+    Scope scope = {.job = NULL};
+    PGCONN_AUTO *conn = NULL;
+    return open_scope(app, &conn, &scope, err) && show(app, conn, &scope, err);
+}
