@@ -21,4 +21,8 @@
 bool catalog_read(PgConn *conn, const JobSpec *spec, Arena *arena, Facts *facts, Err *err)
     __attribute__((warn_unused_result));
 
+/* Only which table it is: waits for no lock on it.  Errors as above. */
+bool catalog_find_table(PgConn *conn, const JobSpec *spec, Arena *arena, uint32_t *oid, Err *err)
+    __attribute__((warn_unused_result));
+
 #endif

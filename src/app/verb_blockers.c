@@ -10,7 +10,6 @@
 #include "app/blockers_text.h"
 #include "app/json.h"
 #include "base/strbuf.h"
-#include "core/ident.h"
 #include "pg/blockers.h"
 #include "pg/catalog.h"
 
@@ -19,7 +18,7 @@
 
 typedef struct Scope {
     const char *job;   /* NULL: the whole database */
-    const char *table; /* quoted; NULL without a job */
+    const char *table; /* as the job file has it; NULL without a job */
     uint32_t table_oid;
 } Scope;
 
@@ -164,21 +163,15 @@ static bool
 open_scope(App *app, PgConn **conn, Scope *scope, Err *err)
 {
     JobSpec spec;
-    Facts facts;
     if (app->options.arg_count == 0) {
         return app_connect(app, "catalog", conn, err);
     }
     if (!app_open_job(app, app->options.args[0], &spec, conn, err) ||
-        !catalog_read(*conn, &spec, &app->arena, &facts, err)) {
+        !catalog_find_table(*conn, &spec, &app->arena, &scope->table_oid, err)) {
         return false;
     }
     scope->job = spec.job;
-    scope->table_oid = facts.table.oid;
-    STRBUF_AUTO table = STRBUF_INIT;
-    if (!quote_qualified(&table, facts.table.schema, facts.table.name, err)) {
-        return false;
-    }
-    scope->table = arena_strdup(&app->arena, strbuf_text(&table));
+    scope->table = spec.table;
     return true;
 }
 

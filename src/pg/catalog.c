@@ -7,6 +7,7 @@
  */
 #include "pg/catalog.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/strbuf.h"
@@ -100,6 +101,17 @@ find_table(CatalogReader *reader, Err *err)
         return report_ambiguous(reader, result, err);
     }
     reader->oid = result_dup(result, 0, 0, reader->arena);
+    return true;
+}
+
+bool
+catalog_find_table(PgConn *conn, const JobSpec *spec, Arena *arena, uint32_t *oid, Err *err)
+{
+    CatalogReader reader = {.conn = conn, .spec = spec, .arena = arena};
+    if (!find_table(&reader, err)) {
+        return err->cls == ERR_USER ? false : err_wrap(err, "catalog");
+    }
+    *oid = (uint32_t)strtoul(reader.oid, NULL, 10);
     return true;
 }
 

@@ -5,11 +5,11 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/strbuf.h"
 #include "cli/cli.h"
 #include "harness/harness.h"
 #include "harness/job.h"
@@ -36,8 +36,8 @@ send_blocked(const CliBase *base, Session *session, const char *sql)
 static CliResult
 blockers(const CliBase *base, const char *job)
 {
-    CliResult result = job == NULL ? CLI("blockers", "-d", base->uri)
-                                   : CLI("blockers", job, "-d", base->uri);
+    CliResult result =
+        job == NULL ? CLI("blockers", "-d", base->uri) : CLI("blockers", job, "-d", base->uri);
     cr_expect(eq(int, 0, result.code), "%s", result.err);
     cr_expect(not(cli_has(result.out, "secret")), "%s", result.out);
     return result;
@@ -55,8 +55,7 @@ run_printed(const CliBase *base, const char *out, const char *begin)
     pg_exec(base->conn, sql);
 }
 
-static void
-expect_has(const char *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void expect_has(const char *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 static void
 expect_has(const char *out, const char *fmt, ...)
@@ -89,9 +88,11 @@ Test(blockers, chain_is_a_tree_and_ending_its_idle_root_frees_it)
     send_blocked(&base, middle, UPDATE_1);
     send_blocked(&base, leaf, "UPDATE orders SET amount = 8 WHERE id = 2");
     CliResult result = blockers(&base, NULL);
-    expect_has(result.out, "2 sessions wait for a lock\n\npid %d (root), role postgres, local, idle",
+    expect_has(result.out,
+        "2 sessions wait for a lock\n\npid %d (root), role postgres, local, idle",
         session_backend_pid(root));
-    expect_has(result.out, "\n\xe2\x94\x94\xe2\x94\x80 pid %d (middle)", session_backend_pid(middle));
+    expect_has(
+        result.out, "\n\xe2\x94\x94\xe2\x94\x80 pid %d (middle)", session_backend_pid(middle));
     expect_has(
         result.out, "\n   \xe2\x94\x94\xe2\x94\x80 pid %d (leaf)", session_backend_pid(leaf));
     expect_has(result.out, "UPDATE orders SET amount = ? WHERE id = ?");
@@ -145,6 +146,241 @@ Test(blockers, prepared_transaction_is_named_and_its_rollback_frees_the_waiter)
     run_printed(&base, result.out, begin);
     session_expect_ok(waiter, HARNESS_TIMEOUT_US);
     cli_free(&result);
+    session_close(waiter);
+    cli_base_free(&base);
+}
+
+Test(blockers, job_shows_its_trees_and_who_holds_its_table)
+{
+    CliBase base = cli_base_new(3);
+    pg_exec(base.conn, "CREATE TABLE other (id int); INSERT INTO other VALUES (1)");
+    CliResult result = blockers(&base, base.job_file);
+    expect_has(
+        result.out, "nobody waits for job orders-amount or for a lock on its table orders\n");
+    expect_has(result.out, "nobody holds a lock on orders");
+    cli_free(&result);
+
+    Session *holder = named_session(&base, "holder");
+    Session *elsewhere = named_session(&base, "elsewhere");
+    Session *waiter = named_session(&base, "waiter");
+    pg_exec(session_conn(holder), "BEGIN; " UPDATE_1);
+    session_lock_rows(elsewhere, "other", "id = 1");
+    send_blocked(&base, waiter, "UPDATE other SET id = 2");
+    result = blockers(&base, base.job_file);
+    expect_has(result.out, "nobody waits for job orders-amount");
+    expect_has(result.out, "pid %d (holder)", session_backend_pid(holder));
+    expect_has(result.out, "RowExclusiveLock on orders");
+    expect_has(result.out, "\n  SELECT pg_terminate_backend(%d);", session_backend_pid(holder));
+    cr_expect(not(cli_has(result.out, "elsewhere")), "%s", result.out);
+    cli_free(&result);
+
+    session_release(elsewhere);
+    session_expect_ok(waiter, HARNESS_TIMEOUT_US);
+    send_blocked(&base, waiter, "BEGIN; LOCK TABLE orders; COMMIT");
+    result = blockers(&base, base.job_file);
+    expect_has(result.out, "1 session waits for a lock\n");
+    expect_has(result.out, "\nnobody else holds a lock on");
+    run_printed(&base, result.out, "SELECT pg_terminate_backend(");
+    session_expect_ok(waiter, HARNESS_TIMEOUT_US);
+    cli_free(&result);
+    session_close(holder);
+    session_close(elsewhere);
+    session_close(waiter);
+    cli_base_free(&base);
+}
+
+Test(blockers, unknown_job_is_an_error)
+{
+    CliBase base = cli_base_new(3);
+    CliResult result = CLI("blockers", "no-such-job", "-d", base.uri);
+    cr_expect(eq(int, 2, result.code));
+    expect_has(result.err, "there is no job \"no-such-job\"");
+    cli_free(&result);
+    cli_base_free(&base);
+}
+
+/* A batch of one row that takes 5 s, asked about in its first two. */
+Test(blockers, work_of_a_job_is_paused_and_never_ended, .timeout = 120)
+{
+    PgCluster *cluster = cluster_shared();
+    JobTest test;
+    job_open(&test, cluster, 40, 1100);
+    job_write(&test, JOB_SET_AMOUNT "verify: none\npath: key\nstripes: 1\nworkers: 1\n"
+                                    "batch: {rows: 1}\n"
+                                    "throttle: {standbys: none, yield_after: 10s}\n");
+    Proc *proc = job_start(&test);
+    cr_assert(job_wait_batches(&test, proc, 0, 1));
+    job_set_slow(&test, SECONDS_US(5));
+    pg_wait_true(test.conn,
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name = 'pghaul/fill/w01' AND wait_event = 'PgSleep'"
+        " AND clock_timestamp() - query_start BETWEEN interval '0.5 s' AND interval '2 s')",
+        HARNESS_TIMEOUT_US);
+    Session *ddl = session_open(test.uri);
+    session_send(ddl, "BEGIN; LOCK TABLE app; COMMIT");
+    session_wait_blocked(ddl, test.conn, HARNESS_TIMEOUT_US);
+    CliResult all = CLI("blockers", "-d", test.uri);
+    CliResult job = CLI("blockers", "fill", "-d", test.uri);
+    job_set_slow(&test, 0);
+    expect_has(all.out, "(pghaul/fill/w01), ours, role postgres");
+    expect_has(all.out, "\n\xe2\x94\x94\xe2\x94\x80 pid %d", session_backend_pid(ddl));
+    expect_has(all.out, "gives way by itself");
+    expect_has(all.out, "\n  pghaul pause fill\n");
+    cr_expect(not(cli_has(all.out, "pg_cancel_backend")), "%s", all.out);
+    cr_expect(not(cli_has(all.out, "pg_terminate_backend")), "%s", all.out);
+    expect_has(job.out, "\n  pghaul pause fill\n");
+    cli_free(&all);
+    cli_free(&job);
+    session_expect_ok(ddl, HARNESS_TIMEOUT_US);
+    session_close(ddl);
+    job_expect_exit(proc, 0);
+    job_close_cluster(&test);
+}
+
+Test(blockers, role_without_pg_monitor_is_told_what_helps)
+{
+    CliBase base = cli_base_new(3);
+    pg_execf(base.conn, "CREATE ROLE low_%s LOGIN", base.dbname);
+    char role[64];
+    (void)snprintf(role, sizeof(role), "low_%s", base.dbname);
+    Session *holder = named_session(&base, "holder");
+    Session *waiter = named_session(&base, "waiter");
+    session_lock_rows(holder, "orders", "id = 1");
+    send_blocked(&base, waiter, UPDATE_1);
+    char uri[300];
+    (void)snprintf(uri, sizeof(uri), "host=%s port=%d dbname=%s", cluster_socket_dir(base.cluster),
+        cluster_port(base.cluster), base.dbname);
+    CliResult result = CLI("blockers", "-d", uri, "-U", role);
+    cr_expect(eq(int, 0, result.code), "%s", result.err);
+    expect_has(result.out, "pid %d (holder), role postgres\n", session_backend_pid(holder));
+    expect_has(result.out, "pid %d (waiter), role postgres, waits ", session_backend_pid(waiter));
+    expect_has(result.out,
+        "\n  SELECT pg_cancel_backend(%d);\n  SELECT pg_terminate_backend(%d);\n",
+        session_backend_pid(holder), session_backend_pid(holder));
+    expect_has(result.out, "Role %s may not do that; role postgres or a superuser may.", role);
+    expect_has(result.out, "\n  GRANT pg_monitor TO %s;\n", role);
+    cr_expect(not(cli_has(result.out, "insufficient")), "%s", result.out);
+    cli_free(&result);
+
+    pg_execf(base.conn, "GRANT pg_monitor TO %s", role);
+    result = CLI("blockers", "-d", uri, "-U", role);
+    expect_has(result.out, "pid %d (holder), role postgres, local, idle in transaction",
+        session_backend_pid(holder));
+    cr_expect(not(cli_has(result.out, "GRANT")), "%s", result.out);
+    cli_free(&result);
+    session_close(holder);
+    session_expect_ok(waiter, HARNESS_TIMEOUT_US);
+    session_close(waiter);
+    pg_execf(base.conn, "DROP ROLE %s", role);
+    cli_base_free(&base);
+}
+
+Test(blockers, tree_is_ascii_where_the_locale_is)
+{
+    CliBase base = cli_base_new(3);
+    Session *holder = named_session(&base, "holder");
+    Session *waiter = named_session(&base, "waiter");
+    session_lock_rows(holder, "orders", "id = 1");
+    send_blocked(&base, waiter, UPDATE_1);
+    const char *argv[] = {harness_env("PGHAUL_BIN", ""), "blockers", "-d", base.uri, NULL};
+    const char *const env[] = {"LC_ALL=C", NULL};
+    Proc *proc = proc_start(&(ProcSpec){.argv = argv, .env = env});
+    cr_expect(eq(int, 0, proc_finish(proc, HARNESS_TIMEOUT_US)));
+    char *out = proc_stdout(proc);
+    expect_has(out, "\n`- pid %d (waiter)", session_backend_pid(waiter));
+    cr_expect(not(cli_has(out, "\xe2")), "%s", out);
+    free(out);
+    proc_free(proc);
+    session_close(holder);
+    session_expect_ok(waiter, HARNESS_TIMEOUT_US);
+    session_close(waiter);
+    cli_base_free(&base);
+}
+
+/* ---- JSON ---- */
+
+static json_t *
+session_of(json_t *result, int pid)
+{
+    size_t index;
+    json_t *session;
+    json_array_foreach(json_object_get(result, "sessions"), index, session)
+    {
+        if (json_integer_value(json_object_get(session, "pid")) == pid) {
+            return session;
+        }
+    }
+    return NULL;
+}
+
+static const char *
+text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text == NULL ? "" : text;
+}
+
+static bool
+is_type(const json_t *object, const char *name, json_type type)
+{
+    const json_t *value = json_object_get(object, name);
+    return value != NULL && json_typeof(value) == type;
+}
+
+Test(blockers, json_has_each_session_with_its_blockers_and_statements)
+{
+    CliBase base = cli_base_new(3);
+    Session *holder = named_session(&base, "holder");
+    Session *waiter = named_session(&base, "waiter");
+    pg_execf(base.conn,
+        "BEGIN; UPDATE orders SET amount = 1 WHERE id = 2;"
+        "PREPARE TRANSACTION 'p %s'",
+        base.dbname);
+    session_lock_rows(holder, "orders", "id = 1");
+    send_blocked(&base, waiter, UPDATE_1);
+    CliResult out = CLI("blockers", base.job_file, "--json", "-d", base.uri);
+    cr_expect(eq(int, 0, out.code), "%s", out.err);
+    json_t *result = json_loads(out.out, 0, NULL);
+    cr_assert(result != NULL, "%s", out.out);
+    cr_expect_str_eq(text_of(result, "type"), "result");
+    cr_expect_str_eq(text_of(result, "verb"), "blockers");
+    cr_expect_str_eq(text_of(result, "job"), "orders-amount");
+    cr_expect(eq(i64, 1, json_integer_value(json_object_get(result, "waiting"))));
+    cr_expect(eq(sz, 3, json_array_size(json_object_get(result, "sessions"))), "%s", out.out);
+
+    const json_t *w = session_of(result, session_backend_pid(waiter));
+    const json_t *by = json_object_get(w, "blocked_by_pids");
+    cr_expect(eq(sz, 1, json_array_size(by)));
+    cr_expect(eq(i64, session_backend_pid(holder), json_integer_value(json_array_get(by, 0))));
+    cr_expect(is_type(w, "waits", JSON_TRUE));
+    cr_expect(is_type(w, "wait_s", JSON_REAL));
+    cr_expect(is_type(w, "transaction_age_s", JSON_REAL));
+    cr_expect_str_eq(text_of(w, "application_name"), "waiter");
+    cr_expect_str_eq(text_of(w, "lock_mode"), "ShareLock");
+    cr_expect_str_eq(text_of(w, "lock_object"), "a row of public.orders");
+    cr_expect_str_eq(text_of(w, "query"), "UPDATE orders SET amount_text = ? WHERE id = ?");
+    char sql[64];
+    (void)snprintf(sql, sizeof(sql), "SELECT pg_cancel_backend(%d);", session_backend_pid(waiter));
+    cr_expect_str_eq(text_of(w, "cancel_sql"), sql);
+
+    const json_t *h = session_of(result, session_backend_pid(holder));
+    (void)snprintf(
+        sql, sizeof(sql), "SELECT pg_terminate_backend(%d);", session_backend_pid(holder));
+    cr_expect_str_eq(text_of(h, "terminate_sql"), sql);
+    cr_expect(is_type(h, "cancel_sql", JSON_NULL));
+    cr_expect(is_type(h, "wait_s", JSON_NULL));
+    cr_expect_str_eq(text_of(h, "table_lock_mode"), "RowShareLock");
+
+    const json_t *p = session_of(result, 0);
+    (void)snprintf(sql, sizeof(sql), "ROLLBACK PREPARED 'p %s';", base.dbname);
+    cr_expect_str_eq(text_of(p, "rollback_sql"), sql);
+    cr_expect_str_eq(text_of(p, "table_lock_mode"), "RowExclusiveLock");
+    cr_expect(is_type(p, "terminate_sql", JSON_NULL));
+    pg_exec(base.conn, sql);
+    json_decref(result);
+    cli_free(&out);
+    session_close(holder);
+    session_expect_ok(waiter, HARNESS_TIMEOUT_US);
     session_close(waiter);
     cli_base_free(&base);
 }
