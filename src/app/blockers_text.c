@@ -379,6 +379,7 @@ static void
 put_single(Page *page, int node)
 {
     WaitLine line = {.node = node, .blocker = -1};
+    strbuf_putc(page->out, '\n');
     put_line(page, &line, false);
     put_remedy(page, node);
 }

@@ -107,7 +107,7 @@ find_table(CatalogReader *reader, Err *err)
 bool
 catalog_find_table(PgConn *conn, const JobSpec *spec, Arena *arena, uint32_t *oid, Err *err)
 {
-    CatalogReader reader = {.conn = conn, .spec = spec, .arena = arena};
+    CatalogReader reader = {.conn = conn, .spec = spec, .arena = arena, .oid = "0"};
     if (!find_table(&reader, err)) {
         return err->cls == ERR_USER ? false : err_wrap(err, "catalog");
     }

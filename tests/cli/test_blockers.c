@@ -199,7 +199,7 @@ Test(blockers, unknown_job_is_an_error)
     cli_base_free(&base);
 }
 
-/* A batch of one row that takes 5 s, asked about in its first two. */
+/* A batch of one row that takes 7 s, asked about in its first two. */
 Test(blockers, work_of_a_job_is_paused_and_never_ended, .timeout = 120)
 {
     PgCluster *cluster = cluster_shared();
@@ -210,7 +210,7 @@ Test(blockers, work_of_a_job_is_paused_and_never_ended, .timeout = 120)
                                     "throttle: {standbys: none, yield_after: 10s}\n");
     Proc *proc = job_start(&test);
     cr_assert(job_wait_batches(&test, proc, 0, 1));
-    job_set_slow(&test, SECONDS_US(5));
+    job_set_slow(&test, SECONDS_US(7));
     pg_wait_true(test.conn,
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
         " AND application_name = 'pghaul/fill/w01' AND wait_event = 'PgSleep'"
