@@ -6,7 +6,30 @@
 
 #include "app/app.h"
 #include "app/json.h"
+#include "app/manual.h"
 #include "core/jobkeys.h"
+
+/* What help tells about beside the verbs. */
+static const struct {
+    const char *name;
+    void (*put)(StrBuf *out);
+} TOPICS[] = {
+    {"job", jobkeys_help},
+    {"man", manual_put_page},
+    {"completion", manual_put_completion},
+};
+
+static bool
+put_topic(StrBuf *out, const char *name)
+{
+    for (size_t i = 0; i < sizeof(TOPICS) / sizeof(TOPICS[0]); i++) {
+        if (strcmp(name, TOPICS[i].name) == 0) {
+            TOPICS[i].put(out);
+            return true;
+        }
+    }
+    return false;
+}
 
 bool
 verb_help(App *app, Err *err)
@@ -17,14 +40,11 @@ verb_help(App *app, Err *err)
     STRBUF_AUTO text = STRBUF_INIT;
     VerbId verb = options->verb;
     bool of_verb = options->help && options->has_verb && verb != VERB_HELP;
-    if (!of_verb && options->arg_count > 0) {
-        if (strcmp(options->args[0], "job") == 0) {
-            jobkeys_help(&text);
-        } else if (!verb_find(options->args[0], &verb, err)) {
+    if (!of_verb && options->arg_count > 0 && !put_topic(&text, options->args[0])) {
+        if (!verb_find(options->args[0], &verb, err)) {
             return false;
-        } else {
-            of_verb = true;
         }
+        of_verb = true;
     }
     if (of_verb) {
         options_help_verb(&text, verb, width);
