@@ -82,7 +82,8 @@ bool jobkeys_parse(const JobKey *key, const char *text, int64_t *value, Err *err
 /* Append what values the key takes, on one line: "auto, 1..64". */
 void jobkeys_values(const JobKey *key, StrBuf *out);
 
-/* Append the reference of all keys: aligned columns, at most 100 wide. */
-void jobkeys_help(StrBuf *out);
+/* Append the reference of all keys for so many columns: side by side where 100 are there, else
+ * below each other. */
+void jobkeys_help(StrBuf *out, int columns);
 
 #endif

@@ -10,25 +10,19 @@
 #include "core/jobkeys.h"
 
 /* What help tells about beside the verbs. */
-static const struct {
-    const char *name;
-    void (*put)(StrBuf *out);
-} TOPICS[] = {
-    {"job", jobkeys_help},
-    {"man", manual_put_page},
-    {"completion", manual_put_completion},
-};
-
 static bool
-put_topic(StrBuf *out, const char *name)
+put_topic(StrBuf *out, const char *name, int width)
 {
-    for (size_t i = 0; i < sizeof(TOPICS) / sizeof(TOPICS[0]); i++) {
-        if (strcmp(name, TOPICS[i].name) == 0) {
-            TOPICS[i].put(out);
-            return true;
-        }
+    if (strcmp(name, "job") == 0) {
+        jobkeys_help(out, width);
+    } else if (strcmp(name, "man") == 0) {
+        manual_put_page(out);
+    } else if (strcmp(name, "completion") == 0) {
+        manual_put_completion(out);
+    } else {
+        return false;
     }
-    return false;
+    return true;
 }
 
 bool
@@ -40,7 +34,7 @@ verb_help(App *app, Err *err)
     STRBUF_AUTO text = STRBUF_INIT;
     VerbId verb = options->verb;
     bool of_verb = options->help && options->has_verb && verb != VERB_HELP;
-    if (!of_verb && options->arg_count > 0 && !put_topic(&text, options->args[0])) {
+    if (!of_verb && options->arg_count > 0 && !put_topic(&text, options->args[0], width)) {
         if (!verb_find(options->args[0], &verb, err)) {
             return false;
         }
