@@ -21,4 +21,7 @@ Terminal term_of(int fd, bool no_color);
 /* Columns now, at least 1; TERM_WIDTH_DEFAULT when it is no terminal. */
 int term_width(const Terminal *term);
 
+/* Columns for running text: at most TERM_WIDTH_DEFAULT, however wide the terminal is. */
+int term_text_width(const Terminal *term);
+
 #endif

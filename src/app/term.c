@@ -40,3 +40,10 @@ term_width(const Terminal *term)
     }
     return size.ws_col;
 }
+
+int
+term_text_width(const Terminal *term)
+{
+    int width = term_width(term);
+    return width > TERM_WIDTH_DEFAULT ? TERM_WIDTH_DEFAULT : width;
+}

@@ -29,8 +29,7 @@ bool
 verb_help(App *app, Err *err)
 {
     const Options *options = &app->options;
-    int width = term_width(&app->out);
-    width = width > TERM_WIDTH_DEFAULT ? TERM_WIDTH_DEFAULT : width;
+    int width = term_text_width(&app->out);
     STRBUF_AUTO text = STRBUF_INIT;
     VerbId verb = options->verb;
     bool of_verb = options->help && options->has_verb && verb != VERB_HELP;
