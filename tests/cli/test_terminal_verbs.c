@@ -23,27 +23,27 @@
  * for verbs that connect. */
 typedef struct Step {
     VerbId verb;
-    const char *args[ARGS_MAX];
     int exit_code;
+    const char *args[ARGS_MAX];
     const char *words[WORDS_MAX]; /* what the terminal must show */
     bool is_wide; /* prints text that is not for a terminal: SQL, a job file, roff */
 } Step;
 
 static const Step STEPS[] = {
-    {VERB_VERSION, {NULL}, 0, {"pghaul " PGHAUL_VERSION}, false},
-    {VERB_HELP, {NULL}, 0, {"Usage: pghaul VERB", "Exit codes:", "PGPASSFILE"}, false},
-    {VERB_HELP, {"job"}, 0, {"throttle.lag", "risks for allow"}, false},
-    {VERB_HELP, {"man"}, 0, {".TH PGHAUL 1"}, true},
-    {VERB_HELP, {"completion"}, 0, {"complete -F _pghaul pghaul"}, true},
-    {VERB_NEW, {"backfill", "orders"}, 0, {"backfill: orders"}, true},
-    {VERB_CHECK, {"job.yaml"}, 0, {"note"}, false},
-    {VERB_PLAN, {"job.yaml"}, 0, {"Locks", "CREATE FUNCTION"}, true},
-    {VERB_RUN, {"job.yaml", "--yes"}, 0, {"rows changed", "none differs"}, true},
-    {VERB_STATUS, {NULL}, 0, {"orders-amount", "complete"}, false},
-    {VERB_STATUS, {"orders-amount"}, 0, {"100.0 %"}, false},
-    {VERB_VERIFY, {"orders-amount"}, 0, {"none differs"}, false},
-    {VERB_CLEAN, {"orders-amount"}, 0, {"trigger zzzz_pghaul_1"}, false},
-    {VERB_CLEAN, {"--all"}, 0, {"removed schema pghaul"}, false},
+    {VERB_VERSION, 0, {NULL}, {"pghaul " PGHAUL_VERSION}, false},
+    {VERB_HELP, 0, {NULL}, {"Usage: pghaul VERB", "Exit codes:", "PGPASSFILE"}, false},
+    {VERB_HELP, 0, {"job"}, {"throttle.lag", "risks for allow"}, false},
+    {VERB_HELP, 0, {"man"}, {".TH PGHAUL 1"}, true},
+    {VERB_HELP, 0, {"completion"}, {"complete -F _pghaul pghaul"}, true},
+    {VERB_NEW, 0, {"backfill", "orders"}, {"backfill: orders"}, true},
+    {VERB_CHECK, 0, {"job.yaml"}, {"note"}, false},
+    {VERB_PLAN, 0, {"job.yaml"}, {"Locks", "CREATE FUNCTION"}, true},
+    {VERB_RUN, 0, {"job.yaml", "--yes"}, {"rows changed", "none differs"}, true},
+    {VERB_STATUS, 0, {NULL}, {"orders-amount", "complete"}, false},
+    {VERB_STATUS, 0, {"orders-amount"}, {"100.0 %"}, false},
+    {VERB_VERIFY, 0, {"orders-amount"}, {"none differs"}, false},
+    {VERB_CLEAN, 0, {"orders-amount"}, {"trigger zzzz_pghaul_1"}, false},
+    {VERB_CLEAN, 0, {"--all"}, {"removed schema pghaul"}, false},
 };
 #define STEP_COUNT (sizeof(STEPS) / sizeof(STEPS[0]))
 
@@ -146,8 +146,8 @@ Test(terminal_verbs, every_step_fits_into_a_terminal)
 Test(terminal_verbs, drawn_lines_are_gone_from_a_narrow_terminal_too)
 {
     static const int WIDTHS[] = {20, 40};
-    static const Step RUN = {VERB_RUN, {"job.yaml", "--yes"}, 0, {NULL}, true};
-    static const Step VERIFY = {VERB_VERIFY, {"job.yaml"}, 0, {NULL}, true};
+    static const Step RUN = {VERB_RUN, 0, {"job.yaml", "--yes"}, {NULL}, true};
+    static const Step VERIFY = {VERB_VERIFY, 0, {"job.yaml"}, {NULL}, true};
     CliBase base = cli_base_new(3000);
     for (size_t i = 0; i < sizeof(WIDTHS) / sizeof(WIDTHS[0]); i++) {
         Pane *pane = pane_open(WIDTHS[i], base.folder);
