@@ -32,6 +32,13 @@ expect_same_text(char *before, char *after)
     free(after);
 }
 
+static void
+clean_all(const JobTest *test)
+{
+    const char *args[] = {"clean", "--all", "-d", test->uri, NULL};
+    job_expect_exit(proc_start_pghaul(args), 0);
+}
+
 /* Remove the job, then everything: the catalog is as it was, and at last schema pghaul is gone. */
 static void
 expect_clean(const JobTest *test, Catalog before)
@@ -41,8 +48,7 @@ expect_clean(const JobTest *test, Catalog before)
     cr_expect(eq(i64, 0, job_count_functions(test)));
     cr_expect(lt(i64, 0, pg_int(test->conn, "SELECT count(*) FROM pghaul.run")));
 
-    const char *args[] = {"clean", "--all", "-d", test->uri, NULL};
-    job_expect_exit(proc_start_pghaul(args), 0);
+    clean_all(test);
     expect_same_text(before.text, job_catalog(test));
     expect_same_text(before.counts, job_catalog_counts(test));
     cr_expect(eq(i64, 0,
@@ -120,8 +126,7 @@ Test(kill_clean, after_kill_9_while_the_job_is_made)
             "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'pghaul/%'"
             " AND datname = current_database()",
             HARNESS_TIMEOUT_US);
-        const char *args[] = {"clean", "--all", "-d", test.uri, NULL};
-        job_expect_exit(proc_start_pghaul(args), 0);
+        clean_all(&test);
         expect_same_text(before.text, job_catalog(&test));
         expect_same_text(before.counts, job_catalog_counts(&test));
     }
@@ -129,6 +134,34 @@ Test(kill_clean, after_kill_9_while_the_job_is_made)
     job_expect_run(&test, 0);
     expect_clean(&test, before);
     job_close_cluster(&test);
+}
+
+/* What another pghaul made need not have the columns that this one reads. */
+static void
+expect_clean_version(int version)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, 0);
+    job_write(&test, BLOCK_JOB);
+    Catalog before = catalog_of(&test);
+    job_expect_run(&test, 0);
+    pg_execf(test.conn, "UPDATE pghaul.meta SET version = %d", version);
+    pg_exec(test.conn, "ALTER TABLE pghaul.job RENAME last_pass_kind TO other_name;"
+                       "ALTER TABLE pghaul.run RENAME stop_requested TO other_name");
+    job_expect_verb(&test, "clean", NULL, 4);
+    job_expect_verb(&test, "status", NULL, 4);
+    clean_all(&test);
+    expect_same_text(before.text, job_catalog(&test));
+    expect_same_text(before.counts, job_catalog_counts(&test));
+    free(before.text);
+    free(before.counts);
+    job_close_cluster(&test);
+}
+
+Test(kill_clean, clean_all_removes_a_schema_of_an_older_or_newer_version)
+{
+    expect_clean_version(1);
+    expect_clean_version(99);
 }
 
 Test(kill_clean, job_that_is_worked_on_is_not_cleaned)
