@@ -111,8 +111,8 @@ tsan: stress ## same as stress
 soak: $(BUILD)/test-integration $(BUILD)/test-cli $(BUILD)/pghaul ## the full fault counts; takes long
 	scripts/soak $(BUILD)
 
-lint: format-check ## format, clang-tidy, layers, bans, shellcheck
-	scripts/lint
+lint: format-check $(BUILD)/pghaul ## format, clang-tidy, layers, documents, bans, shellcheck
+	BUILD=$(BUILD) scripts/lint
 
 format: ## reformat all C files
 	@clang-format-14 -i $(FORMATTED)
@@ -125,8 +125,17 @@ FORMATTED = $(wildcard src/*/*.c include/*/*.h tests/*/*.c tests/*/*.h bench/*.c
 bench: $(BENCH) $(BUILD)/pghaul ## measure against the alternatives; ARGS='--quick', see bench/README.md
 	scripts/run-bench $(BUILD) $(ARGS)
 
-install: $(BUILD)/pghaul ## install the binary under PREFIX (/usr/local)
+$(BUILD)/pghaul.1: $(BUILD)/pghaul
+	@$< help man >$@
+
+$(BUILD)/pghaul.bash: $(BUILD)/pghaul
+	@$< help completion >$@
+
+install: $(BUILD)/pghaul $(BUILD)/pghaul.1 $(BUILD)/pghaul.bash ## install under PREFIX (/usr/local)
 	install -D -m 755 $(BUILD)/pghaul $(DESTDIR)$(PREFIX)/bin/pghaul
+	install -D -m 644 $(BUILD)/pghaul.1 $(DESTDIR)$(PREFIX)/share/man/man1/pghaul.1
+	install -D -m 644 $(BUILD)/pghaul.bash \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/pghaul
 
 clean: ## remove build/
 	rm -rf build

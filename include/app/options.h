@@ -15,6 +15,7 @@
 #include "pg/conn.h"
 
 #define PGHAUL_VERSION "0.1.0"
+#define PGHAUL_DATE    "2026-11-22" /* of this version */
 
 typedef struct App App;
 
@@ -69,6 +70,9 @@ typedef struct OptionDef {
 
 size_t option_count(void);
 const OptionDef *option_at(size_t index);
+
+/* True when every verb takes it, or every verb that connects. */
+bool option_is_general(const OptionDef *def);
 
 typedef struct Options {
     VerbId verb;

@@ -44,7 +44,7 @@ int plan_locks(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOT
 int plan_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_MAX]);
 
 /* One paragraph about the job, its table and the server. */
-void plan_put_table(StrBuf *out, const JobSpec *spec, const Facts *facts);
+void plan_put_table(StrBuf *out, const JobSpec *spec, const Facts *facts, int width);
 
 /* The decisions and costs: what is shown before a first run. */
 void plan_put_short(StrBuf *out, const Plan *plan, int width);

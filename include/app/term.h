@@ -6,7 +6,6 @@
 
 #include <stdbool.h>
 
-#define TERM_WIDTH_MIN     40
 #define TERM_WIDTH_DEFAULT 100
 
 typedef struct Terminal {
@@ -19,7 +18,10 @@ typedef struct Terminal {
 /* Look at the stream; colour is off when `no_color` or NO_COLOR asks for it. */
 Terminal term_of(int fd, bool no_color);
 
-/* Columns now, at least TERM_WIDTH_MIN; TERM_WIDTH_DEFAULT when it is no terminal. */
+/* Columns now, at least 1; TERM_WIDTH_DEFAULT when it is no terminal. */
 int term_width(const Terminal *term);
+
+/* Columns for running text: at most TERM_WIDTH_DEFAULT, however wide the terminal is. */
+int term_text_width(const Terminal *term);
 
 #endif

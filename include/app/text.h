@@ -16,7 +16,8 @@ void text_put_safe(StrBuf *out, const char *text);
 
 /*
  * Append `text` in lines of at most `width` columns and a final line break.  The first line begins
- * with `first`, the others with as many blanks; a word that is too long stands alone.
+ * with `first`, the others with as many blanks, or with two when that were half the line; a word
+ * that is too long stands alone.
  */
 void text_put_wrapped(StrBuf *out, const char *first, const char *text, int width);
 

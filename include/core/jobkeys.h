@@ -40,6 +40,7 @@ typedef struct KeyWord {
 typedef struct JobKey {
     const char *path; /* "throttle.lag" */
     KeyType type;
+    bool live;            /* may be changed while the job runs: `pghaul set` */
     const KeyWord *words; /* ends with a NULL word; NULL = none */
     const char *min;      /* of numbers, written as in a file: "5s" */
     const char *max;
@@ -49,7 +50,6 @@ typedef struct JobKey {
     const char *text;     /* one line, no final period */
     size_t offset;        /* of the field in JobSpec */
     size_t size;          /* of that field, for numbers and choices */
-    bool live;            /* may be changed while the job runs: `pghaul set` */
 } JobKey;
 
 size_t jobkeys_count(void);
@@ -82,7 +82,8 @@ bool jobkeys_parse(const JobKey *key, const char *text, int64_t *value, Err *err
 /* Append what values the key takes, on one line: "auto, 1..64". */
 void jobkeys_values(const JobKey *key, StrBuf *out);
 
-/* Append the reference of all keys: aligned columns, at most 100 wide. */
-void jobkeys_help(StrBuf *out);
+/* Append the reference of all keys for so many columns: side by side where 100 are there, else
+ * below each other. */
+void jobkeys_help(StrBuf *out, int columns);
 
 #endif

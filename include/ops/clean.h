@@ -17,7 +17,7 @@
 bool clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
     __attribute__((warn_unused_result));
 
-/* clean_job() for every job, then drop the schema with its history. */
+/* The same for every job, then drop the schema with its history, whatever version it has. */
 bool clean_all(PgConn *conn, StopToken *stop, Err *err) __attribute__((warn_unused_result));
 
 #endif

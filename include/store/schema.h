@@ -23,6 +23,13 @@ bool schema_install(PgConn *conn, Err *err) __attribute__((warn_unused_result));
 /* Is there a schema of ours at all? */
 bool schema_exists(PgConn *conn, bool *exists, Err *err) __attribute__((warn_unused_result));
 
+/*
+ * Is there one of our version, as everything but clean --all and the first run needs it?
+ *
+ * Errors:  ERR_REFUSED for another version, or when rows would be hidden by row security.
+ */
+bool schema_check(PgConn *conn, bool *exists, Err *err) __attribute__((warn_unused_result));
+
 /* Drop everything: tables, functions, history. */
 bool schema_drop(PgConn *conn, Err *err) __attribute__((warn_unused_result));
 

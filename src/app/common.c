@@ -163,7 +163,7 @@ app_find_job(App *app, PgConn *conn, const char *name, JobRow *job, Err *err)
 {
     bool exists = false;
     bool found = false;
-    if (!schema_exists(conn, &exists, err)) {
+    if (!schema_check(conn, &exists, err)) {
         return false;
     }
     if (!exists) {

@@ -58,9 +58,11 @@ static const Verb VERBS[VERB_COUNT] = {
         "of runs and events stays. With --all every job is cleaned and schema pghaul is dropped. "
         "From then on the application has to write the new columns itself.\n",
         "0 done, 3 no connection, 7 stopped, 8 a run is alive", 0, 1, verb_clean},
-    [VERB_HELP] = {"help", "[VERB | job]", "this text, the page of a verb, or all job file keys",
-        "help job lists every key of a job file with values and default.\n", "0 done", 0, 1,
-        verb_help},
+    [VERB_HELP] = {"help", "[VERB | job | man | completion]",
+        "this text, the page of a verb, or all job file keys",
+        "help job lists every key of a job file with values and default, help man prints the man "
+        "page, help completion the completion script of bash.\n",
+        "0 done", 0, 1, verb_help},
     [VERB_VERSION] = {"version", "", "version of pghaul and of libpq", "", "0 done", 0, 0,
         verb_version},
 };
@@ -141,6 +143,12 @@ option_at(size_t index)
 {
     assert(index < OPTION_COUNT);
     return &OPTIONS[index];
+}
+
+bool
+option_is_general(const OptionDef *def)
+{
+    return def->verbs == EVERY || def->verbs == CONNECTING;
 }
 
 /* ---- parser ---- */

@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/exits.h"
 #include "app/options.h"
 #include "app/text.h"
 
-#define LABEL_SIZE 64
+#define LABEL_SIZE    64
+#define LABEL_COLUMNS 26
 
 /* "  -d, --dbname URI" */
 static void
@@ -33,12 +35,13 @@ static void
 put_row(StrBuf *out, const char *label, const char *text, int width)
 {
     char first[LABEL_SIZE + 8];
-    if (width < 60) {
-        strbuf_printf(out, "%s\n", label);
-        text_put_wrapped(out, "        ", text, width);
-        return;
+    bool wide = width >= 60;
+    bool fits = strlen(label) <= LABEL_COLUMNS;
+    if (!wide || !fits) {
+        text_put_wrapped(out, "  ", label + strspn(label, " "), width);
     }
-    (void)snprintf(first, sizeof(first), "%-26s ", label);
+    (void)snprintf(
+        first, sizeof(first), "%-*s ", wide ? LABEL_COLUMNS : 7, wide && fits ? label : "");
     text_put_wrapped(out, first, text, width);
 }
 
@@ -75,11 +78,11 @@ options_help(StrBuf *out, int width)
     strbuf_puts(out, "\nOptions:\n");
     put_options(out, ~0U, width);
     strbuf_puts(out, "\nExit codes:\n");
-    text_put_wrapped(out, "  ",
-        "0 done, 1 failed, 2 usage, job file or expression, 3 connection, 4 refused, 6 verify "
-        "found differences, 7 stopped with work left, 8 held by another, 9 limit, 130 second "
-        "signal",
-        width);
+    for (size_t i = 0; i < exit_code_count(); i++) {
+        char first[16];
+        (void)snprintf(first, sizeof(first), "  %-5d", exit_code_at(i)->code);
+        text_put_wrapped(out, first, exit_code_at(i)->text, width);
+    }
     strbuf_putc(out, '\n');
     text_put_wrapped(out, "",
         "Passwords come from PGPASSFILE, a service file or PGPASSWORD, as for psql.", width);

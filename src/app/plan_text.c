@@ -20,26 +20,25 @@ path_name(const Plan *plan)
 /* ---- text ---- */
 
 void
-plan_put_table(StrBuf *out, const JobSpec *spec, const Facts *facts)
+plan_put_table(StrBuf *out, const JobSpec *spec, const Facts *facts, int width)
 {
     char rows[FORMAT_SIZE];
     char bytes[FORMAT_SIZE];
     const TableFacts *table = &facts->table;
-    strbuf_printf(out, "job %s: backfill of ", spec->job);
-    text_put_safe(out, table->schema);
-    strbuf_putc(out, '.');
-    text_put_safe(out, table->name);
+    STRBUF_AUTO line = STRBUF_INIT;
+    strbuf_printf(&line, "job %s: backfill of %s.%s", spec->job, table->schema, table->name);
     if (table->rows >= 0) {
-        strbuf_printf(out, ", about %s rows", format_count((int64_t)table->rows, rows));
+        strbuf_printf(&line, ", about %s rows", format_count((int64_t)table->rows, rows));
     }
-    strbuf_printf(out, ", %s with %d index%s\n", format_bytes(table->total_bytes, bytes),
+    strbuf_printf(&line, ", %s with %d index%s", format_bytes(table->total_bytes, bytes),
         table->index_count, table->index_count == 1 ? "" : "es");
-    strbuf_printf(out, "PostgreSQL %d.%d, database ", facts->server.version_num / 10000,
-        facts->server.version_num % 10000);
-    text_put_safe(out, facts->server.database);
-    strbuf_puts(out, ", role ");
-    text_put_safe(out, facts->server.role);
-    strbuf_puts(out, "\n\n");
+    text_put_wrapped(out, "", strbuf_text(&line), width);
+    strbuf_clear(&line);
+    strbuf_printf(&line, "PostgreSQL %d.%d, database %s, role %s",
+        facts->server.version_num / 10000, facts->server.version_num % 10000,
+        facts->server.database, facts->server.role);
+    text_put_wrapped(out, "", strbuf_text(&line), width);
+    strbuf_putc(out, '\n');
 }
 
 /* One decision: a label and sentences. */

@@ -9,6 +9,7 @@
 #define BAR_MIN     8
 #define BAR_MAX     30
 #define LOG_COLUMNS 400
+#define CTRL_C      2 /* columns of the "^C" that a terminal adds where the cursor stands */
 
 /* A line that is filled item by item. */
 typedef struct Line {
@@ -220,7 +221,8 @@ progress_lines(const Progress *progress, int width, bool utf8, ProgressLines *li
     }
     put_pace(&first, progress);
 
-    Line second = {.out = &lines->second, .room = width - 1, .utf8 = utf8, .separator = "  "};
+    Line second = {
+        .out = &lines->second, .room = width - 1 - CTRL_C, .utf8 = utf8, .separator = "  "};
     if (progress->verdict.pause) {
         put_throttle(&second, progress);
         return;

@@ -38,5 +38,12 @@ term_width(const Terminal *term)
     if (!term->is_tty || ioctl(term->fd, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) {
         return TERM_WIDTH_DEFAULT;
     }
-    return size.ws_col < TERM_WIDTH_MIN ? TERM_WIDTH_MIN : size.ws_col;
+    return size.ws_col;
+}
+
+int
+term_text_width(const Terminal *term)
+{
+    int width = term_width(term);
+    return width > TERM_WIDTH_DEFAULT ? TERM_WIDTH_DEFAULT : width;
 }

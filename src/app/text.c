@@ -8,6 +8,8 @@
 #define COLOR_YELLOW "\033[33m"
 #define COLOR_OFF    "\033[0m"
 
+#define NARROW_INDENT 2
+
 /* ---- pieces ---- */
 
 void
@@ -62,20 +64,23 @@ text_put_wrapped(StrBuf *out, const char *first, const char *text, int width)
     STRBUF_AUTO safe = STRBUF_INIT;
     text_put_safe(&safe, text);
     const char *word = strbuf_text(&safe);
-    size_t indent = columns_of(first, strlen(first));
-    size_t column = indent;
+    word += strspn(word, " \n");
+    size_t column = columns_of(first, strlen(first));
+    size_t indent = column > (size_t)width / 2 ? NARROW_INDENT : column;
+    bool at_start = true;
     strbuf_puts(out, first);
     while (*word != '\0') {
         size_t len = strcspn(word, " \n");
         size_t columns = columns_of(word, len);
-        if (column > indent && column + 1 + columns > (size_t)width) {
+        if (column > indent && column + !at_start + columns > (size_t)width) {
             strbuf_putc(out, '\n');
             put_blanks(out, indent);
             column = indent;
-        } else if (column > indent) {
+        } else if (!at_start) {
             strbuf_putc(out, ' ');
             column++;
         }
+        at_start = false;
         strbuf_put(out, word, len);
         column += columns;
         word += len;

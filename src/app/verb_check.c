@@ -20,7 +20,7 @@ verb_check(App *app, Err *err)
     }
 
     STRBUF_AUTO text = STRBUF_INIT;
-    plan_put_table(&text, &spec, &survey.facts);
+    plan_put_table(&text, &spec, &survey.facts, term_text_width(&app->out));
     app_print(app, strbuf_text(&text));
     app_show_findings(app, &survey, stdout);
 

@@ -12,14 +12,14 @@
 static void
 print_removed(App *app, const JobRow *job)
 {
+    STRBUF_AUTO line = STRBUF_INIT;
     STRBUF_AUTO text = STRBUF_INIT;
-    strbuf_printf(&text, "removed of job %s: ", job->name);
+    strbuf_printf(&line, "removed of job %s: ", job->name);
     if (job->trigger_name != NULL) {
-        strbuf_printf(&text, "trigger %s on ", job->trigger_name);
-        text_put_safe(&text, job->table_name);
-        strbuf_puts(&text, ", ");
+        strbuf_printf(&line, "trigger %s on %s, ", job->trigger_name, job->table_name);
     }
-    strbuf_puts(&text, "functions, ranges; the history of its runs stays in schema pghaul\n");
+    strbuf_puts(&line, "functions, ranges; the history of its runs stays in schema pghaul");
+    text_put_wrapped(&text, "", strbuf_text(&line), term_text_width(&app->out));
     app_print(app, strbuf_text(&text));
     app_result(app, "job", json_text(job->name));
     app_result(app, "trigger", json_text(job->trigger_name));

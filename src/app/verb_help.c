@@ -6,25 +6,38 @@
 
 #include "app/app.h"
 #include "app/json.h"
+#include "app/manual.h"
 #include "core/jobkeys.h"
+
+/* What help tells about beside the verbs. */
+static bool
+put_topic(StrBuf *out, const char *name, int width)
+{
+    if (strcmp(name, "job") == 0) {
+        jobkeys_help(out, width);
+    } else if (strcmp(name, "man") == 0) {
+        manual_put_page(out);
+    } else if (strcmp(name, "completion") == 0) {
+        manual_put_completion(out);
+    } else {
+        return false;
+    }
+    return true;
+}
 
 bool
 verb_help(App *app, Err *err)
 {
     const Options *options = &app->options;
-    int width = term_width(&app->out);
-    width = width > TERM_WIDTH_DEFAULT ? TERM_WIDTH_DEFAULT : width;
+    int width = term_text_width(&app->out);
     STRBUF_AUTO text = STRBUF_INIT;
     VerbId verb = options->verb;
     bool of_verb = options->help && options->has_verb && verb != VERB_HELP;
-    if (!of_verb && options->arg_count > 0) {
-        if (strcmp(options->args[0], "job") == 0) {
-            jobkeys_help(&text);
-        } else if (!verb_find(options->args[0], &verb, err)) {
+    if (!of_verb && options->arg_count > 0 && !put_topic(&text, options->args[0], width)) {
+        if (!verb_find(options->args[0], &verb, err)) {
             return false;
-        } else {
-            of_verb = true;
         }
+        of_verb = true;
     }
     if (of_verb) {
         options_help_verb(&text, verb, width);

@@ -7,13 +7,6 @@
 #include "app/json.h"
 #include "app/plan_text.h"
 
-static int
-text_width(const App *app)
-{
-    int width = term_width(&app->out);
-    return width > TERM_WIDTH_DEFAULT ? TERM_WIDTH_DEFAULT : width;
-}
-
 bool
 verb_plan(App *app, Err *err)
 {
@@ -25,21 +18,22 @@ verb_plan(App *app, Err *err)
         return false;
     }
 
+    int width = term_text_width(&app->out);
     STRBUF_AUTO text = STRBUF_INIT;
-    plan_put_table(&text, &spec, &survey.facts);
+    plan_put_table(&text, &spec, &survey.facts, width);
     app_print(app, strbuf_text(&text));
     if (!survey.planned) {
         app_show_findings(app, &survey, stdout);
         return app_refused(&survey, err);
     }
     strbuf_clear(&text);
-    plan_put_short(&text, &survey.plan, text_width(app));
+    plan_put_short(&text, &survey.plan, width);
     strbuf_printf(&text, "fingerprint %s\n\n", survey.plan.fingerprint);
     app_print(app, strbuf_text(&text));
     app_show_findings(app, &survey, stdout);
 
     strbuf_clear(&text);
-    plan_put_long(&text, &survey.plan, &app->arena, text_width(app));
+    plan_put_long(&text, &survey.plan, &app->arena, width);
     app_print(app, strbuf_text(&text));
     app_result(app, "plan", plan_json(&survey.plan, &app->arena));
     return true;

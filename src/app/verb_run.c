@@ -21,10 +21,10 @@
 static void
 show_short_plan(const App *app, const Survey *survey)
 {
-    int width = term_width(&app->err);
+    int width = term_text_width(&app->err);
     STRBUF_AUTO text = STRBUF_INIT;
-    plan_put_table(&text, survey->plan.spec, &survey->facts);
-    plan_put_short(&text, &survey->plan, width > TERM_WIDTH_DEFAULT ? TERM_WIDTH_DEFAULT : width);
+    plan_put_table(&text, survey->plan.spec, &survey->facts, width);
+    plan_put_short(&text, &survey->plan, width);
     strbuf_printf(&text, "All of it: pghaul plan %s\n", app->options.args[0]);
     (void)fputs(strbuf_text(&text), stderr);
 }

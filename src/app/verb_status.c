@@ -188,7 +188,7 @@ show_all(App *app, PgConn *conn, Err *err)
     StatusRow *rows = NULL;
     int count = 0;
     bool exists = false;
-    if (!schema_exists(conn, &exists, err) ||
+    if (!schema_check(conn, &exists, err) ||
         (exists && !status_jobs(conn, NULL, &app->arena, &rows, &count, err))) {
         return false;
     }

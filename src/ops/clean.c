@@ -3,13 +3,12 @@
  *
  * What to remove is read from the catalog, not from what the job believes: every trigger whose
  * function is one of the job's, then the functions.  Each DROP TRIGGER is a short bounded DDL
- * transaction of its own; functions go with the last mark in the job's row.
+ * transaction of its own.
  */
 #include "ops/clean.h"
 
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/strbuf.h"
 #include "core/ident.h"
 #include "core/plan.h"
@@ -96,8 +95,8 @@ drop_functions(PgConn *conn, int64_t job, Err *err)
     return true;
 }
 
-bool
-clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
+static bool
+drop_objects(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
 {
     int alive = 0;
     if (!run_count_alive(conn, job->id, &alive, err)) {
@@ -108,24 +107,32 @@ clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
             alive == 1 ? "" : "s");
         return err_hint(err, "Stop it first (Ctrl-C, or SIGTERM to its process).");
     }
-    return drop_triggers(conn, job->id, stop, err) && drop_functions(conn, job->id, err) &&
-           job_mark_cleaned(conn, job->id, err) &&
+    return drop_triggers(conn, job->id, stop, err) && drop_functions(conn, job->id, err);
+}
+
+bool
+clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
+{
+    return drop_objects(conn, job, stop, err) && job_mark_cleaned(conn, job->id, err) &&
            job_event(conn, job->id, 0, "clean", "trigger, functions and ranges were removed", err);
 }
+
+/* Only columns that every version has. */
+static const char SQL_JOBS[] = "SELECT j.id, j.name FROM pghaul.job j\n"
+                               " WHERE j.cleaned IS NULL ORDER BY j.id";
 
 bool
 clean_all(PgConn *conn, StopToken *stop, Err *err)
 {
-    Arena arena = ARENA_INIT;
-    const char **names = NULL;
-    int count = 0;
-    bool ok = job_names(conn, &arena, &names, &count, err);
-    for (int i = 0; ok && i < count; i++) {
-        JobRow job;
-        bool found = false;
-        ok = job_read(conn, names[i], &arena, &job, &found, err) &&
-             (!found || clean_job(conn, &job, stop, err));
+    PGRESULT_AUTO *jobs = NULL;
+    if (!query_run(conn, SQL_JOBS, &jobs, err)) {
+        return err_wrap(err, "look for jobs");
     }
-    arena_reset(&arena);
-    return ok && schema_drop(conn, err);
+    for (int i = 0; i < result_rows(jobs); i++) {
+        JobRow job = {.id = result_int(jobs, i, 0), .name = result_text(jobs, i, 1)};
+        if (!drop_objects(conn, &job, stop, err)) {
+            return false;
+        }
+    }
+    return schema_drop(conn, err);
 }

@@ -45,7 +45,9 @@ check_version(PgConn *conn, Err *err)
     if (version != SCHEMA_VERSION) {
         (void)err_set(err, ERR_REFUSED, "schema pghaul has version %lld, this pghaul needs %d",
             (long long)version, SCHEMA_VERSION);
-        return err_hint(err, "Use the pghaul that made it, or finish its jobs and clean --all.");
+        return err_hint(err, "Use the pghaul that made it. An older schema is upgraded by pghaul "
+                             "run when no job is under way; one of any version is removed by "
+                             "pghaul clean --all.");
     }
     if (result_bool(result, 0, 1)) {
         (void)err_set(
@@ -54,6 +56,12 @@ check_version(PgConn *conn, Err *err)
                              "pghaul; an event trigger may have turned it on.");
     }
     return true;
+}
+
+bool
+schema_check(PgConn *conn, bool *exists, Err *err)
+{
+    return schema_exists(conn, exists, err) && (!*exists || check_version(conn, err));
 }
 
 /* ---- install and upgrade ---- */

@@ -219,23 +219,58 @@ job_count_wrong(const JobTest *test, const char *right_sql)
         test->conn, "SELECT count(*) FROM app WHERE (%s) IS DISTINCT FROM true", right_sql);
 }
 
+int64_t
+job_count_functions(const JobTest *test)
+{
+    return pg_int(test->conn, "SELECT count(*) FROM pg_proc p JOIN pg_namespace n"
+                              " ON n.oid = p.pronamespace WHERE n.nspname = 'pghaul'"
+                              " AND p.proname ~ '_[0-9a-f]{16}$'");
+}
+
 char *
 job_catalog(const JobTest *test)
 {
     return pg_text(test->conn,
+        "WITH ours AS (SELECT oid FROM pg_namespace WHERE nspname = 'pghaul'"
+        "    OR nspname ~ '^pg_(toast|temp)')"
         "SELECT string_agg(s.what, E'\\n' ORDER BY s.what) FROM ("
-        "SELECT concat_ws(' ', 'class', c.oid, n.nspname, c.relname, c.relkind, c.reloptions) AS "
-        "what"
-        "  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'"
-        "   AND n.nspname <> 'pghaul'"
-        " UNION ALL SELECT concat_ws(' ', 'proc', p.oid, n.nspname, p.proname)"
-        "  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
-        " WHERE n.nspname <> 'pghaul'"
-        " UNION ALL SELECT concat_ws(' ', 'trigger', g.oid, g.tgrelid::regclass, g.tgname,"
-        "       g.tgenabled)"
-        "  FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid"
-        "  JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> 'pghaul'"
-        " UNION ALL SELECT concat_ws(' ', 'schema', nspname) FROM pg_namespace"
-        " WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'pghaul') s");
+        "SELECT concat_ws(' ', 'class', oid, relnamespace::regnamespace, relname, relkind, relacl,"
+        "       reloptions, relhasrules, relrowsecurity, relreplident, relispartition) AS what"
+        "  FROM pg_class WHERE relnamespace NOT IN (TABLE ours)"
+        " UNION ALL SELECT concat_ws(' ', 'column', attrelid::regclass, attnum, attname, atttypid,"
+        "       attnotnull, atthasdef, attisdropped, attidentity, attgenerated, attacl,"
+        "       attoptions) FROM pg_attribute JOIN pg_class c ON c.oid = attrelid"
+        " WHERE relnamespace NOT IN (TABLE ours)"
+        " UNION ALL SELECT concat_ws(' ', 'proc', oid, pronamespace::regnamespace, proname, proacl)"
+        "  FROM pg_proc WHERE pronamespace NOT IN (TABLE ours)"
+        " UNION ALL SELECT concat_ws(' ', 'trigger', g.oid, tgrelid::regclass, tgname, tgenabled)"
+        "  FROM pg_trigger g JOIN pg_class c ON c.oid = tgrelid"
+        " WHERE relnamespace NOT IN (TABLE ours)"
+        " UNION ALL SELECT concat_ws(' ', 'event trigger', oid, evtname) FROM pg_event_trigger"
+        " UNION ALL SELECT concat_ws(' ', 'constraint', oid, conname, contype, conrelid::regclass,"
+        "       convalidated) FROM pg_constraint WHERE connamespace NOT IN (TABLE ours)"
+        " UNION ALL SELECT concat_ws(' ', 'type', oid, typnamespace::regnamespace, typname)"
+        "  FROM pg_type WHERE typnamespace NOT IN (TABLE ours)"
+        " UNION ALL SELECT concat_ws(' ', 'depends on', refobjid::regclass, refobjsubid, deptype,"
+        "       count(*)) FROM pg_depend JOIN pg_class c ON c.oid = refobjid"
+        " WHERE refclassid = 'pg_class'::regclass AND relnamespace NOT IN (TABLE ours)"
+        " GROUP BY refobjid, refobjsubid, deptype"
+        " UNION ALL SELECT concat_ws(' ', 'default acl', d.*) FROM pg_default_acl d"
+        " UNION ALL SELECT concat_ws(' ', 'schema', oid, nspname, nspacl) FROM pg_namespace"
+        " WHERE oid NOT IN (TABLE ours)) s");
+}
+
+char *
+job_catalog_counts(const JobTest *test)
+{
+    char *sql = pg_text(test->conn,
+        "SELECT format('SELECT string_agg(name || '' '' || rows, E''\\n'' ORDER BY name) FROM (%s)"
+        " AS s', string_agg(format('SELECT %L AS name, count(*) AS rows FROM %s%s', relname,"
+        "     oid::regclass, CASE relname WHEN 'pg_shdepend' THEN ' WHERE dbid = (SELECT oid FROM"
+        " pg_database WHERE datname = current_database())' ELSE '' END), ' UNION ALL '))"
+        "  FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r'"
+        "   AND relname !~ '^pg_statistic' AND (NOT relisshared OR relname = 'pg_shdepend')");
+    char *counts = pg_text(test->conn, sql);
+    free(sql);
+    return counts;
 }

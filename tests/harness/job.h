@@ -87,8 +87,15 @@ bool job_wait_batches(const JobTest *test, Proc *proc, int64_t before, int64_t m
 /* Rows on which the condition is not true. */
 int64_t job_count_wrong(const JobTest *test, const char *right_sql);
 
-/* Everything in pg_class, pg_proc, pg_trigger and pg_namespace outside of schema pghaul, as text;
- * returns owned.  Without relhastriggers, a hint that the server itself takes back at leisure. */
+/* Functions of jobs in schema pghaul. */
+int64_t job_count_functions(const JobTest *test);
+
+/* What stands in the catalog outside of schema pghaul, as text: relations with columns, triggers,
+ * constraints and what depends on them, functions, types, schemas, with their privileges; returns
+ * owned.  Without relhastriggers, a hint that the server itself takes back at leisure. */
 char *job_catalog(const JobTest *test);
+
+/* The number of rows of each catalog of this database but statistics, as text; returns owned. */
+char *job_catalog_counts(const JobTest *test);
 
 #endif

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,11 +30,13 @@
 #define MAX_GROUPS     64
 #define EXIT_NO_EXEC   127
 #define SIGNAL_TO_EXIT 128
+#define TERMINAL_LINES 24
 
 struct Proc {
     pid_t pid;
     bool has_ended;
     int status;    /* of waitpid(), when it has ended */
+    int terminal;  /* our end of its terminal; -1 = none */
     char *scratch; /* folder of the files below that are ours; NULL when both are the caller's */
     char *out_path;
     char *err_path;
@@ -45,7 +48,7 @@ typedef struct Launch {
     char **env;
     int out_fd;
     int err_fd;
-    int null_fd;
+    int in_fd;
     ServerUser user;
     gid_t groups[MAX_GROUPS];
     int group_count;
@@ -146,9 +149,12 @@ run_child(const Launch *launch)
     (void)sigemptyset(&none);
     (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 
-    bool ok = dup2(launch->null_fd, STDIN_FILENO) >= 0 &&
-              dup2(launch->out_fd, STDOUT_FILENO) >= 0 && dup2(launch->err_fd, STDERR_FILENO) >= 0;
+    bool ok = dup2(launch->in_fd, STDIN_FILENO) >= 0 && dup2(launch->out_fd, STDOUT_FILENO) >= 0 &&
+              dup2(launch->err_fd, STDERR_FILENO) >= 0;
     (void)close_range(STDERR_FILENO + 1, ~0U, 0);
+    if (ok && spec->terminal_columns > 0) {
+        ok = setsid() >= 0 && ioctl(STDIN_FILENO, TIOCSCTTY, 0) == 0;
+    }
     if (ok && spec->as_server_user && launch->user.is_other) {
         ok = drop_to_server_user(launch);
     }
@@ -190,6 +196,55 @@ own_file(Proc *proc, const char *name)
     return path.text;
 }
 
+/* A new terminal; the program's end of it. */
+static int
+open_terminal(Proc *proc, int columns)
+{
+    char name[64];
+    const struct winsize size = {.ws_row = TERMINAL_LINES, .ws_col = (unsigned short)columns};
+    proc->terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    if (proc->terminal < 0 || grantpt(proc->terminal) != 0 || unlockpt(proc->terminal) != 0 ||
+        ptsname_r(proc->terminal, name, sizeof(name)) != 0 ||
+        ioctl(proc->terminal, TIOCSWINSZ, &size) != 0) {
+        harness_fail("cannot make a terminal: errno %d", errno);
+    }
+    int fd = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0) {
+        harness_fail("cannot open terminal %s: errno %d", name, errno);
+    }
+    return fd;
+}
+
+static void
+open_streams(Proc *proc, Launch *launch)
+{
+    proc->terminal = -1;
+    if (launch->spec->terminal_columns > 0) {
+        launch->in_fd = open_terminal(proc, launch->spec->terminal_columns);
+        launch->out_fd = dup(launch->in_fd);
+        launch->err_fd = dup(launch->in_fd);
+    } else {
+        launch->in_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        launch->out_fd = open_output(proc->out_path);
+        launch->err_fd = open_output(proc->err_path);
+    }
+}
+
+/* A terminal holds a page or so: what came there goes to the file of standard output. */
+static void
+drain_terminal(const Proc *proc)
+{
+    char bytes[4096];
+    ssize_t count = 0;
+    while (proc->terminal >= 0 && (count = read(proc->terminal, bytes, sizeof(bytes))) > 0) {
+        int fd = open_output(proc->out_path);
+        if (write(fd, bytes, (size_t)count) != count) {
+            harness_fail("cannot write %s: errno %d", proc->out_path, errno);
+        }
+        (void)close(fd);
+    }
+}
+
 Proc *
 proc_start(const ProcSpec *spec)
 {
@@ -200,11 +255,9 @@ proc_start(const ProcSpec *spec)
     Launch launch = {
         .spec = spec,
         .env = build_env(spec->env),
-        .out_fd = open_output(proc->out_path),
-        .err_fd = open_output(proc->err_path),
-        .null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
         .parent = getpid(),
     };
+    open_streams(proc, &launch);
     if (spec->as_server_user) {
         look_up_groups(&launch);
     }
@@ -217,7 +270,7 @@ proc_start(const ProcSpec *spec)
     }
     (void)close(launch.out_fd);
     (void)close(launch.err_fd);
-    (void)close(launch.null_fd);
+    (void)close(launch.in_fd);
     free_env(launch.env);
     return proc;
 }
@@ -242,6 +295,7 @@ proc_start_pghaul(const char *const *args)
 static bool
 has_ended(Proc *proc)
 {
+    drain_terminal(proc);
     if (!proc->has_ended && waitpid(proc->pid, &proc->status, WNOHANG) == proc->pid) {
         proc->has_ended = true;
     }
@@ -288,6 +342,15 @@ proc_signal(Proc *proc, int signo)
     }
 }
 
+void
+proc_type(Proc *proc, const char *keys)
+{
+    ssize_t len = (ssize_t)strlen(keys);
+    if (write(proc->terminal, keys, (size_t)len) != len) {
+        harness_fail("cannot type: errno %d", errno);
+    }
+}
+
 pid_t
 proc_pid(const Proc *proc)
 {
@@ -297,6 +360,7 @@ proc_pid(const Proc *proc)
 char *
 proc_stdout(const Proc *proc)
 {
+    drain_terminal(proc);
     return harness_read_file(proc->out_path);
 }
 
@@ -342,6 +406,9 @@ proc_free(Proc *proc)
     proc_signal(proc, SIGKILL);
     if (!proc->has_ended) {
         (void)waitpid(proc->pid, &proc->status, 0);
+    }
+    if (proc->terminal >= 0) {
+        (void)close(proc->terminal);
     }
     if (proc->scratch != NULL) {
         harness_scratch_remove(proc->scratch);

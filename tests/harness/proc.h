@@ -1,8 +1,9 @@
 /*
  * proc.h - run a real program: spawn, wait with a deadline, signal by pid, read what it printed.
  *
- * Standard input is /dev/null.  A child never outlives the process that started it: the kernel
- * signals it when the thread that called proc_start() ends, so call it from the main thread.
+ * Standard input is /dev/null, or the terminal of a program that gets one.  A child never outlives
+ * the process that started it: the kernel signals it when the thread that called proc_start() ends,
+ * so call it from the main thread.
  */
 #ifndef HARNESS_PROC_H
 #define HARNESS_PROC_H
@@ -19,6 +20,7 @@ typedef struct ProcSpec {
     const char *cwd;         /* NULL: ours */
     const char *out_path;    /* appended to; NULL: a file of its own, see proc_stdout() */
     const char *err_path;    /* the same for standard error */
+    int terminal_columns;    /* not 0: all three streams are a terminal of 24 lines, so wide */
     bool as_server_user;     /* when we are root: as user postgres */
     int death_signal;        /* what it gets when we die; 0: SIGKILL */
 } ProcSpec;
@@ -41,9 +43,13 @@ int proc_exit_code(const Proc *proc);
 /* Send a signal unless it has ended (SIGKILL, SIGSTOP, SIGCONT, SIGTERM, ...). */
 void proc_signal(Proc *proc, int signo);
 
+/* Type on its terminal; "\003" is Ctrl-C. */
+void proc_type(Proc *proc, const char *keys);
+
 pid_t proc_pid(const Proc *proc);
 
-/* What it has printed so far; returns owned. */
+/* What it has printed so far; returns owned.  On a terminal all of it, with what was typed, is
+ * standard output, and lines end with "\r\n". */
 char *proc_stdout(const Proc *proc);
 char *proc_stderr(const Proc *proc);
 

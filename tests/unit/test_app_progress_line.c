@@ -119,7 +119,7 @@ Test(app_progress_line, no_line_reaches_the_last_column)
     Progress progress = sample_progress();
     (void)snprintf(progress.note, sizeof(progress.note),
         "oldest snapshot: pid 4711 (psql) since 2h 03m, which holds back the reuse of dead rows");
-    for (int width = 40; width <= 200; width++) {
+    for (int width = 20; width <= 200; width++) {
         expect_narrow(&progress, width, false);
         expect_narrow(&progress, width, true);
     }

@@ -27,6 +27,16 @@ Test(app_text, word_wider_than_the_line_stands_alone)
     cr_expect(eq(str, "a\nabcdefghijklmnop\nb\n", out.text));
 }
 
+Test(app_text, wide_label_does_not_squeeze_its_text)
+{
+    STRBUF_AUTO out = STRBUF_INIT;
+    text_put_wrapped(&out, "standbys    ", "one two three four five", 20);
+    cr_expect(eq(str, "standbys    one two\n  three four five\n", out.text));
+    strbuf_clear(&out);
+    text_put_wrapped(&out, "standbys    ", "application", 20);
+    cr_expect(eq(str, "standbys    \n  application\n", out.text));
+}
+
 Test(app_text, control_characters_and_bad_bytes_do_not_pass)
 {
     STRBUF_AUTO out = STRBUF_INIT;

@@ -105,7 +105,7 @@ Test(jobfile_keys, a_value_is_a_word_or_a_number_in_the_range)
 Test(jobfile_keys, the_reference_is_at_most_100_wide_and_names_every_key)
 {
     STRBUF_AUTO help = STRBUF_INIT;
-    jobkeys_help(&help);
+    jobkeys_help(&help, 100);
     const char *line = strbuf_text(&help);
     while (*line != '\0') {
         size_t len = strcspn(line, "\n");
@@ -118,6 +118,18 @@ Test(jobfile_keys, the_reference_is_at_most_100_wide_and_names_every_key)
         STRBUF_AUTO row = STRBUF_INIT;
         strbuf_printf(&row, "\n%s ", jobkeys_at(i)->path);
         cr_expect(strstr(strbuf_text(&help), strbuf_text(&row)) != NULL, "%s", row.text);
+    }
+}
+
+Test(jobfile_keys, the_reference_keeps_to_the_width_of_a_narrow_terminal)
+{
+    static const int WIDTHS[] = {40, 80, 99};
+    for (size_t i = 0; i < sizeof(WIDTHS) / sizeof(WIDTHS[0]); i++) {
+        STRBUF_AUTO help = STRBUF_INIT;
+        jobkeys_help(&help, WIDTHS[i]);
+        for (const char *line = help.text; *line != '\0'; line += strcspn(line, "\n") + 1) {
+            cr_expect(le(sz, strcspn(line, "\n"), (size_t)WIDTHS[i]), "%s", line);
+        }
     }
 }
 
@@ -138,7 +150,7 @@ Test(jobfile_keys, the_columns_of_the_reference_are_aligned)
 {
     STRBUF_AUTO out = STRBUF_INIT;
     strbuf_putc(&out, '\n');
-    jobkeys_help(&out);
+    jobkeys_help(&out, 100);
     const char *help = strbuf_text(&out);
     size_t fallback = column_of(help, "key", "default");
     cr_expect(eq(sz, column_of(help, "lease", "30s"), fallback));
