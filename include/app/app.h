@@ -77,6 +77,14 @@ void app_show_findings(App *app, const Survey *survey, FILE *stream);
 /* The error of a job that the findings refuse. */
 bool app_refused(const Survey *survey, Err *err);
 
+/*
+ * From the spec of a job to its plan; findings that refuse it are shown.
+ *
+ * Errors:  of survey_run(); ERR_REFUSED; ERR_DRIFT when the job is under way and its table changed.
+ */
+bool app_survey(App *app, PgConn *conn, const JobSpec *spec, Survey *survey, Err *err)
+    __attribute__((warn_unused_result));
+
 /* A session that is closed at the end of the block. */
 void app_conn_cleanup(PgConn **conn);
 #define PGCONN_AUTO __attribute__((cleanup(app_conn_cleanup))) PgConn

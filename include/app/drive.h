@@ -23,6 +23,8 @@ typedef struct Drive {
     /* after drive_read_outcome() */
     PassKind pass_kind;
     RangeTotals totals; /* of the job's last pass */
+    int64_t found_rows; /* that differed; before the repair pass, if there was one just now */
+    int64_t repaired_rows;
 } Drive;
 
 /* Register the run and let the engine work; signals are blocked from here on. */
@@ -35,7 +37,7 @@ bool drive_work(Drive *drive, Err *err) __attribute__((warn_unused_result));
  */
 bool drive_read_outcome(Drive *drive, Err *err) __attribute__((warn_unused_result));
 
-/* Set the state complete; errors as drive_read_outcome(). */
+/* Set the state complete; errors as drive_read_outcome(), and ERR_DRIFT, which fails the job. */
 bool drive_complete(Drive *drive, Err *err) __attribute__((warn_unused_result));
 
 /* Mark the run as ended; a failure is logged, the exit code stays that of the cause. */

@@ -89,6 +89,7 @@ typedef struct Options {
     const char *log_file;
     bool yes;
     bool all;
+    bool repair;
     int workers;            /* 0 = as the plan says */
     int64_t max_runtime_us; /* 0 = none */
 } Options;

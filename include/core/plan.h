@@ -37,6 +37,7 @@ typedef struct Plan {
     const JobSpec *spec;
     const Facts *facts;
     const ExprFacts *exprs; /* one per assignment */
+    const ExprFacts *where; /* NULL without `where:` */
     KeyColumn key[PLAN_KEY_COLUMNS_MAX];
     int key_count;
     const char *key_index; /* its name */

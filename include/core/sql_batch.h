@@ -6,7 +6,7 @@
  *
  *   parameters $1 range no, $2 epoch, $3 lease token, $4 pass, $5 stripe, $6 watermark,
  *              $7 size wanted (rows by key, blocks by block), $8 skip locked rows,
- *              $9 signature of the triggers, $10 file of the table
+ *              $9 signature of the table (core/drift.h), $10 its file
  *   result     see BatchColumn; exactly one row
  *
  * Each statement of the function has its own snapshot (READ COMMITTED), so "lock, then read in the
@@ -34,6 +34,9 @@ typedef enum BatchColumn {
 
 /* CREATE FUNCTION pghaul.move_..: change the rows that need work. */
 void sql_move_function(StrBuf *out, const Plan *plan, int64_t job);
+
+/* CREATE FUNCTION pghaul.repair_..: the same by key, for jobs whose move goes by block. */
+void sql_repair_function(StrBuf *out, const Plan *plan, int64_t job);
 
 /* CREATE FUNCTION pghaul.verify_..: count the rows that differ, by key. */
 void sql_verify_function(StrBuf *out, const Plan *plan, int64_t job);

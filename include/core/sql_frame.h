@@ -25,7 +25,7 @@ void sql_put_frame_slice(StrBuf *out, const Plan *plan, SliceKind kind, const ch
 /* pghaul_from.. and pghaul_to.. from pghaul_at and pghaul_high, by key. */
 void sql_put_key_bounds(StrBuf *out, const Plan *plan);
 
-/* 4 Triggers, and by block the table's file, are as recorded; checked after the rows, when our
+/* 4 The table's signature, and by block its file, are as recorded; checked after the rows, when our
  * lock on the table keeps them so. */
 void sql_put_frame_guards(StrBuf *out, const Plan *plan, SliceKind kind);
 

@@ -54,6 +54,7 @@ typedef struct Worker {
     int64_t carve_rows; /* of the next range by key; less where the index is slow to walk */
     Pacer move_pacer;
     Pacer verify_pacer;
+    Pacer repair_pacer;
     RetryHistory history;
     Backoff backoff;
     Prng prng;

@@ -1,5 +1,6 @@
 /*
- * passes.h - the passes of a job, one after the other: move, verify, end.
+ * passes.h - the passes of a job, one after the other: move, verify, end; or, when the verify pass
+ * found differences and they are to be mended, repair, verify, end.
  *
  * Any worker of any run may turn the page; compare-and-set in the job's row makes it happen once.
  */
@@ -31,6 +32,14 @@ bool passes_restart_move(PgConn *conn, const Plan *plan, int64_t job, int from_p
 
 /* Begin a verify pass over the current extent, open at both ends. */
 bool passes_begin_verify(PgConn *conn, const Plan *plan, int64_t job, int from_pass, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Begin a repair pass over the current extent, open at both ends, by key. */
+bool passes_begin_repair(PgConn *conn, const Plan *plan, int64_t job, int from_pass, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Was a repair cut off, and would a run go on with it? */
+bool passes_are_repairing(PgConn *conn, const JobRow *job, bool *repairing, Err *err)
     __attribute__((warn_unused_result));
 
 /* No range could be had: is the pass done, and what comes next? */

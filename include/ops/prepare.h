@@ -33,4 +33,27 @@ bool prepare_job(PgConn *conn, const Plan *plan, Arena *arena, JobRow *job, Err 
 bool prepare_objects(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop, Err *err)
     __attribute__((warn_unused_result));
 
+/* Only the functions. */
+bool prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
+    __attribute__((warn_unused_result));
+
+/* See to it that the sync trigger is there and fires always, also when it was dropped or disabled
+ * since; nothing without one.  ERR_STOPPED as above. */
+bool prepare_trigger(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop, Err *err)
+    __attribute__((warn_unused_result));
+
+typedef struct PrepareAnew {
+    bool trigger_fires; /* only with the sync trigger in place, see guards_record() */
+    bool move;          /* begin the move anew, not a verify pass */
+    const char *reason; /* of the event */
+} PrepareAnew;
+
+/*
+ * Take the table as it is now for what the job relies on, and walk over all of it again.
+ *
+ * Guards and pass change in one transaction: no range that was done before counts after.
+ */
+bool prepare_anew(PgConn *conn, const Plan *plan, const JobRow *job, const PrepareAnew *anew,
+    Err *err) __attribute__((warn_unused_result));
+
 #endif

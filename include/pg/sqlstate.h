@@ -10,7 +10,7 @@
 ErrClass sqlstate_class(const char *sqlstate);
 
 /* Raised by our own functions (core/sql_batch.h). */
-#define SQLSTATE_DRIFT_TRIGGER "PH001"
+#define SQLSTATE_DRIFT_TABLE "PH001"
 #define SQLSTATE_DRIFT_FILE    "PH002"
 
 #endif

@@ -30,12 +30,13 @@ typedef struct JobRow {
     bool carved;              /* the frontier has reached the upper end */
     int64_t est_rows;         /* of the pass */
     const char *trigger_name; /* NULL = none installed */
-    const char *trigger_signature;
+    const char *signature;    /* text[] as text: what the batches compare with */
     int64_t filenode;
     const char *system_id;
     int64_t timeline;
     const char **standbys; /* expected ones */
     int standby_count;
+    bool repair; /* rows that the verify pass finds are to be mended by a repair pass */
 } JobRow;
 
 typedef struct JobNew {
@@ -66,8 +67,9 @@ bool job_create(PgConn *conn, const JobNew *job, Err *err) __attribute__((warn_u
 /*
  * Change the state, with the reason as an event.
  *
- * Errors:  ERR_BUSY when the state is one from which `to` is not allowed.  Already being in `to`
- *          is fine.  Final states commit with synchronous_commit = on (the session's setting).
+ * Errors:  ERR_BUSY when the state is one from which `to` is not allowed; ERR_DRIFT when the job
+ *          would complete on a table that has changed.  Already being in `to` is fine.  Final
+ * states commit with synchronous_commit = on (the session's setting).
  */
 bool job_set_state(PgConn *conn, int64_t id, JobState to, const char *reason, Err *err)
     __attribute__((warn_unused_result));
@@ -75,11 +77,7 @@ bool job_set_state(PgConn *conn, int64_t id, JobState to, const char *reason, Er
 /* Lock the job's row until the transaction ends. */
 bool job_lock(PgConn *conn, int64_t id, Err *err) __attribute__((warn_unused_result));
 
-/* Record what the batches compare with; *signature lives in the arena, NULL without triggers. */
-bool job_record_guards(PgConn *conn, int64_t id, uint32_t table_oid, const char *trigger_name,
-    Err *err) __attribute__((warn_unused_result));
-
-/* Record the file of the table anew, and leave the trigger's signature as it was. */
+/* Record the file of the table anew, and leave its signature as it was. */
 bool job_record_filenode(PgConn *conn, int64_t id, uint32_t table_oid, Err *err)
     __attribute__((warn_unused_result));
 
@@ -93,6 +91,10 @@ typedef struct PassStart {
 
 /* Begin the next pass by compare-and-set; *begun false when another run was faster. */
 bool job_begin_pass(PgConn *conn, int64_t id, const PassStart *start, bool *begun, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Shall rows be mended that the next verify pass finds?  Taken back when a repair pass begins. */
+bool job_want_repair(PgConn *conn, int64_t id, bool repair, Err *err)
     __attribute__((warn_unused_result));
 
 /* True when the pass is carved and every range is done. */

@@ -14,6 +14,7 @@
 #include "core/jobfile.h"
 #include "core/suggest.h"
 #include "core/utf8.h"
+#include "store/guards.h"
 #include "store/schema.h"
 
 /* ---- output ---- */
@@ -58,6 +59,35 @@ app_refused(const Survey *survey, Err *err)
     STRBUF_AUTO counts = STRBUF_INIT;
     text_put_counts(&counts, &survey->findings);
     return err_set(err, ERR_REFUSED, "the job does not start: %s", strbuf_text(&counts));
+}
+
+/* A job that is under way and a table that does not fit it any more: say what was changed, not only
+ * what is missing now.  Whatever hinders that is not the reason that *err has. */
+static void
+prefer_drift(App *app, PgConn *conn, const char *name, Err *err)
+{
+    Err ignored = ERR_INIT;
+    JobRow job;
+    bool found = false;
+    if (schema_exists(conn, &found, &ignored) && found &&
+        job_read(conn, name, &app->arena, &job, &found, &ignored) && found && job.pass > 0 &&
+        job.state != JOB_COMPLETE) {
+        guards_explain(conn, job.id, err);
+    }
+}
+
+bool
+app_survey(App *app, PgConn *conn, const JobSpec *spec, Survey *survey, Err *err)
+{
+    if (survey_run(conn, spec, &app->arena, survey, err)) {
+        if (survey->planned) {
+            return true;
+        }
+        app_show_findings(app, survey, stderr);
+        (void)app_refused(survey, err);
+    }
+    prefer_drift(app, conn, spec->job, err);
+    return false;
 }
 
 /* ---- sessions ---- */

@@ -113,6 +113,19 @@ reopen(Drive *drive, Err *err)
     }
 }
 
+/* The two passes before: what the verify pass found, and what was changed then. */
+static bool
+read_repair(Drive *drive, const JobRow *row, Err *err)
+{
+    RangeTotals repair;
+    if (!ranges_totals(*drive->conn, row->id, row->pass - 1, &repair, err) ||
+        !job_differing(*drive->conn, row->id, row->pass - 2, &drive->found_rows, err)) {
+        return false;
+    }
+    drive->repaired_rows = repair.rows;
+    return true;
+}
+
 static bool
 read_outcome(Drive *drive, Err *err)
 {
@@ -125,6 +138,11 @@ read_outcome(Drive *drive, Err *err)
         return false;
     }
     drive->pass_kind = row.pass_kind;
+    drive->found_rows = drive->totals.differing;
+    if (row.pass_kind == PASS_VERIFY && row.last_pass_kind == PASS_REPAIR &&
+        !read_repair(drive, &row, err)) {
+        return false;
+    }
     if (!row.carved || drive->totals.ranges_done < drive->totals.ranges) {
         return err_set(err, ERR_STOPPED,
             "the server lost the last commits in a crash or a failover; work is left");
@@ -153,8 +171,14 @@ set_complete(Drive *drive, Err *err)
 bool
 drive_complete(Drive *drive, Err *err)
 {
-    return set_complete(drive, err) || (err->cls == ERR_RECONNECT && reopen(drive, err) &&
-                                           read_outcome(drive, err) && set_complete(drive, err));
+    if (set_complete(drive, err) || (err->cls == ERR_RECONNECT && reopen(drive, err) &&
+                                        read_outcome(drive, err) && set_complete(drive, err))) {
+        return true;
+    }
+    if (err->cls == ERR_DRIFT) {
+        drive_set_state(drive, JOB_FAILED, err->message);
+    }
+    return false;
 }
 
 static bool
@@ -258,6 +282,11 @@ put_verified(StrBuf *out, const Drive *drive)
     if (drive->pass_kind != PASS_VERIFY) {
         return;
     }
+    if (drive->repaired_rows > 0) {
+        strbuf_printf(
+            out, "  repair          %s rows differed", format_count(drive->found_rows, rows));
+        strbuf_printf(out, ", %s changed\n", format_count(drive->repaired_rows, rows));
+    }
     strbuf_printf(
         out, "  verify          %s rows compared, ", format_count(drive->totals.rows, rows));
     if (drive->totals.differing == 0) {
@@ -265,6 +294,12 @@ put_verified(StrBuf *out, const Drive *drive)
     } else {
         strbuf_printf(out, "%lld differ\n", (long long)drive->totals.differing);
     }
+}
+
+static void
+put_rows(App *app, const char *name, bool known, int64_t rows)
+{
+    app_result(app, name, known ? json_integer(rows) : json_null());
 }
 
 void
@@ -285,10 +320,11 @@ drive_summary(const Drive *drive)
     put_verified(&text, drive);
     app_print(app, strbuf_text(&text));
     app_result(app, "run_id", json_integer(drive->run));
-    app_result(app, "verified", json_boolean(drive->pass_kind == PASS_VERIFY));
-    app_result(app, "compared_rows",
-        drive->pass_kind == PASS_VERIFY ? json_integer(drive->totals.rows) : json_null());
-    app_result(app, "differing_rows",
-        drive->pass_kind == PASS_VERIFY ? json_integer(drive->totals.differing) : json_null());
+    bool verified = drive->pass_kind == PASS_VERIFY;
+    app_result(app, "verified", json_boolean(verified));
+    put_rows(app, "compared_rows", verified, drive->totals.rows);
+    put_rows(app, "differing_rows", verified, drive->totals.differing);
+    put_rows(app, "found_rows", verified, drive->found_rows);
+    put_rows(app, "repaired_rows", verified, drive->repaired_rows);
     app_result(app, "progress", json_progress(drive->job->name, last));
 }

@@ -49,8 +49,13 @@ static const Verb VERBS[VERB_COUNT] = {
         "0 done, also when nobody waits, 3 no connection", 0, 1, verb_blockers},
     [VERB_VERIFY] = {"verify", "JOB", "compare all rows again with what the job makes of them",
         "A new verify pass over a job whose move has ended, with the job's own throttle and "
-        "workers.\n",
-        "0 no row differs, 3 no connection, 4 refused, 6 rows differ, 7 stopped, 8 the job is at "
+        "workers. With --repair rows that differ are changed in a pass by key, and all are "
+        "compared "
+        "once more; a sync trigger that was dropped or disabled is put back first, and a move that "
+        "it was missing from begins anew. The next run or verify --repair goes on with a repair "
+        "that was cut off.\n",
+        "0 no row differs (any more), 3 no connection, 4 refused, 6 rows differ, 7 stopped, 8 the "
+        "job is at "
         "work",
         1, 1, verb_verify},
     [VERB_CLEAN] = {"clean", "JOB | --all", "remove the trigger and functions of a job",
@@ -114,6 +119,8 @@ static const OptionDef OPTIONS[] = {
         FIELD(workers)},
     {"max-runtime", 0, "T", "stop cleanly after this time: 30m, 2h", WORKING, OPTION_DURATION,
         FIELD(max_runtime_us)},
+    {"repair", 0, NULL, "change the rows that differ, and compare once more", BIT(VERB_VERIFY),
+        OPTION_FLAG, FIELD(repair)},
     {"all", 0, NULL, "every job, and schema pghaul itself", BIT(VERB_CLEAN), OPTION_FLAG,
         FIELD(all)},
     {"json", 0, NULL, "JSON lines on standard output, the last one the result", EVERY, OPTION_FLAG,

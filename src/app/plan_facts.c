@@ -255,6 +255,10 @@ add_functions(Lister *lister)
     if (!plan->self_referring) {
         add_function(lister, "Compares the rows of a batch", "verify", sql_verify_function);
     }
+    if (plan->path == PATH_BLOCK) {
+        add_function(lister, "Changes the rows of a batch by key, when differences are repaired",
+            "repair", sql_repair_function);
+    }
     add_function(
         lister, "Finds a row that the server refuses, by key", "locate_key", locate_by_key);
     if (plan->path == PATH_BLOCK) {

@@ -202,9 +202,7 @@ static void
 put_head(Line *line, const Progress *progress)
 {
     char percent[FORMAT_SIZE];
-    put_item(line, progress->pass == 0                  ? "starting"
-                   : progress->pass_kind == PASS_VERIFY ? "verify"
-                                                        : "move");
+    put_item(line, progress->pass == 0 ? "starting" : passkind_name(progress->pass_kind));
     put_item(line, format_percent(share_of(progress), percent));
 }
 

@@ -14,7 +14,9 @@
 #include "app/plan_text.h"
 #include "base/log.h"
 #include "core/sql_backfill.h"
+#include "engine/passes.h"
 #include "ops/prepare.h"
+#include "store/guards.h"
 
 /* ---- acceptance ---- */
 
@@ -72,8 +74,9 @@ differ_error(int64_t rows, Err *err)
     (void)err_set(err, ERR_DIFFERENCE, "verify found %lld row%s that differ%s", (long long)rows,
         rows == 1 ? "" : "s", rows == 1 ? "s" : "");
     return err_hint(err,
-        "The log names keys of some. Where the expression fails for a row that the "
-        "application wrote, the trigger leaves NULL.");
+        "The log names keys of some. Where the expression fails for a row that the application "
+        "wrote, the trigger leaves NULL. The next run changes them, as pghaul verify --repair "
+        "does.");
 }
 
 static void
@@ -87,10 +90,10 @@ print_contract(App *app, const Plan *plan)
 }
 
 static bool
-finish(Drive *drive, Err *err)
+finish(Drive *drive, bool keep_state, Err *err)
 {
     if (!drive_read_outcome(drive, err)) {
-        drive_fail(drive, err->cls != ERR_STOPPED, err);
+        drive_fail(drive, keep_state || err->cls != ERR_STOPPED, err);
         return false;
     }
     int64_t differing = drive->pass_kind == PASS_VERIFY ? drive->totals.differing : 0;
@@ -98,7 +101,9 @@ finish(Drive *drive, Err *err)
     drive_summary(drive);
     if (differing > 0) {
         (void)differ_error(differing, err);
-        drive_set_state(drive, JOB_FAILED, err->message);
+        if (!keep_state) {
+            drive_set_state(drive, JOB_FAILED, err->message);
+        }
         return false;
     }
     if (!drive_complete(drive, err)) {
@@ -134,18 +139,20 @@ work(App *app, PgConn **conn, const Survey *survey, const JobRow *job, Err *err)
 {
     StopToken stop;
     stop_init(&stop); /* nobody raises it: a signal ends the process here */
+    /* A complete job stays complete while a repair that was cut off goes on. */
+    bool keep_state = job->state == JOB_COMPLETE;
     bool prepared = prepare_objects(*conn, &survey->plan, job->id, &stop, err) &&
-                    job_set_state(*conn, job->id, JOB_RUNNING, NULL, err);
+                    (keep_state || job_set_state(*conn, job->id, JOB_RUNNING, NULL, err));
     stop_destroy(&stop);
     if (!prepared) {
         return false;
     }
     Drive drive = {.app = app, .conn = conn, .plan = &survey->plan, .job = job};
     if (!drive_work(&drive, err)) {
-        drive_fail(&drive, false, err);
+        drive_fail(&drive, keep_state, err);
         return false;
     }
-    return finish(&drive, err);
+    return finish(&drive, keep_state, err);
 }
 
 bool
@@ -156,19 +163,20 @@ verb_run(App *app, Err *err)
     JobRow job;
     PGCONN_AUTO *conn = NULL;
     if (!app_open_job(app, app->options.args[0], &spec, &conn, err) ||
-        !survey_run(conn, &spec, &app->arena, &survey, err)) {
-        return false;
-    }
-    if (!survey.planned) {
-        app_show_findings(app, &survey, stderr);
-        return app_refused(&survey, err);
-    }
-    if (!prepare_job(conn, &survey.plan, &app->arena, &job, err)) {
+        !app_survey(app, conn, &spec, &survey, err) ||
+        !prepare_job(conn, &survey.plan, &app->arena, &job, err)) {
         return false;
     }
     app_result(app, "fingerprint", json_text(survey.plan.fingerprint));
-    if (job.state == JOB_COMPLETE) {
+    bool repairing = false;
+    if (!passes_are_repairing(conn, &job, &repairing, err)) {
+        return false;
+    }
+    if (job.state == JOB_COMPLETE && !repairing) {
         return already_complete(app, conn, &job, err);
+    }
+    if (job.pass > 0 && !guards_check(conn, job.id, NULL, err)) {
+        return false;
     }
     return accept_plan(app, conn, &survey, &job, err) && work(app, &conn, &survey, &job, err);
 }

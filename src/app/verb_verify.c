@@ -1,5 +1,6 @@
 /*
- * verb_verify.c - `pghaul verify JOB`: another verify pass over a job whose move has ended.
+ * verb_verify.c - `pghaul verify JOB [--repair]`: another verify pass over a job whose move has
+ * ended; with --repair the way back from differences, and from a trigger that was changed.
  */
 #include <stdio.h>
 
@@ -8,44 +9,110 @@
 #include "app/json.h"
 #include "engine/passes.h"
 #include "ops/prepare.h"
+#include "store/guards.h"
 #include "store/run.h"
 
-/* The move must be over and nobody at work; *done tells whether the last pass has ended. */
+/* How the job stands before anything is done. */
+typedef struct Standing {
+    bool pass_is_done;
+    bool move_is_done;
+    DriftKind drift;
+    Err drift_error; /* what to say about it */
+} Standing;
+
+/* Nobody may be at work. */
 static bool
-check_idle(PgConn *conn, const JobRow *job, bool *done, Err *err)
+check_idle(PgConn *conn, const JobRow *job, Err *err)
 {
     int alive = 0;
     if (!run_count_alive(conn, job->id, &alive, err)) {
         return false;
     }
-    if (alive > 0) {
-        return err_set(err, ERR_BUSY, "job %s is being worked on by %d run%s", job->name, alive,
-            alive == 1 ? "" : "s");
+    return alive == 0 || err_set(err, ERR_BUSY, "job %s is being worked on by %d run%s", job->name,
+                             alive, alive == 1 ? "" : "s");
+}
+
+static bool
+read_drift(PgConn *conn, const JobRow *job, Standing *standing, Err *err)
+{
+    standing->drift_error = ERR_INIT;
+    if (guards_check(conn, job->id, &standing->drift, &standing->drift_error)) {
+        return true;
     }
-    *done = false;
-    if (job->pass > 0 && !job_pass_is_done(conn, job->id, job->pass, done, err)) {
+    if (standing->drift == DRIFT_NONE) {
+        *err = standing->drift_error;
+    }
+    return standing->drift != DRIFT_NONE;
+}
+
+static bool
+read_standing(PgConn *conn, const JobRow *job, Standing *standing, Err *err)
+{
+    *standing = (Standing){.move_is_done = true};
+    if (job->pass > 0 &&
+        (!job_pass_is_done(conn, job->id, job->pass, &standing->pass_is_done, err) ||
+            !read_drift(conn, job, standing, err))) {
         return false;
     }
-    if (job->pass_kind == PASS_MOVE && !*done) {
+    standing->move_is_done = job->pass_kind != PASS_MOVE || standing->pass_is_done;
+    return true;
+}
+
+/* Is there a way on from here?  Only --repair leads back from drift, and only where what was
+ * written meanwhile is all that may be wrong.  A complete job may meet another table later on. */
+static bool
+may_begin(const JobRow *job, const Standing *standing, bool repair, Err *err)
+{
+    bool complete = job->state == JOB_COMPLETE;
+    bool way_back = repair && standing->drift == DRIFT_TRIGGER;
+    if (standing->drift != DRIFT_NONE && !complete && !way_back) {
+        *err = standing->drift_error;
+        return false;
+    }
+    if (!standing->move_is_done && !way_back) {
         (void)err_set(err, ERR_BUSY, "the move of job %s is not finished", job->name);
         return err_hint(err, "pghaul run %s goes on with it and verifies at the end.", job->name);
     }
     return true;
 }
 
-/* Function, guards and pass; an interrupted verify pass is gone on with. */
+/* Begin a pass, or leave the one that was cut off to be gone on with: a repair only when one is
+ * asked for again. */
 static bool
-begin(PgConn *conn, const Plan *plan, const JobRow *job, bool pass_is_done, Err *err)
+begin_pass(PgConn *conn, const Plan *plan, const JobRow *job, const Standing *standing, bool repair,
+    Err *err)
 {
+    if (standing->drift != DRIFT_NONE) {
+        PrepareAnew anew = {
+            .trigger_fires = repair,
+            .move = !standing->move_is_done,
+            .reason = standing->drift_error.message,
+        };
+        return prepare_anew(conn, plan, job, &anew, err);
+    }
+    bool given_up = job->pass_kind == PASS_REPAIR && !repair;
+    return (!standing->pass_is_done && !given_up) ||
+           passes_begin_verify(conn, plan, job->id, job->pass, err);
+}
+
+/* Functions, trigger, guards and pass. */
+static bool
+begin(PgConn *conn, const Plan *plan, const JobRow *job, bool repair, Err *err)
+{
+    Standing standing;
+    if (!check_idle(conn, job, err) || !read_standing(conn, job, &standing, err) ||
+        !may_begin(job, &standing, repair, err) || !prepare_functions(conn, plan, job->id, err)) {
+        return false;
+    }
     StopToken stop;
-    stop_init(&stop);
-    bool ok =
-        prepare_objects(conn, plan, job->id, &stop, err) &&
-        job_record_guards(conn, job->id, plan->facts->table.oid, job->trigger_name, err) &&
-        (!pass_is_done || passes_begin_verify(conn, plan, job->id, job->pass, err)) &&
-        (job->state == JOB_COMPLETE || job_set_state(conn, job->id, JOB_RUNNING, "verify", err));
+    stop_init(&stop); /* nobody raises it: a signal ends the process here */
+    bool ok = !repair || (prepare_trigger(conn, plan, job->id, &stop, err) &&
+                             read_drift(conn, job, &standing, err));
     stop_destroy(&stop);
-    return ok;
+    return ok && job_want_repair(conn, job->id, repair, err) &&
+           begin_pass(conn, plan, job, &standing, repair, err) &&
+           (job->state == JOB_COMPLETE ||
+               job_set_state(conn, job->id, JOB_RUNNING, repair ? "repair" : "verify", err));
 }
 
 /* A complete job stays complete: its state says that the move is over. */
@@ -62,6 +129,8 @@ finish(Drive *drive, bool keep_state, Err *err)
     if (differing > 0) {
         (void)err_set(err, ERR_DIFFERENCE, "%lld row%s of %lld differ%s", (long long)differing,
             differing == 1 ? "" : "s", (long long)drive->totals.rows, differing == 1 ? "s" : "");
+        (void)err_hint(err, "The log names keys of some; pghaul verify %s --repair changes them.",
+            drive->job->name);
     }
     if (differing > 0) {
         if (!keep_state) {
@@ -76,11 +145,9 @@ static bool
 compare(App *app, PgConn **conn, const Plan *plan, Err *err)
 {
     JobRow job;
-    bool pass_is_done = false;
     if (!app_find_job(app, *conn, plan->spec->job, &job, err) ||
         !prepare_job(*conn, plan, &app->arena, &job, err) ||
-        !check_idle(*conn, &job, &pass_is_done, err) ||
-        !begin(*conn, plan, &job, pass_is_done, err)) {
+        !begin(*conn, plan, &job, app->options.repair, err)) {
         return false;
     }
     bool keep_state = job.state == JOB_COMPLETE;
@@ -102,12 +169,8 @@ verb_verify(App *app, Err *err)
         return false;
     }
     spec.verify = true; /* asked for now, whatever the file says about the end of a run */
-    if (!survey_run(conn, &spec, &app->arena, &survey, err)) {
+    if (!app_survey(app, conn, &spec, &survey, err)) {
         return false;
-    }
-    if (!survey.planned) {
-        app_show_findings(app, &survey, stderr);
-        return app_refused(&survey, err);
     }
     if (!survey.plan.verify) {
         return err_set(err, ERR_REFUSED, "job %s cannot be verified: its expression %s", spec.job,

@@ -94,10 +94,9 @@ put_update_plain(StrBuf *out, const Plan *plan, SliceKind kind)
     strbuf_puts(out, ";\n    GET DIAGNOSTICS pghaul_rows = ROW_COUNT;\n");
 }
 
-void
-sql_move_function(StrBuf *out, const Plan *plan, int64_t job)
+static void
+put_move_function(StrBuf *out, const Plan *plan, const char *what, int64_t job, SliceKind kind)
 {
-    SliceKind kind = move_slice(plan);
     STRBUF_AUTO body = STRBUF_INIT;
     sql_put_frame_declare(&body, plan, kind);
     if (plan->may_skip_locked) {
@@ -120,7 +119,19 @@ sql_move_function(StrBuf *out, const Plan *plan, int64_t job)
     sql_put_frame_guards(&body, plan, kind);
     sql_put_frame_checkpoint(&body, plan, job, kind);
     strbuf_puts(&body, "    RETURN NEXT;\nEND\n");
-    sql_put_batch_function(out, plan, "move", job, kind, strbuf_text(&body));
+    sql_put_batch_function(out, plan, what, job, kind, strbuf_text(&body));
+}
+
+void
+sql_move_function(StrBuf *out, const Plan *plan, int64_t job)
+{
+    put_move_function(out, plan, "move", job, move_slice(plan));
+}
+
+void
+sql_repair_function(StrBuf *out, const Plan *plan, int64_t job)
+{
+    put_move_function(out, plan, "repair", job, SLICE_KEY);
 }
 
 /* ---- verify ---- */
@@ -320,7 +331,10 @@ sql_sync_function(StrBuf *out, const Plan *plan, int64_t job)
                        "    -- the block only evaluates, so it takes no transaction id\n"
                        "    BEGIN\n");
     put_sync_evaluation(&body, plan);
-    strbuf_puts(&body, "    EXCEPTION WHEN OTHERS THEN\n");
+    /* A column was renamed: its name must not even be mentioned. */
+    strbuf_puts(&body, "    EXCEPTION WHEN undefined_column THEN\n"
+                       "        NULL;\n"
+                       "    WHEN OTHERS THEN\n");
     put_sync_failed(&body, plan);
     strbuf_puts(&body, "    END;\n"
                        "    RETURN NEW;\n"

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/drift.h"
 #include "core/sql_backfill.h"
 #include "core/sql_frame.h"
 
@@ -34,7 +35,7 @@ sql_put_function(StrBuf *out, const char *head, const char *body)
 static const char BATCH_ARGUMENTS[] =
     "(pg_catalog.int8, pg_catalog.int8, pg_catalog.uuid, pg_catalog.int4,\n"
     "    pg_catalog.int4, pg_catalog.text[], pg_catalog.int8, pg_catalog.bool,\n"
-    "    pg_catalog.text, pg_catalog.int8)\n"
+    "    pg_catalog.text[], pg_catalog.int8)\n"
     "RETURNS TABLE (pghaul_outcome pg_catalog.text, pghaul_rows pg_catalog.int8,\n"
     "    pghaul_stripe pg_catalog.int4, pghaul_watermark pg_catalog.text[],\n"
     "    pghaul_left pg_catalog.int8, pghaul_holders pg_catalog.int4[],\n"
@@ -174,19 +175,21 @@ sql_put_frame_slice(StrBuf *out, const Plan *plan, SliceKind kind, const char *s
 void
 sql_put_frame_guards(StrBuf *out, const Plan *plan, SliceKind kind)
 {
-    if (!plan->sync_trigger) {
-        return;
-    }
+    uint32_t table = plan->facts->table.oid;
     strbuf_printf(out,
-        "    -- 4 the triggers are still those that were recorded; we hold a lock on the table "
-        "now\n"
-        "    IF pghaul.trigger_signature(%u) IS DISTINCT FROM $9 THEN\n"
+        "    -- 4 table, columns and triggers are those that were recorded; we hold a lock on the "
+        "table now\n"
+        "    IF pghaul.table_signature(%u, '",
+        table);
+    drift_put_used_columns(out, plan);
+    strbuf_puts(out, "', '");
+    drift_put_key_columns(out, plan);
+    strbuf_printf(out,
+        "', %s) IS DISTINCT FROM $9 THEN\n"
         "        RAISE EXCEPTION USING ERRCODE = 'PH001',\n"
-        "            MESSAGE = 'the triggers of the table are not those that the job began with',\n"
-        "            HINT = 'Rows written since may be wrong. Clean the job and begin anew; only "
-        "rows that need work are changed.';\n"
+        "            MESSAGE = 'the table is not as it was when the job began';\n"
         "    END IF;\n",
-        plan->facts->table.oid);
+        plan->sync_trigger ? "true" : "false");
     if (kind == SLICE_BLOCK) {
         strbuf_printf(out,
             "    IF pg_catalog.pg_relation_filenode(%u)::pg_catalog.int8 IS DISTINCT FROM $10 "
@@ -194,7 +197,7 @@ sql_put_frame_guards(StrBuf *out, const Plan *plan, SliceKind kind)
             "        RAISE EXCEPTION USING ERRCODE = 'PH002',\n"
             "            MESSAGE = 'the table was rewritten; its blocks are counted anew';\n"
             "    END IF;\n",
-            plan->facts->table.oid);
+            table);
     }
 }
 
@@ -254,7 +257,7 @@ sql_batch_call(StrBuf *out, const Plan *plan, const char *what, int64_t job)
     sql_put_function_name(out, plan, what, job);
     strbuf_puts(out, "($1::pg_catalog.int8, $2::pg_catalog.int8, $3::pg_catalog.uuid,\n"
                      "    $4::pg_catalog.int4, $5::pg_catalog.int4, $6::pg_catalog.text[],\n"
-                     "    $7::pg_catalog.int8, $8::pg_catalog.bool, $9::pg_catalog.text,\n"
+                     "    $7::pg_catalog.int8, $8::pg_catalog.bool, $9::pg_catalog.text[],\n"
                      "    $10::pg_catalog.int8)");
 }
 

@@ -110,11 +110,20 @@ take_result(Worker *worker, const PgResult *rows, CarryResult *result)
     }
 }
 
+/* By key the move function repairs as well: it changes what needs work. */
+static const char *
+function_of(const Plan *plan, PassKind kind)
+{
+    if (kind == PASS_VERIFY) {
+        return "verify";
+    }
+    return kind == PASS_REPAIR && plan->path == PATH_BLOCK ? "repair" : "move";
+}
+
 bool
 carry_call(Worker *worker, int64_t size, bool skip_locked, CarryResult *result, Err *err)
 {
     const Plan *plan = worker->engine->setup.plan;
-    bool move = worker->job.pass_kind == PASS_MOVE;
     const RangeLease *lease = &worker->lease;
     Params params = PARAMS_INIT;
     params_int(&params, lease->no);
@@ -125,13 +134,15 @@ carry_call(Worker *worker, int64_t size, bool skip_locked, CarryResult *result, 
     params_text(&params, lease->watermark);
     params_int(&params, size);
     params_bool(&params, skip_locked);
-    params_text(&params, worker->job.trigger_signature);
+    params_text(&params, worker->job.signature);
     params_int(&params, worker->job.filenode);
     assert(params.count == BATCH_PARAMS);
 
     STRBUF_AUTO sql = STRBUF_INIT;
-    sql_batch_call(&sql, plan, move ? "move" : "verify", worker->job.id);
-    int64_t timeout_ms = move ? worker->settings.throttle.yield_after_us / 1000 : VERIFY_TIMEOUT_MS;
+    PassKind kind = worker->job.pass_kind;
+    sql_batch_call(&sql, plan, function_of(plan, kind), worker->job.id);
+    int64_t timeout_ms =
+        kind == PASS_VERIFY ? VERIFY_TIMEOUT_MS : worker->settings.throttle.yield_after_us / 1000;
     PGRESULT_AUTO *rows = NULL;
     if (!run_call(worker, strbuf_text(&sql), &params, timeout_ms, &rows, err)) {
         return false;

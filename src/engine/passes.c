@@ -73,19 +73,75 @@ passes_restart_move(PgConn *conn, const Plan *plan, int64_t job, int from_pass, 
     return query_script(conn, "COMMIT", err);
 }
 
-bool
-passes_begin_verify(PgConn *conn, const Plan *plan, int64_t job, int from_pass, Err *err)
+/* Over the current extent, open at both ends. */
+static bool
+begin_open(PgConn *conn, const Plan *plan, int64_t job, PassStart start, Err *err)
 {
     int64_t blocks = 0;
     if (!probe_blocks(conn, plan->facts->table.oid, &blocks, err)) {
         return false;
     }
-    PassStart start = {
-        .from_pass = from_pass,
-        .kind = PASS_VERIFY,
-        .est_rows = estimated_rows(plan, blocks),
-    };
+    start.est_rows = estimated_rows(plan, blocks);
     return begin(conn, job, &start, err);
+}
+
+bool
+passes_begin_verify(PgConn *conn, const Plan *plan, int64_t job, int from_pass, Err *err)
+{
+    PassStart start = {.from_pass = from_pass, .kind = PASS_VERIFY};
+    return begin_open(conn, plan, job, start, err);
+}
+
+bool
+passes_begin_repair(PgConn *conn, const Plan *plan, int64_t job, int from_pass, Err *err)
+{
+    PassStart start = {.from_pass = from_pass, .kind = PASS_REPAIR};
+    return begin_open(conn, plan, job, start, err);
+}
+
+bool
+passes_are_repairing(PgConn *conn, const JobRow *job, bool *repairing, Err *err)
+{
+    bool done = true;
+    int64_t differing = 0;
+    *repairing = job->pass_kind == PASS_REPAIR;
+    bool asked = job->repair || job->last_pass_kind == PASS_REPAIR;
+    if (*repairing || job->pass_kind != PASS_VERIFY || !asked) {
+        return true;
+    }
+    if (!job_pass_is_done(conn, job->id, job->pass, &done, err) ||
+        !job_differing(conn, job->id, job->pass, &differing, err)) {
+        return false;
+    }
+    *repairing = !done || (job->repair && differing > 0);
+    return true;
+}
+
+/* The pass of this job is done: what follows? */
+static bool
+turn_page(PgConn *conn, const Plan *plan, const JobRow *job, PassStep *step, Err *err)
+{
+    int64_t differing = 0;
+    *step = PASS_STEP_BEGUN;
+    switch (job->pass_kind) {
+    case PASS_MOVE:
+        if (plan->verify) {
+            return passes_begin_verify(conn, plan, job->id, job->pass, err);
+        }
+        break;
+    case PASS_REPAIR:
+        return passes_begin_verify(conn, plan, job->id, job->pass, err);
+    case PASS_VERIFY:
+        if (job->repair && !job_differing(conn, job->id, job->pass, &differing, err)) {
+            return false;
+        }
+        if (differing > 0) {
+            return passes_begin_repair(conn, plan, job->id, job->pass, err);
+        }
+        break;
+    }
+    *step = PASS_STEP_FINISHED;
+    return true;
 }
 
 bool
@@ -96,13 +152,5 @@ passes_advance(PgConn *conn, const Plan *plan, const JobRow *job, PassStep *step
         return false;
     }
     *step = PASS_STEP_WORK;
-    if (!done) {
-        return true;
-    }
-    if (job->pass_kind == PASS_MOVE && plan->verify) {
-        *step = PASS_STEP_BEGUN;
-        return passes_begin_verify(conn, plan, job->id, job->pass, err);
-    }
-    *step = PASS_STEP_FINISHED;
-    return true;
+    return !done || turn_page(conn, plan, job, step, err);
 }

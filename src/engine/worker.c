@@ -18,6 +18,7 @@
 #include "engine/passes.h"
 #include "pg/probe.h"
 #include "pg/sqlstate.h"
+#include "store/guards.h"
 
 #define CONNECT_TIMEOUT_US ((int64_t)5 * 1000000)
 /* Restarts and failovers take minutes; what takes longer needs a person. */
@@ -140,12 +141,10 @@ open_session(Worker *worker, Err *err)
 /* ---- ranges ---- */
 
 static void
-reset_pacers(Worker *worker)
+init_changing(Pacer *pacer, const Worker *worker, bool by_block)
 {
     const Plan *plan = worker->engine->setup.plan;
-    worker->carve_rows = plan->range_rows;
     int64_t fixed = worker->settings.batch_rows;
-    bool by_block = plan->path == PATH_BLOCK;
     int64_t max = by_block ? plan->range_size : plan->range_rows;
     int64_t start = by_block ? 64 : 500;
     int64_t min = by_block ? 1 : 10;
@@ -157,12 +156,21 @@ reset_pacers(Worker *worker)
         }
         start = min = max = size;
     }
-    pacer_init(&worker->move_pacer,
+    pacer_init(pacer,
         (PacerLimits){.floor = 1,
             .size_min = min,
             .size_max = max,
             .batch_target_us = worker->settings.batch_time_us},
         start);
+}
+
+static void
+reset_pacers(Worker *worker)
+{
+    const Plan *plan = worker->engine->setup.plan;
+    worker->carve_rows = plan->range_rows;
+    init_changing(&worker->move_pacer, worker, plan->path == PATH_BLOCK);
+    init_changing(&worker->repair_pacer, worker, false);
     pacer_init(&worker->verify_pacer,
         (PacerLimits){.floor = 1,
             .size_min = 100,
@@ -174,7 +182,15 @@ reset_pacers(Worker *worker)
 static Pacer *
 pacer_of(Worker *worker)
 {
-    return worker->job.pass_kind == PASS_MOVE ? &worker->move_pacer : &worker->verify_pacer;
+    switch (worker->job.pass_kind) {
+    case PASS_VERIFY:
+        return &worker->verify_pacer;
+    case PASS_REPAIR:
+        return &worker->repair_pacer;
+    case PASS_MOVE:
+        break;
+    }
+    return &worker->move_pacer;
 }
 
 static void
@@ -201,7 +217,7 @@ get_range(Worker *worker, bool *finished, Err *err)
     if (outcome == CARVE_LEASED) {
         worker->has_lease = true;
         worker->history.may_skip =
-            engine->setup.plan->may_skip_locked && worker->job.pass_kind == PASS_MOVE;
+            engine->setup.plan->may_skip_locked && worker->job.pass_kind != PASS_VERIFY;
         keep_watermark(worker);
         return true;
     }
@@ -233,7 +249,7 @@ count_batch(Worker *worker, const CarryResult *result, int64_t duration_us)
 {
     (void)pthread_mutex_lock(&worker->lock);
     WorkerCounters *counters = &worker->counters;
-    counters->rows += worker->job.pass_kind == PASS_MOVE ? result->rows : 0;
+    counters->rows += worker->job.pass_kind == PASS_VERIFY ? 0 : result->rows;
     counters->batches++;
     counters->busy = true;
     smooth(&counters->batch_rows, (double)result->rows);
@@ -439,6 +455,17 @@ is_transient(ErrClass cls)
            cls == ERR_RESOURCE;
 }
 
+/* A column that was renamed fails in the statement that uses it, before the guards are looked at:
+ * one reason for all of it. */
+static void
+explain_drift(Worker *worker, Err *cause)
+{
+    bool may_be = cause->cls == ERR_DRIFT || cause->cls == ERR_FATAL || cause->cls == ERR_POISON;
+    if (may_be && worker->conn != NULL && conn_is_idle(worker->conn)) {
+        guards_explain(worker->conn, worker->engine->setup.job, cause);
+    }
+}
+
 /* Deal with a failure, and with those met while dealing with it; false when the run ends. */
 static bool
 recover(Worker *worker, Err cause)
@@ -465,6 +492,7 @@ work(Worker *worker)
         if (worker_step(worker, &finished, &cause)) {
             continue;
         }
+        explain_drift(worker, &cause);
         if (!recover(worker, cause)) {
             return;
         }

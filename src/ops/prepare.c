@@ -12,6 +12,7 @@
 #include "ops/ddl.h"
 #include "pg/params.h"
 #include "pg/probe.h"
+#include "store/guards.h"
 #include "store/schema.h"
 
 #define FENCE_POLL_US   100000
@@ -112,6 +113,7 @@ static const struct {
 } FUNCTIONS[] = {
     {"move", sql_move_function},
     {"verify", sql_verify_function},
+    {"repair", sql_repair_function},
     {"locate_key", locate_key},
     {"locate_block", locate_block},
     {"sync", sql_sync_function},
@@ -123,7 +125,7 @@ is_needed(const Plan *plan, const char *what)
     if (strcmp(what, "verify") == 0) {
         return !plan->self_referring;
     }
-    if (strcmp(what, "locate_block") == 0) {
+    if (strcmp(what, "locate_block") == 0 || strcmp(what, "repair") == 0) {
         return plan->path == PATH_BLOCK;
     }
     return strcmp(what, "sync") != 0 || plan->sync_trigger;
@@ -153,8 +155,8 @@ create_function(PgConn *conn, const char *name, const char *text, Err *err)
 }
 
 /* Under the job's lock, so that two runs do not both create them. */
-static bool
-create_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
+bool
+prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
 {
     if (!query_run(conn, "BEGIN", NULL, err)) {
         return false;
@@ -180,33 +182,27 @@ create_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
 
 /* ---- sync trigger ---- */
 
-static const char SQL_TRIGGER_EXISTS[] =
-    "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger g\n"
-    "                WHERE g.tgrelid = $1::pg_catalog.oid AND g.tgname = $2::pg_catalog.name)";
+static const char SQL_TRIGGER_STATE[] =
+    "SELECT (SELECT g.tgenabled = 'A' FROM pg_catalog.pg_trigger g\n"
+    "         WHERE g.tgrelid = $1::pg_catalog.oid AND g.tgname = $2::pg_catalog.name)";
 
+/* A trigger that is there, but does not fire always, is enabled only where `enable` asks for it.  A
+ * second run that comes at the same moment finds the trigger by its name (42710). */
 static bool
-trigger_exists(PgConn *conn, const Plan *plan, const char *name, bool *exists, Err *err)
-{
-    Params params = PARAMS_INIT;
-    params_int(&params, plan->facts->table.oid);
-    params_text(&params, name);
-    PGRESULT_AUTO *result = NULL;
-    if (!query_one_with(conn, SQL_TRIGGER_EXISTS, &params, &result, err)) {
-        return err_wrap(err, "look for the sync trigger");
-    }
-    *exists = result_bool(result, 0, 0);
-    return true;
-}
-
-/* A second run that comes at the same moment finds the trigger by its name (42710). */
-static bool
-create_trigger(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop, Err *err)
+put_trigger(PgConn *conn, const Plan *plan, int64_t job, bool enable_too, StopToken *stop, Err *err)
 {
     STRBUF_AUTO name = STRBUF_INIT;
     sql_sync_name(&name, job);
-    bool exists = false;
-    if (!trigger_exists(conn, plan, strbuf_text(&name), &exists, err) || exists) {
-        return err->cls == ERR_NONE;
+    Params params = PARAMS_INIT;
+    params_int(&params, plan->facts->table.oid);
+    params_text(&params, strbuf_text(&name));
+    PGRESULT_AUTO *state = NULL;
+    if (!query_one_with(conn, SQL_TRIGGER_STATE, &params, &state, err)) {
+        return err_wrap(err, "look for the sync trigger");
+    }
+    bool exists = !result_is_null(state, 0, 0);
+    if (exists && (!enable_too || result_bool(state, 0, 0))) {
+        return true;
     }
     STRBUF_AUTO create = STRBUF_INIT;
     STRBUF_AUTO enable = STRBUF_INIT;
@@ -215,9 +211,9 @@ create_trigger(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop, Err
     const char *statements[] = {strbuf_text(&create), strbuf_text(&enable)};
     DdlStep step = {
         .table_oid = plan->facts->table.oid,
-        .what = "create the sync trigger",
-        .statements = statements,
-        .count = 2,
+        .what = exists ? "enable the sync trigger" : "create the sync trigger",
+        .statements = exists ? &statements[1] : statements,
+        .count = exists ? 1 : 2,
     };
     if (ddl_run(conn, &step, plan->spec->throttle.yield_after_us, stop, err)) {
         return true;
@@ -264,9 +260,10 @@ wait_for_fence(PgConn *conn, StopToken *stop, Err *err)
     }
 }
 
-/* The last verify pass found rows that differ: whoever runs the job again wants them moved. */
+/* The last verify pass found rows that differ: whoever runs the job again wants them mended.  A
+ * repair pass reads every row once, where a move in stripes would read it for each of them. */
 static bool
-move_again(PgConn *conn, const Plan *plan, const JobRow *job, Err *err)
+repair_differences(PgConn *conn, const Plan *plan, const JobRow *job, Err *err)
 {
     bool done = false;
     int64_t differing = 0;
@@ -274,30 +271,22 @@ move_again(PgConn *conn, const Plan *plan, const JobRow *job, Err *err)
         !job_differing(conn, job->id, job->pass, &differing, err)) {
         return false;
     }
-    return !done || differing == 0 || passes_begin_move(conn, plan, job->id, job->pass, err);
+    return !done || differing == 0 || passes_begin_repair(conn, plan, job->id, job->pass, err);
 }
 
 static bool
 begin_first_pass(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err *err)
 {
-    STRBUF_AUTO trigger = STRBUF_INIT;
-    if (plan->sync_trigger) {
-        sql_sync_name(&trigger, id);
-        if (!create_trigger(conn, plan, id, stop, err)) {
-            return false;
-        }
-    } else if (!wait_for_fence(conn, stop, err)) {
-        return false;
-    }
-    const char *trigger_name = plan->sync_trigger ? strbuf_text(&trigger) : NULL;
-    return job_record_guards(conn, id, plan->facts->table.oid, trigger_name, err) &&
+    bool ready = plan->sync_trigger ? put_trigger(conn, plan, id, false, stop, err)
+                                    : wait_for_fence(conn, stop, err);
+    return ready && guards_record(conn, plan, id, false, err) &&
            passes_begin_move(conn, plan, id, 0, err);
 }
 
 bool
 prepare_objects(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err *err)
 {
-    if (!create_functions(conn, plan, id, err)) {
+    if (!prepare_functions(conn, plan, id, err)) {
         return false;
     }
     Arena arena = ARENA_INIT;
@@ -307,8 +296,35 @@ prepare_objects(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err
         ok = begin_first_pass(conn, plan, id, stop, err);
     } else if (ok && job.state == JOB_FAILED && job.pass_kind == PASS_VERIFY) {
         /* The guards stay as recorded: what differs from them now is drift. */
-        ok = move_again(conn, plan, &job, err);
+        ok = repair_differences(conn, plan, &job, err);
     }
     arena_reset(&arena);
     return ok;
+}
+
+/* ---- the way back ---- */
+
+bool
+prepare_trigger(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop, Err *err)
+{
+    return !plan->sync_trigger || put_trigger(conn, plan, job, true, stop, err);
+}
+
+bool
+prepare_anew(PgConn *conn, const Plan *plan, const JobRow *job, const PrepareAnew *anew, Err *err)
+{
+    if (!query_script(conn, "BEGIN", err)) {
+        return false;
+    }
+    bool ok = job_lock(conn, job->id, err) &&
+              guards_record(conn, plan, job->id, anew->trigger_fires, err) &&
+              (anew->move ? passes_begin_move(conn, plan, job->id, job->pass, err)
+                          : passes_begin_verify(conn, plan, job->id, job->pass, err)) &&
+              job_event(conn, job->id, 0, "guards", anew->reason, err);
+    if (!ok) {
+        Err ignored = ERR_INIT; /* the failure before is the one to report */
+        (void)!query_script(conn, "ROLLBACK", &ignored);
+        return false;
+    }
+    return query_script(conn, "COMMIT", err);
 }

@@ -23,6 +23,7 @@ survey_run(PgConn *conn, const JobSpec *spec, Arena *arena, Survey *survey, Err 
         return err_set(err, ERR_FATAL, "no key, and no finding says so: %s", why);
     }
     plan_build(spec, &survey->facts, survey->exprs.set, key, &survey->plan);
+    survey->plan.where = survey->exprs.where;
     survey->planned = true;
     return true;
 }

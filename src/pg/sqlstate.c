@@ -9,7 +9,7 @@ typedef struct StateClass {
 } StateClass;
 
 static const StateClass CLASSES[] = {
-    {SQLSTATE_DRIFT_TRIGGER, ERR_DRIFT},
+    {SQLSTATE_DRIFT_TABLE, ERR_DRIFT},
     {SQLSTATE_DRIFT_FILE, ERR_DRIFT},
     {"40001", ERR_RETRY},
     {"40P01", ERR_RETRY},

@@ -4,14 +4,15 @@
 #include <string.h>
 
 #include "pg/params.h"
+#include "store/guards.h"
 
 /* ---- read ---- */
 
 #define JOB_COLUMNS                                                                                \
     "SELECT j.id, j.name, j.table_name, j.spec, j.fingerprint, j.state, j.reason, j.pass,\n"       \
     "       j.pass_kind, j.frontier, j.upper, j.carved, j.est_rows, j.trigger_name,\n"             \
-    "       j.trigger_signature, j.filenode, j.system_id, j.timeline, j.standbys,\n"               \
-    "       j.last_pass_kind\n"                                                                    \
+    "       j.signature, j.filenode, j.system_id, j.timeline, j.standbys,\n"                       \
+    "       j.last_pass_kind, j.repair\n"                                                          \
     "  FROM pghaul.job j\n"
 
 static const char SQL_READ_NAME[] =
@@ -36,11 +37,12 @@ take_row(const PgResult *result, Arena *arena, JobRow *job, Err *err)
         .carved = result_bool(result, 0, 11),
         .est_rows = result_int(result, 0, 12),
         .trigger_name = result_dup(result, 0, 13, arena),
-        .trigger_signature = result_dup(result, 0, 14, arena),
+        .signature = result_dup(result, 0, 14, arena),
         .filenode = result_int(result, 0, 15),
         .system_id = result_dup(result, 0, 16, arena),
         .timeline = result_int(result, 0, 17),
         .last_pass_kind = passkind_parse(result_text(result, 0, 19)),
+        .repair = result_bool(result, 0, 20),
     };
     if (!jobstate_parse(result_text(result, 0, 5), &job->state)) {
         return err_set(err, ERR_FATAL, "unknown job state \"%s\"", result_text(result, 0, 5));
@@ -125,7 +127,8 @@ job_create(PgConn *conn, const JobNew *job, Err *err)
 /* ---- state ---- */
 
 /* The present state is compared with the list of states that the table allows to come from, in
- * one statement: no other run can change it in between. */
+ * one statement: no other run can change it in between.  No job completes on a table that is not
+ * what its batches were checked against. */
 static const char SQL_SET_STATE[] =
     "WITH j AS (\n"
     "    UPDATE pghaul.job j\n"
@@ -134,6 +137,7 @@ static const char SQL_SET_STATE[] =
     "               THEN pg_catalog.clock_timestamp() END),\n"
     "           finished = CASE WHEN $2 = 'complete' THEN pg_catalog.clock_timestamp() END\n"
     "     WHERE j.id = $1::pg_catalog.int8 AND j.state = ANY ($4::pg_catalog.text[])\n"
+    "       AND ($2 <> 'complete' OR " GUARDS_PRESENT " IS NOT DISTINCT FROM j.signature)\n"
     " RETURNING j.id)\n"
     "INSERT INTO pghaul.event (job, what, reason)\n"
     "SELECT j.id, 'state', $2 || COALESCE(': ' || $3, '') FROM j";
@@ -166,6 +170,9 @@ job_set_state(PgConn *conn, int64_t id, JobState to, const char *reason, Err *er
     if (result_affected(changed) == 1) {
         return true;
     }
+    if (to == JOB_COMPLETE && !guards_check(conn, id, NULL, err)) {
+        return false;
+    }
 
     Params id_only = PARAMS_INIT;
     params_int(&id_only, id);
@@ -192,23 +199,6 @@ job_lock(PgConn *conn, int64_t id, Err *err)
     return query_one_with(conn, SQL_LOCK, &params, &result, err) || err_wrap(err, "lock job");
 }
 
-static const char SQL_GUARDS[] =
-    "UPDATE pghaul.job AS j\n"
-    "   SET trigger_name = $3::pg_catalog.text,\n"
-    "       trigger_signature = pghaul.trigger_signature($2::pg_catalog.oid),\n"
-    "       filenode = pg_catalog.pg_relation_filenode($2::pg_catalog.oid::pg_catalog.regclass)\n"
-    " WHERE j.id = $1::pg_catalog.int8";
-
-bool
-job_record_guards(PgConn *conn, int64_t id, uint32_t table_oid, const char *trigger_name, Err *err)
-{
-    Params params = PARAMS_INIT;
-    params_int(&params, id);
-    params_int(&params, table_oid);
-    params_text(&params, trigger_name);
-    return query_with(conn, SQL_GUARDS, &params, NULL, err) || err_wrap(err, "record guards");
-}
-
 static const char SQL_FILENODE[] =
     "UPDATE pghaul.job AS j\n"
     "   SET filenode = pg_catalog.pg_relation_filenode($2::pg_catalog.oid::pg_catalog.regclass)\n"
@@ -229,7 +219,7 @@ job_record_filenode(PgConn *conn, int64_t id, uint32_t table_oid, Err *err)
 static const char SQL_BEGIN_PASS[] =
     "UPDATE pghaul.job AS j\n"
     "   SET pass = j.pass + 1, pass_kind = $3::pg_catalog.text,\n"
-    "       last_pass_kind = j.pass_kind, frontier = NULL,\n"
+    "       last_pass_kind = j.pass_kind, repair = j.repair AND $3 <> 'repair', frontier = NULL,\n"
     "       upper = $4::pg_catalog.text[], carved = $5::pg_catalog.bool, next_no = 1,\n"
     "       est_rows = $6::pg_catalog.int8\n"
     " WHERE j.id = $1::pg_catalog.int8 AND j.pass = $2::pg_catalog.int4";
@@ -250,6 +240,18 @@ job_begin_pass(PgConn *conn, int64_t id, const PassStart *start, bool *begun, Er
     }
     *begun = result_affected(result) == 1;
     return true;
+}
+
+static const char SQL_WANT_REPAIR[] =
+    "UPDATE pghaul.job AS j SET repair = $2::pg_catalog.bool WHERE j.id = $1::pg_catalog.int8";
+
+bool
+job_want_repair(PgConn *conn, int64_t id, bool repair, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    params_bool(&params, repair);
+    return query_with(conn, SQL_WANT_REPAIR, &params, NULL, err) || err_wrap(err, "ask for repair");
 }
 
 static const char SQL_PASS_DONE[] =
@@ -348,7 +350,7 @@ static const char SQL_CLEANED[] =
     "     s AS (DELETE FROM pghaul.sample WHERE job = $1::pg_catalog.int8)\n"
     "UPDATE pghaul.job AS j\n"
     "   SET cleaned = pg_catalog.clock_timestamp(), trigger_name = NULL,\n"
-    "       trigger_signature = NULL\n"
+    "       signature = NULL\n"
     " WHERE j.id = $1::pg_catalog.int8";
 
 bool

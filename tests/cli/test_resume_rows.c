@@ -1,6 +1,6 @@
 /*
- * test_resume_rows.c - rows that an expression refuses, a table that is rewritten, a trigger that
- * goes away: what the run says, what the application feels, and what the next run does.
+ * test_resume_rows.c - rows that an expression refuses, a table that is rewritten: what the run
+ * says, what the application feels, and what the next run does.
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -154,48 +154,4 @@ Test(resume_rows, vacuum_full_during_the_block_path_begins_the_pass_anew)
     cr_expect(job_is_state(&test, "complete"));
     expect_right(&test, &spec, workload);
     job_close_cluster(&test);
-}
-
-/* ---- the trigger goes away ---- */
-
-/* Run this text, with TRIGGER for its name, during the move; nothing but `clean` leads on from
- * there. */
-static void
-expect_drift(const char *action)
-{
-    JobTest test;
-    job_open(&test, cluster_shared(), ROWS, 100);
-    job_write(&test, BLOCK_JOB);
-    Proc *proc = job_start(&test);
-    cr_assert(job_wait_batches(&test, proc, 0, 5));
-    pg_execf(test.conn,
-        "DO $$ BEGIN EXECUTE replace('%s', 'TRIGGER',"
-        " (SELECT 'TRIGGER ' || quote_ident(trigger_name) FROM pghaul.job)); END $$",
-        action);
-    expect_words(proc, 1, "triggers");
-    cr_expect(job_is_state(&test, "failed"));
-    expect_words(job_start(&test), 1, "triggers");
-    cr_expect(job_is_state(&test, "failed"));
-
-    job_set_slow(&test, 0);
-    job_expect_verb(&test, "clean", NULL, 0);
-    job_expect_run(&test, 0);
-    cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_AMOUNT_RIGHT)));
-    job_close_cluster(&test);
-}
-
-Test(resume_rows, dropped_trigger_ends_the_run_and_the_job_never_completes)
-{
-    expect_drift("DROP TRIGGER ON app");
-}
-
-Test(resume_rows, disabled_trigger_ends_the_run_and_the_job_never_completes)
-{
-    expect_drift("ALTER TABLE app DISABLE TRIGGER");
-}
-
-/* The rows written in between are unknown; that it looks as before is no excuse. */
-Test(resume_rows, trigger_that_was_disabled_for_a_moment_ends_the_run)
-{
-    expect_drift("ALTER TABLE app DISABLE TRIGGER; ALTER TABLE app ENABLE ALWAYS TRIGGER");
 }

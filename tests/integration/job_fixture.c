@@ -119,7 +119,8 @@ job_fixture_call(JobFixture *fixture, const char *what, const RangeLease *lease,
     } else {
         sql_put_literal(&sql, lease->watermark);
     }
-    strbuf_printf(&sql, ", %s, pghaul.trigger_signature(%u), pg_relation_filenode(%u)::bigint)",
-        rest, fixture->survey.facts.table.oid, fixture->survey.facts.table.oid);
+    strbuf_printf(&sql, ", %s, ", rest);
+    sql_put_literal(&sql, fixture->job.signature);
+    strbuf_printf(&sql, ", %lld)", (long long)fixture->job.filenode);
     return arena_strdup(&fixture->arena, strbuf_text(&sql));
 }

@@ -52,7 +52,7 @@ Test(sqlstate, what_one_row_is_to_blame_for)
 Test(sqlstate, our_own_guards_are_drift)
 {
     static const Case CASES[] = {
-        {SQLSTATE_DRIFT_TRIGGER, ERR_DRIFT}, {SQLSTATE_DRIFT_FILE, ERR_DRIFT}};
+        {SQLSTATE_DRIFT_TABLE, ERR_DRIFT}, {SQLSTATE_DRIFT_FILE, ERR_DRIFT}};
     EXPECT(CASES);
 }
 

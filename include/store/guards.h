@@ -1,0 +1,43 @@
+/*
+ * guards.h - what a job relies on in its table: recorded once, compared by every batch.
+ *
+ * pghaul.table_signature() makes the text; core/drift.h puts a difference into words.
+ */
+#ifndef STORE_GUARDS_H
+#define STORE_GUARDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "core/drift.h"
+#include "core/plan.h"
+#include "pg/conn.h"
+
+/* The table of pghaul.job j as it is now. */
+#define GUARDS_PRESENT                                                                             \
+    "pghaul.table_signature(j.table_oid, j.used_columns, j.key_columns,\n"                         \
+    "           j.trigger_name IS NOT NULL)"
+
+/*
+ * Record table, columns and triggers as they are now, and the table's file.
+ *
+ * Errors:  ERR_DRIFT when `trigger_fires` is asked for and the plan's sync trigger is not there,
+ *          enabled ALWAYS, with the plan's function: in the statement that records it.
+ */
+bool guards_record(PgConn *conn, const Plan *plan, int64_t job, bool trigger_fires, Err *err)
+    __attribute__((warn_unused_result));
+
+/*
+ * Compare.
+ *
+ * Shape:   *kind, which may be NULL, is DRIFT_NONE on true and on errors of the server.
+ * Errors:  ERR_DRIFT that says what was changed, and what helps.
+ */
+bool guards_check(PgConn *conn, int64_t job, DriftKind *kind, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Replace *err, a failure of a statement over the table, by the drift that explains it, if any. */
+void guards_explain(PgConn *conn, int64_t job, Err *err);
+
+#endif
