@@ -177,9 +177,8 @@ check_trigger_fires(const Collector *c, const TriggerFacts *trigger)
     if (!trigger->on_update || !trigger->fires_on_set) {
         return;
     }
-    finding_caution(c, "user-triggers",
-        "Make sure that it may run once for each row, or give it a WHEN clause; "
-        "allow: [user-triggers] says that you know.",
+    finding_risk(c, "user-triggers",
+        "Make sure that it may run once for each row, or give it a WHEN clause.",
         "trigger \"%s\" (function %s) fires on each row%s that the job changes", trigger->name,
         trigger->function, trigger->row ? "" : " or batch");
 }
@@ -197,6 +196,25 @@ check_triggers(const Collector *c)
             check_trigger_order(c, trigger);
         }
     }
+}
+
+/* ---- who else is at work ---- */
+
+static void
+check_wraparound(const Collector *c)
+{
+    const TableFacts *table = &c->facts->table;
+    if (table->wraparound_vacuum_pid == 0 || !c->trigger || c->facts->stored.has_trigger) {
+        return;
+    }
+    finding_add(c, FINDING_REFUSE, "wraparound-vacuum",
+        arena_printf(c->arena,
+            "Wait for it (pg_stat_progress_vacuum), or run VACUUM (FREEZE) %s; in a quiet hour "
+            "before the job; or sync: none.",
+            c->table),
+        "an autovacuum to prevent wraparound (pid %d) is on %s: it gives way to nobody, so the "
+        "sync trigger would wait for its end",
+        table->wraparound_vacuum_pid, c->table);
 }
 
 /* ---- publications ---- */
@@ -243,6 +261,7 @@ findings_table(const Collector *c)
     check_privileges(c);
     check_row_rules(c);
     check_triggers(c);
+    check_wraparound(c);
     check_publications(c);
     check_reserved_names(c);
 }

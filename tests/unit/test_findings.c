@@ -213,7 +213,7 @@ Test(findings, triggers_that_fire_on_our_update_are_named)
 {
     JOB(job);
     job.facts.trigger_count = 1;
-    expect_caution(&job, "user-triggers", "\"audit\"");
+    expect_risk(&job, "user-triggers", "\"audit\"");
     job.triggers[0].fires_on_set = false;
     expect_none(&job);
     job.triggers[0].fires_on_set = true;
