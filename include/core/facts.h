@@ -96,6 +96,7 @@ typedef struct TableFacts {
     const char **children; /* old-style inheritance children, quoted names */
     int child_count;
     bool may_select, may_update, may_trigger;
+    bool may_select_system; /* ctid and xmax, by which rows that somebody holds are found */
     bool may_use_schema;
     int wraparound_vacuum_pid; /* an autovacuum that never gives way is on it; 0 = none seen */
 } TableFacts;

@@ -128,6 +128,9 @@ check_privileges(const Collector *c)
             arena_printf(c->arena, "GRANT USAGE ON SCHEMA %s TO %s;", schema, c->role),
             "role %s lacks USAGE on schema %s", c->role, schema);
     }
+    if (table->relkind == 'r') {
+        check_table_privilege(c, table->may_select_system, "SELECT (ctid, xmax)");
+    }
     if (c->trigger && table->owned_by_us) {
         /* An owner may have revoked it from himself. */
         check_table_privilege(c, table->may_trigger, "TRIGGER");

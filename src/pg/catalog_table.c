@@ -29,7 +29,10 @@ static const char SQL_TABLE[] =
     "       pg_catalog.has_table_privilege(c.oid, 'SELECT'),\n"
     "       pg_catalog.has_table_privilege(c.oid, 'UPDATE'),\n"
     "       pg_catalog.has_table_privilege(c.oid, 'TRIGGER'),\n"
-    "       pg_catalog.has_schema_privilege(n.oid, 'USAGE'), o.rolsuper\n"
+    "       pg_catalog.has_schema_privilege(n.oid, 'USAGE'), o.rolsuper,\n"
+    "       CASE WHEN c.relkind = 'r'\n"
+    "            THEN pg_catalog.has_column_privilege(c.oid, 'ctid', 'SELECT')\n"
+    "                 AND pg_catalog.has_column_privilege(c.oid, 'xmax', 'SELECT') END\n"
     "  FROM pg_catalog.pg_class c\n"
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
     "  JOIN pg_catalog.pg_roles o ON o.oid = c.relowner\n"
@@ -185,6 +188,7 @@ catalog_read_table(const CatalogReader *reader, Err *err)
         .may_trigger = result_bool(row, 0, 19),
         .may_use_schema = result_bool(row, 0, 20),
         .owner_is_superuser = result_bool(row, 0, 21),
+        .may_select_system = result_bool(row, 0, 22),
         .wraparound_vacuum_pid = (int)result_int(vacuum, 0, 0),
     };
     return read_names(reader, SQL_CHILDREN, &table->children, &table->child_count, err);

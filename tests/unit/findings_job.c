@@ -85,6 +85,7 @@ job_init(Job *job)
             .owner_is_trusted = true,
             .rows = 1000,
             .may_select = true,
+            .may_select_system = true,
             .may_update = true,
             .may_trigger = true,
             .may_use_schema = true},

@@ -155,6 +155,10 @@ Test(findings, missing_privileges_come_with_the_grant)
     expect_finding(&job, FINDING_REFUSE, "privilege", "GRANT SELECT (\"amount_text\")");
     cr_expect(eq(int, job.findings.count, 1), "one missing privilege is one finding");
     job.columns[1].may_select = true;
+    job.facts.table.may_select_system = false;
+    expect_finding(&job, FINDING_REFUSE, "privilege",
+        "GRANT SELECT (ctid, xmax) ON \"public\".\"orders\" TO \"mover\";");
+    job.facts.table.may_select_system = true;
     job.facts.table.may_trigger = false;
     expect_finding(&job, FINDING_REFUSE, "privilege", "GRANT TRIGGER ON");
     arena_reset(&job.arena);
