@@ -16,8 +16,9 @@
 /*
  * Check every expression of `set:` and `where:`.
  *
- * Shape:   a table that cannot be changed anyway (a view, a standby, no USAGE on its schema) is not
- *          looked at and its expressions count as harmless: the findings name the real obstacle.
+ * Shape:   a table that cannot be changed anyway (a view, a standby, hidden rows, no USAGE on its
+ *          schema) is not looked at, and its expressions count as harmless: the findings name the
+ *          real obstacle.
  *          An assignment to a column that does not exist is checked as far as possible.
  * Errors:  ERR_USER with the place in the job file when the server refuses an expression, when it
  *          is not one expression, or when it takes in the whole row; that of the first one, while
