@@ -425,10 +425,10 @@ Test(exprcheck, rights_on_what_an_expression_uses_are_listed_and_builtin_things_
     Fixture f = fixture_new(
         "CREATE SCHEMA app; CREATE FUNCTION app.f(int) RETURNS int LANGUAGE sql IMMUTABLE AS"
         " 'SELECT $1'; CREATE FUNCTION app.g(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS"
-        " 'SELECT $1'; CREATE OPERATOR app.+++ (FUNCTION = app.g, LEFTARG = int, RIGHTARG = int);"
+        " 'SELECT $1'; CREATE OPERATOR app.@@@ (FUNCTION = app.g, LEFTARG = int, RIGHTARG = int);"
         "CREATE DOMAIN app.small AS int;");
     cr_expect(zero(int, must_pass(&f, "hits", "length(amount_text) + abs(hits)")->need_count));
-    static const char *const EXPRS[] = {"app.f(id::int)", "id::int OPERATOR(app.+++) 1"};
+    static const char *const EXPRS[] = {"app.f(id::int)", "id::int OPERATOR(app.@@@) 1"};
     static const char *const OBJECTS[] = {
         "FUNCTION app.f(integer)", "FUNCTION app.g(integer,integer)"};
     for (int i = 0; i < 2; i++) {
