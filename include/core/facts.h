@@ -73,6 +73,9 @@ typedef struct TriggerFacts {
     bool fires_on_set; /* an UPDATE of the job's SET columns fires it (UPDATE OF list) */
 } TriggerFacts;
 
+/* The first server with a privilege to vacuum the tables of others. */
+#define FACTS_FIRST_WITH_MAINTAIN 170000
+
 typedef struct TableFacts {
     uint32_t oid;
     const char *schema;
@@ -98,6 +101,7 @@ typedef struct TableFacts {
     bool may_select, may_update, may_trigger;
     bool may_select_system; /* ctid and xmax, by which rows that somebody holds are found */
     bool may_use_schema;
+    bool may_vacuum; /* as the owner, or by the privilege MAINTAIN */
     int wraparound_vacuum_pid; /* an autovacuum that never gives way is on it; 0 = none seen */
 } TableFacts;
 

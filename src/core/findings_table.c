@@ -105,10 +105,14 @@ check_owner(const Collector *c)
                 c->arena, "GRANT %s TO %s; or run as %s; or sync: none.", owner, c->role, owner),
             "the sync trigger needs the owner of %s, which is %s", c->table, owner);
     }
-    if (!table->owned_by_us && c->spec->vacuum) {
+    if (!table->may_vacuum && c->spec->vacuum) {
+        bool can_maintain = c->facts->server.version_num >= FACTS_FIRST_WITH_MAINTAIN;
         finding_add(c, FINDING_WARN, "vacuum-owner",
-            arena_printf(c->arena, "GRANT %s TO %s; or vacuum: off.", owner, c->role),
-            "only the owner of %s may vacuum it; without that it grows more", c->table);
+            can_maintain
+                ? arena_printf(
+                      c->arena, "GRANT MAINTAIN ON %s TO %s; or vacuum: off.", c->table, c->role)
+                : arena_printf(c->arena, "GRANT %s TO %s; or vacuum: off.", owner, c->role),
+            "role %s may not vacuum %s; without that it grows more", c->role, c->table);
     }
     if (!table->owner_is_trusted) {
         finding_risk(c, "untrusted-owner", arena_printf(c->arena, "Run as %s.", owner),

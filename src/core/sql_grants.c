@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "core/findings.h"
+#include "core/ident.h"
 #include "core/sql_parts.h"
+#include "core/utf8.h"
 
 typedef struct Grants {
     StrBuf *out;
@@ -43,31 +45,38 @@ put_role(const Grants *g)
 
 /* ---- the table ---- */
 
+/* In a comment, which a line break in the name must not end. */
+static void
+put_table_in_comment(const Grants *g)
+{
+    STRBUF_AUTO name = STRBUF_INIT;
+    char shown[4 * IDENT_MAX_BYTES];
+    put_table(g, &name);
+    utf8_shorten(shown, sizeof(shown), strbuf_text(&name));
+    strbuf_puts(g->out, shown);
+}
+
 static void
 put_owner(const Grants *g)
 {
     StrBuf *out = g->out;
     const TableFacts *table = &g->facts->table;
-    const char *begin = "";
     strbuf_printf(out,
         "-- Only the owner of a table may %s.  Membership in the owner gives all rights on it.\n",
         !g->trigger       ? "vacuum it (or set vacuum: off)"
         : g->spec->vacuum ? "make and drop the sync trigger, have it fire ALWAYS, and vacuum it"
                           : "make and drop the sync trigger and have it fire ALWAYS");
     if (table->owner_is_superuser) {
-        begin = "--   ";
         strbuf_puts(out, "-- The owner is a superuser, whose members may become one.  Give the "
-                         "table an owner of its own\n-- first, then run this with its name:\n"
+                         "table an owner of its own:\n"
                          "--   CREATE ROLE table_owner NOLOGIN;\n--   ALTER TABLE ");
-        put_table(g, out);
-        strbuf_puts(out, " OWNER TO table_owner;\n");
+        put_table_in_comment(g);
+        strbuf_puts(out, " OWNER TO table_owner;\n"
+                         "--   GRANT table_owner TO " GRANTS_ROLE ";\n\n");
+        return;
     }
-    strbuf_printf(out, "%sGRANT ", begin);
-    if (table->owner_is_superuser) {
-        strbuf_puts(out, "table_owner");
-    } else {
-        sql_put_ident(out, table->owner);
-    }
+    strbuf_puts(out, "GRANT ");
+    sql_put_ident(out, table->owner);
     strbuf_puts(out, " TO " GRANTS_ROLE ";\n\n");
 }
 
@@ -122,6 +131,14 @@ put_columns(const Grants *g)
     strbuf_puts(out, " TO " GRANTS_ROLE ";\n\n");
 }
 
+static void
+put_maintain(const Grants *g)
+{
+    strbuf_puts(g->out, "-- To vacuum it now and then (or set vacuum: off).\nGRANT MAINTAIN ON ");
+    put_table(g, g->out);
+    strbuf_puts(g->out, " TO " GRANTS_ROLE ";\n\n");
+}
+
 /* ---- the expressions ---- */
 
 static void
@@ -162,11 +179,15 @@ sql_grants(StrBuf *out, const JobSpec *spec, const Facts *facts, const ExprRepor
         .facts = facts,
         .exprs = exprs,
         .trigger = findings_wants_trigger(spec, exprs)};
+    bool can_maintain = facts->server.version_num >= FACTS_FIRST_WITH_MAINTAIN;
     put_role(&g);
-    if (g.trigger || spec->vacuum) {
+    if (g.trigger || (spec->vacuum && !can_maintain)) {
         put_owner(&g);
     } else {
         put_columns(&g);
+    }
+    if (!g.trigger && spec->vacuum && can_maintain) {
+        put_maintain(&g);
     }
     put_needs(&g);
     strbuf_puts(out, "-- The lag of standbys, and what other sessions do.\n"

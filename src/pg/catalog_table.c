@@ -32,7 +32,10 @@ static const char SQL_TABLE[] =
     "       pg_catalog.has_schema_privilege(n.oid, 'USAGE'), o.rolsuper,\n"
     "       CASE WHEN c.relkind = 'r'\n"
     "            THEN pg_catalog.has_column_privilege(c.oid, 'ctid', 'SELECT')\n"
-    "                 AND pg_catalog.has_column_privilege(c.oid, 'xmax', 'SELECT') END\n"
+    "                 AND pg_catalog.has_column_privilege(c.oid, 'xmax', 'SELECT') END,\n"
+    "       pg_catalog.pg_has_role(current_user, c.relowner, 'USAGE')\n"
+    "       OR CASE WHEN $2::pg_catalog.bool\n"
+    "               THEN pg_catalog.has_table_privilege(c.oid, 'MAINTAIN') ELSE false END\n"
     "  FROM pg_catalog.pg_class c\n"
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
     "  JOIN pg_catalog.pg_roles o ON o.oid = c.relowner\n"
@@ -153,11 +156,14 @@ read_names(const CatalogReader *reader, const char *sql, const char ***names, in
 bool
 catalog_read_table(const CatalogReader *reader, Err *err)
 {
+    Params of_table = PARAMS_INIT;
     Params params = PARAMS_INIT;
+    params_text(&of_table, reader->oid);
+    params_bool(&of_table, reader->facts->server.version_num >= FACTS_FIRST_WITH_MAINTAIN);
     params_text(&params, reader->oid);
     PGRESULT_AUTO *row = NULL;
     PGRESULT_AUTO *vacuum = NULL;
-    if (!query_one_with(reader->conn, SQL_TABLE, &params, &row, err) ||
+    if (!query_one_with(reader->conn, SQL_TABLE, &of_table, &row, err) ||
         !query_one_with(reader->conn, SQL_WRAPAROUND, &params, &vacuum, err)) {
         return false;
     }
@@ -189,6 +195,7 @@ catalog_read_table(const CatalogReader *reader, Err *err)
         .may_use_schema = result_bool(row, 0, 20),
         .owner_is_superuser = result_bool(row, 0, 21),
         .may_select_system = result_bool(row, 0, 22),
+        .may_vacuum = result_bool(row, 0, 23),
         .wraparound_vacuum_pid = (int)result_int(vacuum, 0, 0),
     };
     return read_names(reader, SQL_CHILDREN, &table->children, &table->child_count, err);

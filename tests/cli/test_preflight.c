@@ -260,6 +260,36 @@ Test(preflight, server_that_cannot_take_the_job)
     cli_base_free(&base);
 }
 
+Test(preflight, subscribers_of_a_publication_for_all_tables)
+{
+    PgCluster *cluster = cluster_start(&(ClusterOptions){.config = "wal_level = logical\n"});
+    CliBase base = {.cluster = cluster, .dbname = "postgres", .folder = harness_scratch_new()};
+    base.uri = cluster_uri(cluster, "postgres");
+    base.conn = pg_open(base.uri);
+    (void)snprintf(base.job_file, sizeof(base.job_file), "%s/job.yaml", base.folder);
+    pg_exec(base.conn, T "CREATE PUBLICATION feed FOR ALL TABLES");
+    cli_base_write_job(&base, "job: test\n" JOB "throttle: {standbys: none}\n");
+    char uri[512];
+    (void)snprintf(uri, sizeof(uri),
+        "host=%s port=%d dbname=postgres user=postgres "
+        "replication=database",
+        cluster_socket_dir(cluster), cluster_port(cluster));
+    PGconn *subscriber = pg_open(uri);
+    PQclear(PQexec(subscriber, "CREATE_REPLICATION_SLOT s LOGICAL pgoutput"));
+    PGresult *stream = PQexec(subscriber, "START_REPLICATION SLOT s LOGICAL 0/0"
+                                          " (proto_version '1', publication_names 'feed')");
+    cr_expect(eq(int, PQresultStatus(stream), PGRES_COPY_BOTH), "%s", PQerrorMessage(subscriber));
+    preflight_expect(&base, base.uri,
+        &(Situation){.title = "subscriber", .code = "published", .help = "on every subscriber"});
+    preflight_expect(&base, base.uri,
+        &(Situation){.title = "risk", .code = "published", .help = "allow: [published]"});
+    PQclear(stream);
+    pg_close(subscriber);
+    pg_close(base.conn);
+    harness_scratch_remove(base.folder);
+    cluster_stop(cluster);
+}
+
 Test(preflight, job_file_that_changed_since_the_job_was_begun)
 {
     CliBase base = cli_base_new(50);

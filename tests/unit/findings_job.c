@@ -88,6 +88,7 @@ job_init(Job *job)
             .may_select_system = true,
             .may_update = true,
             .may_trigger = true,
+            .may_vacuum = true,
             .may_use_schema = true},
         .columns = job->columns,
         .column_count = 4,

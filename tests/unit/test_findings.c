@@ -175,7 +175,12 @@ Test(findings, sync_trigger_and_vacuum_need_the_owner)
     job.spec.sync = SYNC_NONE;
     expect_none(&job);
     job.spec.vacuum = true;
-    expect_finding(&job, FINDING_WARN, "vacuum-owner", "vacuum: off");
+    job.facts.table.may_vacuum = false;
+    expect_finding(
+        &job, FINDING_WARN, "vacuum-owner", "GRANT \"boss\" TO \"mover\"; or vacuum: off");
+    job.facts.server.version_num = 170000;
+    expect_finding(&job, FINDING_WARN, "vacuum-owner", "GRANT MAINTAIN ON \"public\".\"orders\"");
+    job.facts.table.may_vacuum = true;
     job.facts.table.owned_by_us = true;
     job.facts.table.owner_is_trusted = false;
     expect_risk(&job, "untrusted-owner", "\"boss\"");

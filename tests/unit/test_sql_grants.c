@@ -39,6 +39,8 @@ Test(sql_grants, sync_trigger_takes_membership_in_the_owner)
     expect_no_part(sql, "GRANT UPDATE (");
     job.facts.table.owner_is_superuser = true;
     expect_no_part(grants(&job), "GRANT \"Shop\"");
+    job.facts.table.name = "t\nDROP TABLE a; --";
+    expect_no_part(grants(&job), "\nDROP");
     arena_reset(&job.arena);
 }
 
@@ -55,6 +57,10 @@ Test(sql_grants, without_trigger_and_vacuum_only_the_columns_are_granted)
     expect_no_part(sql, "GRANT \"mover\"");
     job.spec.vacuum = true;
     expect_part(grants(&job), "\nGRANT \"mover\" TO pghaul_mover;\n");
+    job.facts.server.version_num = 170000;
+    sql = grants(&job);
+    expect_no_part(sql, "GRANT \"mover\"");
+    expect_part(sql, "\nGRANT MAINTAIN ON \"public\".\"orders\" TO pghaul_mover;\n");
     arena_reset(&job.arena);
 }
 
