@@ -101,7 +101,7 @@ typedef struct TableFacts {
     bool may_select, may_update, may_trigger;
     bool may_select_system; /* ctid and xmax, by which rows that somebody holds are found */
     bool may_use_schema;
-    bool may_vacuum; /* as the owner, or by the privilege MAINTAIN */
+    bool may_vacuum;           /* as the owner, or by the privilege MAINTAIN */
     int wraparound_vacuum_pid; /* an autovacuum that never gives way is on it; 0 = none seen */
 } TableFacts;
 
