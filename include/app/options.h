@@ -90,6 +90,7 @@ typedef struct Options {
     bool yes;
     bool all;
     bool repair;
+    bool grants;
     int workers;            /* 0 = as the plan says */
     int64_t max_runtime_us; /* 0 = none */
 } Options;

@@ -1,7 +1,7 @@
 /*
  * facts.h - what the catalog says about the table of a job, and what the server says of itself.
  *
- * Filled by pg/catalog.c in one go, never changed afterwards; core/findings.c and core/plan.c
+ * Filled by ops/survey.c in one go, never changed afterwards; core/findings.c and core/plan.c
  * decide from it.  All memory lives in the arena given to the reader.
  */
 #ifndef CORE_FACTS_H
@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "core/jobspec.h"
 
 typedef struct ServerFacts {
     int version_num; /* 150020 */
@@ -23,9 +25,13 @@ typedef struct ServerFacts {
     const char *encoding; /* of the database */
     int connections_free; /* max_connections less reserved less in use */
     bool may_create_schema;
+    bool may_create_temporary; /* tables, on which expressions are tried */
     bool has_schema;           /* schema pghaul exists */
     const char *schema_owner;  /* NULL without schema */
     bool schema_owner_trusted; /* is us, or a role that we are a member of */
+    int strange_count;         /* tables and functions in it of roles that we do not trust */
+    const char *strange;       /* one of them, as ALTER names it: "FUNCTION pghaul.f(text)" */
+    const char *strange_owner; /* its owner */
 } ServerFacts;
 
 typedef struct ColumnFacts {
@@ -67,6 +73,9 @@ typedef struct TriggerFacts {
     bool fires_on_set; /* an UPDATE of the job's SET columns fires it (UPDATE OF list) */
 } TriggerFacts;
 
+/* The first server with a privilege to vacuum the tables of others. */
+#define FACTS_FIRST_WITH_MAINTAIN 170000
+
 typedef struct TableFacts {
     uint32_t oid;
     const char *schema;
@@ -75,6 +84,7 @@ typedef struct TableFacts {
     char persistence; /* pg_class.relpersistence */
     const char *access_method;
     const char *owner;
+    bool owner_is_superuser;
     bool owned_by_us;      /* we are the owner or a member of that role */
     bool owner_is_trusted; /* superuser asks: owner is us, a superuser, or in `allow` */
     bool is_partition;
@@ -89,7 +99,10 @@ typedef struct TableFacts {
     const char **children; /* old-style inheritance children, quoted names */
     int child_count;
     bool may_select, may_update, may_trigger;
+    bool may_select_system; /* ctid and xmax, by which rows that somebody holds are found */
     bool may_use_schema;
+    bool may_vacuum;           /* as the owner, or by the privilege MAINTAIN */
+    int wraparound_vacuum_pid; /* an autovacuum that never gives way is on it; 0 = none seen */
 } TableFacts;
 
 typedef struct StandbyFacts {
@@ -97,6 +110,21 @@ typedef struct StandbyFacts {
     const char *state;
     bool readable; /* replay_lsn is visible to us */
 } StandbyFacts;
+
+/* An object of a job that schema pghaul does not know, or knows as cleaned. */
+typedef struct LeftoverFacts {
+    bool is_trigger;  /* on the table of the job; else a function of schema pghaul */
+    const char *name; /* quoted where needed */
+    const char *drop; /* the statement that removes it */
+} LeftoverFacts;
+
+/* What schema pghaul has about a job of this name that is not cleaned. */
+typedef struct StoredJob {
+    bool exists;
+    const JobSpec *spec; /* what it was begun with; NULL when the text cannot be read any more */
+    const char *fingerprint;
+    bool has_trigger; /* its sync trigger was made */
+} StoredJob;
 
 typedef struct Facts {
     ServerFacts server;
@@ -113,14 +141,29 @@ typedef struct Facts {
     int publication_count;
     bool publication_for_all; /* a FOR ALL TABLES publication exists in this database */
     int subscriber_count;     /* active logical slots of this database */
+    LeftoverFacts *leftovers;
+    int leftover_count;
+    StoredJob stored;
 } Facts;
 
 const ColumnFacts *facts_column(const Facts *facts, const char *name);
 const ColumnFacts *facts_column_by_attnum(const Facts *facts, int attnum);
 
+/* Writers that NeedFacts names. */
+#define NEED_WRITERS_NAMED 8
+
+/* A right that an expression needs beside those on the table of the job. */
+typedef struct NeedFacts {
+    const char *privilege; /* "EXECUTE" */
+    const char *object;    /* as GRANT names it: "FUNCTION app.f(text)" */
+    bool granted;          /* to the current role */
+    const char *writers;   /* roles that write the table and lack it, quoted; NULL = none */
+    int writer_count;      /* of all of them, also of those beyond NEED_WRITERS_NAMED */
+} NeedFacts;
+
 /*
- * What the server said of the expressions of the job file (pg/exprcheck.c).  An expression that
- * the server refuses is an error with its place, not a fact.
+ * What the server said of the expressions of the job file (pg/exprcheck.c).  Where it refuses one,
+ * the other facts about it are those of a harmless expression.
  */
 typedef struct ExprFacts {
     const char *result_type;      /* type of the expression before assignment, "numeric" */
@@ -131,6 +174,10 @@ typedef struct ExprFacts {
     const char *generated_source; /* name of a generated column it mentions, or NULL */
     int *sources;                 /* attnums of the columns it mentions, ascending */
     int source_count;
+    const char *refusal; /* what is wrong with it, with the place in the job file; NULL = nothing */
+    const char *refusal_hint; /* or NULL */
+    NeedFacts *needs;         /* builtin functions and types need no right */
+    int need_count;
 } ExprFacts;
 
 /* All expressions of one job. */

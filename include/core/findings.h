@@ -49,6 +49,15 @@ typedef struct Findings {
 void findings_collect(const JobSpec *spec, const Facts *facts, const ExprReport *exprs,
     Arena *arena, Findings *findings);
 
+/*
+ * Add "job-changed" when a job of this name was begun with something else.
+ *
+ * Shape:   `fingerprint` is that of the plan, NULL when there is none since other findings refuse;
+ *          then only differences of the job files count.
+ */
+void findings_compare_job(const JobSpec *spec, const Facts *facts, const char *fingerprint,
+    Arena *arena, Findings *findings);
+
 /* The first finding with that code, or NULL. */
 const Finding *findings_find(const Findings *findings, const char *code);
 

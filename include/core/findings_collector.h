@@ -41,6 +41,8 @@ void findings_table(const Collector *c);
 void findings_key(const Collector *c);
 void findings_columns(const Collector *c);
 void findings_expressions(const Collector *c);
+void findings_needs(const Collector *c);
+void findings_past(const Collector *c);
 
 /* What keeps the columns of `index` from being a key, a static phrase, or NULL when nothing does;
  * *column is the one to blame. */

@@ -21,8 +21,8 @@ typedef struct Survey {
 /*
  * Read facts, check expressions, collect findings, build the plan.
  *
- * Errors:  ERR_USER for the job file (unknown table, bad expression); ERR_REFUSED never: refusals
- *          are findings.
+ * Errors:  ERR_USER for the job file (unknown table, bad expression); after a bad expression the
+ *          findings about everything else are there.  ERR_REFUSED never: refusals are findings.
  * Owner:   everything in *survey lives in `arena` or borrows from *spec.
  */
 bool survey_run(PgConn *conn, const JobSpec *spec, Arena *arena, Survey *survey, Err *err)

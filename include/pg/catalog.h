@@ -25,4 +25,11 @@ bool catalog_read(PgConn *conn, const JobSpec *spec, Arena *arena, Facts *facts,
 bool catalog_find_table(PgConn *conn, const JobSpec *spec, Arena *arena, uint32_t *oid, Err *err)
     __attribute__((warn_unused_result));
 
+/*
+ * Add the leftovers to *facts: sync triggers on the table and functions in schema pghaul that
+ * belong to none of the jobs `job_ids` (an int8[] as text).
+ */
+bool catalog_read_leftovers(PgConn *conn, const char *job_ids, Arena *arena, Facts *facts, Err *err)
+    __attribute__((warn_unused_result));
+
 #endif

@@ -15,6 +15,7 @@ typedef struct CatalogReader {
 } CatalogReader;
 
 bool catalog_read_server(const CatalogReader *reader, Err *err);
+bool catalog_read_strangers(const CatalogReader *reader, Err *err);
 bool catalog_read_standbys(const CatalogReader *reader, Err *err);
 
 /* These need the table's oid. */

@@ -16,11 +16,13 @@
 /*
  * Check every expression of `set:` and `where:`.
  *
- * Shape:   a table that cannot be changed anyway (a view, a standby, no USAGE on its schema) is not
- *          looked at and its expressions count as harmless: the findings name the real obstacle.
+ * Shape:   a table that cannot be changed anyway (a view, a standby, hidden rows, no USAGE on its
+ *          schema) is not looked at, and its expressions count as harmless: the findings name the
+ *          real obstacle.
  *          An assignment to a column that does not exist is checked as far as possible.
  * Errors:  ERR_USER with the place in the job file when the server refuses an expression, when it
- *          is not one expression, or when it takes in the whole row; classes by SQLSTATE else.
+ *          is not one expression, or when it takes in the whole row; that of the first one, while
+ *          *report has them all.  Classes by SQLSTATE else.
  *          The session is idle again in any case but ERR_RECONNECT.
  * Owner:   everything in *report lives in `arena`.
  */

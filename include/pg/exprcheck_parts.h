@@ -42,6 +42,10 @@ bool exprcheck_attempt(const Checker *checker, const char *sql, Err *answer, Err
 bool exprcheck_depends(const Checker *checker, const RawSql *expr, const ColumnFacts *target,
     ExprFacts *out, Err *err) __attribute__((warn_unused_result));
 
+/* The rights that what the view pg_temp.pghaul_view mentions needs, and who lacks them. */
+bool exprcheck_needs(const Checker *checker, ExprFacts *out, Err *err)
+    __attribute__((warn_unused_result));
+
 /* Could it stand in an index, and is it volatile? */
 bool exprcheck_mutability(const Checker *checker, const RawSql *expr, ExprFacts *out, Err *err)
     __attribute__((warn_unused_result));

@@ -121,6 +121,8 @@ static const OptionDef OPTIONS[] = {
         FIELD(max_runtime_us)},
     {"repair", 0, NULL, "change the rows that differ, and compare once more", BIT(VERB_VERIFY),
         OPTION_FLAG, FIELD(repair)},
+    {"grants", 0, NULL, "print a role with the least privileges for the job, as SQL",
+        BIT(VERB_PLAN), OPTION_FLAG, FIELD(grants)},
     {"all", 0, NULL, "every job, and schema pghaul itself", BIT(VERB_CLEAN), OPTION_FLAG,
         FIELD(all)},
     {"json", 0, NULL, "JSON lines on standard output, the last one the result", EVERY, OPTION_FLAG,

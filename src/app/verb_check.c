@@ -14,8 +14,11 @@ verb_check(App *app, Err *err)
     JobSpec spec;
     Survey survey;
     PGCONN_AUTO *conn = NULL;
-    if (!app_open_job(app, app->options.args[0], &spec, &conn, err) ||
-        !survey_run(conn, &spec, &app->arena, &survey, err)) {
+    if (!app_open_job(app, app->options.args[0], &spec, &conn, err)) {
+        return false;
+    }
+    if (!survey_run(conn, &spec, &app->arena, &survey, err)) {
+        app_show_findings(app, &survey, stdout); /* beside the expression that the server refused */
         return false;
     }
 

@@ -6,6 +6,17 @@
 #include "app/app.h"
 #include "app/json.h"
 #include "app/plan_text.h"
+#include "core/sql_grants.h"
+
+/* Also for a job that its findings refuse, as it does when rights are missing. */
+static void
+print_grants(App *app, const JobSpec *spec, const Survey *survey)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    sql_grants(&sql, spec, &survey->facts, &survey->exprs);
+    app_print(app, strbuf_text(&sql));
+    app_result(app, "grants_sql", json_text(strbuf_text(&sql)));
+}
 
 bool
 verb_plan(App *app, Err *err)
@@ -18,6 +29,10 @@ verb_plan(App *app, Err *err)
         return false;
     }
 
+    if (app->options.grants) {
+        print_grants(app, &spec, &survey);
+        return true;
+    }
     int width = term_text_width(&app->out);
     STRBUF_AUTO text = STRBUF_INIT;
     plan_put_table(&text, &spec, &survey.facts, width);

@@ -165,12 +165,31 @@ check_schema(const Collector *c)
                 finding_ident(c, server->database), c->role),
             "role %s may not create schema pghaul, which holds the progress of jobs", c->role);
     }
+    if (!server->may_create_temporary) {
+        finding_add(c, FINDING_REFUSE, "privilege",
+            arena_printf(c->arena, "GRANT TEMPORARY ON DATABASE %s TO %s;",
+                finding_ident(c, server->database), c->role),
+            "role %s may not create temporary tables, on an empty one of which the expressions are "
+            "tried",
+            c->role);
+    }
     if (server->has_schema && !server->schema_owner_trusted) {
         finding_add(c, FINDING_REFUSE, "schema-owner",
             arena_printf(c->arena, "ALTER SCHEMA pghaul OWNER TO %s; or run as %s.", c->role,
                 finding_ident(c, server->schema_owner)),
             "schema pghaul belongs to role %s, whose functions would run as %s",
             finding_ident(c, server->schema_owner), c->role);
+    }
+    if (server->strange_count > 0) {
+        finding_add(c, FINDING_REFUSE, "schema-object",
+            arena_printf(c->arena,
+                "See what it is, then drop it, or: ALTER %s OWNER TO %s; or run as a role that is "
+                "a member of its owner.",
+                server->strange, c->role),
+            "%d object(s) in schema pghaul belong to roles that %s does not trust, first %s of "
+            "%s, whose code would run as %s",
+            server->strange_count, c->role, server->strange,
+            finding_ident(c, server->strange_owner), c->role);
     }
 }
 
@@ -290,4 +309,6 @@ findings_collect(const JobSpec *spec, const Facts *facts, const ExprReport *expr
     findings_key(&c);
     findings_columns(&c);
     findings_expressions(&c);
+    findings_needs(&c);
+    findings_past(&c);
 }

@@ -112,6 +112,15 @@ findings_columns(const Collector *c)
 
 /* ---- the expressions ---- */
 
+/* The server's words, with the place in the job file. */
+static void
+report_refusal(const Collector *c, const ExprFacts *expr)
+{
+    finding_add(c, FINDING_REFUSE, "expression",
+        expr->refusal_hint != NULL ? expr->refusal_hint : "Correct the expression in the job file.",
+        "%s", expr->refusal);
+}
+
 static void
 check_mutability(const Collector *c, const char *what, const ExprFacts *expr)
 {
@@ -189,10 +198,18 @@ findings_expressions(const Collector *c)
         return;
     }
     for (int i = 0; i < c->spec->set_count; i++) {
+        if (c->exprs->set[i].refusal != NULL) {
+            report_refusal(c, &c->exprs->set[i]);
+            continue;
+        }
         check_assignment(c, &c->spec->set[i], &c->exprs->set[i]);
     }
     const ExprFacts *where = c->exprs->where;
     if (where == NULL) {
+        return;
+    }
+    if (where->refusal != NULL) {
+        report_refusal(c, where);
         return;
     }
     check_mutability(c, "where:", where);

@@ -105,10 +105,14 @@ check_owner(const Collector *c)
                 c->arena, "GRANT %s TO %s; or run as %s; or sync: none.", owner, c->role, owner),
             "the sync trigger needs the owner of %s, which is %s", c->table, owner);
     }
-    if (!table->owned_by_us && c->spec->vacuum) {
+    if (!table->may_vacuum && c->spec->vacuum) {
+        bool can_maintain = c->facts->server.version_num >= FACTS_FIRST_WITH_MAINTAIN;
         finding_add(c, FINDING_WARN, "vacuum-owner",
-            arena_printf(c->arena, "GRANT %s TO %s; or vacuum: off.", owner, c->role),
-            "only the owner of %s may vacuum it; without that it grows more", c->table);
+            can_maintain
+                ? arena_printf(
+                      c->arena, "GRANT MAINTAIN ON %s TO %s; or vacuum: off.", c->table, c->role)
+                : arena_printf(c->arena, "GRANT %s TO %s; or vacuum: off.", owner, c->role),
+            "role %s may not vacuum %s; without that it grows more", c->role, c->table);
     }
     if (!table->owner_is_trusted) {
         finding_risk(c, "untrusted-owner", arena_printf(c->arena, "Run as %s.", owner),
@@ -127,6 +131,9 @@ check_privileges(const Collector *c)
         finding_add(c, FINDING_REFUSE, "privilege",
             arena_printf(c->arena, "GRANT USAGE ON SCHEMA %s TO %s;", schema, c->role),
             "role %s lacks USAGE on schema %s", c->role, schema);
+    }
+    if (table->relkind == 'r') {
+        check_table_privilege(c, table->may_select_system, "SELECT (ctid, xmax)");
     }
     if (c->trigger && table->owned_by_us) {
         /* An owner may have revoked it from himself. */
@@ -177,9 +184,8 @@ check_trigger_fires(const Collector *c, const TriggerFacts *trigger)
     if (!trigger->on_update || !trigger->fires_on_set) {
         return;
     }
-    finding_caution(c, "user-triggers",
-        "Make sure that it may run once for each row, or give it a WHEN clause; "
-        "allow: [user-triggers] says that you know.",
+    finding_risk(c, "user-triggers",
+        "Make sure that it may run once for each row, or give it a WHEN clause.",
         "trigger \"%s\" (function %s) fires on each row%s that the job changes", trigger->name,
         trigger->function, trigger->row ? "" : " or batch");
 }
@@ -197,6 +203,25 @@ check_triggers(const Collector *c)
             check_trigger_order(c, trigger);
         }
     }
+}
+
+/* ---- who else is at work ---- */
+
+static void
+check_wraparound(const Collector *c)
+{
+    const TableFacts *table = &c->facts->table;
+    if (table->wraparound_vacuum_pid == 0 || !c->trigger || c->facts->stored.has_trigger) {
+        return;
+    }
+    finding_add(c, FINDING_REFUSE, "wraparound-vacuum",
+        arena_printf(c->arena,
+            "Wait for it (pg_stat_progress_vacuum), or run VACUUM (FREEZE) %s; in a quiet hour "
+            "before the job; or sync: none.",
+            c->table),
+        "an autovacuum to prevent wraparound (pid %d) is on %s: it gives way to nobody, so the "
+        "sync trigger would wait for its end",
+        table->wraparound_vacuum_pid, c->table);
 }
 
 /* ---- publications ---- */
@@ -243,6 +268,7 @@ findings_table(const Collector *c)
     check_privileges(c);
     check_row_rules(c);
     check_triggers(c);
+    check_wraparound(c);
     check_publications(c);
     check_reserved_names(c);
 }

@@ -51,6 +51,8 @@ static const KeyWord risk_words[] = {
     {"inheritance", 0, "rows of inheritance children are left as they are"},
     {"untrusted-owner", 0,
         "code of a lesser role, who owns the table, runs in a superuser's session"},
+    {"writer-privilege", 0,
+        "writes of roles without the rights of the expression leave the columns NULL"},
     {"collation-drift", 0, "the key's collation is of another version than its index"},
     {NULL, 0, NULL},
 };

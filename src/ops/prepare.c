@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "core/jobfile.h"
+#include "core/jobspec_diff.h"
 #include "core/sql_backfill.h"
 #include "core/sql_batch.h"
 #include "engine/passes.h"
@@ -44,23 +46,28 @@ expected_standbys(const Plan *plan, Arena *arena, const char ***names)
     return count;
 }
 
+/* The survey has compared them already; since then another run may have begun the job. */
 static bool
-check_row(const Plan *plan, const JobRow *job, Err *err)
+refuse_changed(const Plan *plan, const JobRow *job, Arena *arena, Err *err)
+{
+    JobSpec was;
+    Err ignored = ERR_INIT; /* a text that cannot be read any more is not shown */
+    bool readable = jobfile_parse("stored", job->spec, strlen(job->spec), arena, &was, &ignored);
+    (void)err_set(
+        err, ERR_REFUSED, "%s", jobspec_changed_text(readable ? &was : NULL, plan->spec, arena));
+    return err_hint(err, "%s", jobspec_changed_hint(plan->spec, arena));
+}
+
+static bool
+check_row(const Plan *plan, const JobRow *job, Arena *arena, Err *err)
 {
     if (strcmp(job->system_id, plan->facts->server.system_id) != 0) {
         (void)err_set(err, ERR_REFUSED,
             "job %s was begun on another server; this database is a copy of it", job->name);
         return err_hint(err, "pghaul clean %s removes what the copy brought along.", job->name);
     }
-    if (strcmp(job->fingerprint, plan->fingerprint) != 0) {
-        (void)err_set(err, ERR_REFUSED,
-            "the job file of %s no longer says what the job was begun with", job->name);
-        return err_hint(err,
-            "Put back table, set, where, key, path and sync as they were, or pghaul clean %s and "
-            "begin anew.",
-            job->name);
-    }
-    return true;
+    return strcmp(job->fingerprint, plan->fingerprint) == 0 ||
+           refuse_changed(plan, job, arena, err);
 }
 
 bool
@@ -88,7 +95,7 @@ prepare_job(PgConn *conn, const Plan *plan, Arena *arena, JobRow *job, Err *err)
     if (!found) {
         return err_set(err, ERR_BUSY, "job %s was cleaned at this moment", plan->spec->job);
     }
-    return check_row(plan, job, err);
+    return check_row(plan, job, arena, err);
 }
 
 /* ---- functions ---- */

@@ -1,22 +1,48 @@
 #include "ops/survey.h"
 
 #include <stddef.h>
+#include <string.h>
 
+#include "core/jobfile.h"
 #include "pg/catalog.h"
 #include "pg/exprcheck.h"
+#include "store/past.h"
 
-bool
-survey_run(PgConn *conn, const JobSpec *spec, Arena *arena, Survey *survey, Err *err)
+/* A text that this release cannot read any more leaves the comparison of fingerprints. */
+static const JobSpec *
+parse_stored(const char *text, Arena *arena)
 {
-    *survey = (Survey){.findings = FINDINGS_INIT};
-    if (!catalog_read(conn, spec, arena, &survey->facts, err) ||
-        !exprcheck_run(conn, spec, &survey->facts, arena, &survey->exprs, err)) {
-        return false;
-    }
-    findings_collect(spec, &survey->facts, &survey->exprs, arena, &survey->findings);
-    if (survey->findings.refuse_count > 0) {
+    JobSpec *spec = arena_alloc(arena, sizeof(*spec));
+    Err ignored = ERR_INIT;
+    bool ok = jobfile_parse("stored", text, strlen(text), arena, spec, &ignored);
+    return ok ? spec : NULL;
+}
+
+/* A schema of strangers is refused and not looked into. */
+static bool
+read_past(PgConn *conn, const JobSpec *spec, Arena *arena, Facts *facts, Err *err)
+{
+    const ServerFacts *server = &facts->server;
+    Past past = {.job_ids = "{}"};
+    if (server->has_schema && (!server->schema_owner_trusted || server->strange_count > 0)) {
         return true;
     }
+    if (!past_read(conn, spec->job, arena, &past, err) ||
+        !catalog_read_leftovers(conn, past.job_ids, arena, facts, err)) {
+        return false;
+    }
+    facts->stored = (StoredJob){
+        .exists = past.exists,
+        .spec = past.exists ? parse_stored(past.spec, arena) : NULL,
+        .fingerprint = past.fingerprint,
+        .has_trigger = past.has_trigger,
+    };
+    return true;
+}
+
+static bool
+decide(const JobSpec *spec, Arena *arena, Survey *survey, Err *err)
+{
     const char *why = NULL;
     const IndexFacts *key = findings_key_index(spec, &survey->facts, &why);
     if (key == NULL) {
@@ -24,6 +50,27 @@ survey_run(PgConn *conn, const JobSpec *spec, Arena *arena, Survey *survey, Err 
     }
     plan_build(spec, &survey->facts, survey->exprs.set, key, &survey->plan);
     survey->plan.where = survey->exprs.where;
-    survey->planned = true;
+    findings_compare_job(spec, &survey->facts, survey->plan.fingerprint, arena, &survey->findings);
+    survey->planned = survey->findings.refuse_count == 0;
     return true;
+}
+
+bool
+survey_run(PgConn *conn, const JobSpec *spec, Arena *arena, Survey *survey, Err *err)
+{
+    *survey = (Survey){.findings = FINDINGS_INIT};
+    Facts *facts = &survey->facts;
+    if (!catalog_read(conn, spec, arena, facts, err) || !read_past(conn, spec, arena, facts, err)) {
+        return false;
+    }
+    bool checked = exprcheck_run(conn, spec, facts, arena, &survey->exprs, err);
+    if (!checked && err->cls != ERR_USER) {
+        return false;
+    }
+    findings_collect(spec, facts, &survey->exprs, arena, &survey->findings);
+    if (checked && survey->findings.refuse_count == 0) {
+        return decide(spec, arena, survey, err);
+    }
+    findings_compare_job(spec, facts, NULL, arena, &survey->findings);
+    return checked;
 }

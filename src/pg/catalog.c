@@ -121,9 +121,10 @@ catalog_read(PgConn *conn, const JobSpec *spec, Arena *arena, Facts *facts, Err 
     *facts = (Facts){.columns = NULL};
     CatalogReader reader = {.conn = conn, .spec = spec, .arena = arena, .facts = facts};
     bool ok = find_table(&reader, err) && catalog_read_server(&reader, err) &&
-              catalog_read_standbys(&reader, err) && catalog_read_table(&reader, err) &&
-              catalog_read_columns(&reader, err) && catalog_read_indexes(&reader, err) &&
-              catalog_read_triggers(&reader, err) && catalog_read_publications(&reader, err);
+              catalog_read_strangers(&reader, err) && catalog_read_standbys(&reader, err) &&
+              catalog_read_table(&reader, err) && catalog_read_columns(&reader, err) &&
+              catalog_read_indexes(&reader, err) && catalog_read_triggers(&reader, err) &&
+              catalog_read_publications(&reader, err);
     /* What is wrong in the job file has its own place. */
     return ok || (err->cls == ERR_USER ? false : err_wrap(err, "catalog"));
 }

@@ -156,8 +156,9 @@ static bool
 settle_fresh(const CatalogReader *reader, ColumnFacts *column, Err *err)
 {
     const TableFacts *table = &reader->facts->table;
-    bool readable = table->relkind == 'r' && table->may_use_schema && column->may_select &&
-                    !table->row_security_filters && strcmp(table->access_method, "heap") == 0;
+    bool readable = table->relkind == 'r' && table->persistence != 't' && table->may_use_schema &&
+                    column->may_select && !table->row_security_filters &&
+                    strcmp(table->access_method, "heap") == 0;
     column->fresh = column->fresh && readable && jobspec_sets(reader->spec, column->name);
     return !column->fresh || probe_fresh(reader, column, err);
 }

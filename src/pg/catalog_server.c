@@ -30,7 +30,8 @@ static const char SQL_SERVER[] =
     "       pg_catalog.has_database_privilege(d.oid, 'CREATE'),\n"
     "       n.oid IS NOT NULL, o.rolname,\n"
     "       CASE WHEN r.rolsuper THEN o.rolsuper\n"
-    "            ELSE pg_catalog.pg_has_role(r.oid, n.nspowner, 'MEMBER') END\n"
+    "            ELSE pg_catalog.pg_has_role(r.oid, n.nspowner, 'MEMBER') END,\n"
+    "       pg_catalog.has_database_privilege(d.oid, 'TEMPORARY')\n"
     "  FROM pg_catalog.pg_roles r\n"
     "  JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()\n"
     "  LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = 'pghaul'\n"
@@ -99,6 +100,7 @@ catalog_read_server(const CatalogReader *reader, Err *err)
         .has_schema = result_bool(row, 0, 11),
         .schema_owner = result_dup(row, 0, 12, arena),
         .schema_owner_trusted = result_bool(row, 0, 13),
+        .may_create_temporary = result_bool(row, 0, 14),
     };
     return true;
 }

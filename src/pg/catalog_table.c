@@ -29,13 +29,33 @@ static const char SQL_TABLE[] =
     "       pg_catalog.has_table_privilege(c.oid, 'SELECT'),\n"
     "       pg_catalog.has_table_privilege(c.oid, 'UPDATE'),\n"
     "       pg_catalog.has_table_privilege(c.oid, 'TRIGGER'),\n"
-    "       pg_catalog.has_schema_privilege(n.oid, 'USAGE')\n"
+    "       pg_catalog.has_schema_privilege(n.oid, 'USAGE'), o.rolsuper,\n"
+    "       CASE WHEN c.relkind = 'r'\n"
+    "            THEN pg_catalog.has_column_privilege(c.oid, 'ctid', 'SELECT')\n"
+    "                 AND pg_catalog.has_column_privilege(c.oid, 'xmax', 'SELECT') END,\n"
+    "       pg_catalog.pg_has_role(current_user, c.relowner, 'USAGE')\n"
+    "       OR CASE WHEN $2::pg_catalog.bool\n"
+    "               THEN pg_catalog.has_table_privilege(c.oid, 'MAINTAIN') ELSE false END\n"
     "  FROM pg_catalog.pg_class c\n"
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
     "  JOIN pg_catalog.pg_roles o ON o.oid = c.relowner\n"
     "  JOIN pg_catalog.pg_roles r ON r.rolname = current_user\n"
     "  LEFT JOIN pg_catalog.pg_am m ON m.oid = c.relam\n"
     " WHERE c.oid = $1::pg_catalog.oid";
+
+/*
+ * An autovacuum against wraparound holds SHARE UPDATE EXCLUSIVE and, unlike any other, does not
+ * end when a session waits for the table.  Without pg_monitor the text of its activity is hidden.
+ */
+static const char SQL_WRAPAROUND[] =
+    "SELECT COALESCE(pg_catalog.max(l.pid), 0)\n"
+    "  FROM pg_catalog.pg_locks l\n"
+    "  JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid\n"
+    " WHERE l.locktype = 'relation' AND l.granted AND l.relation = $1::pg_catalog.oid\n"
+    "   AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d\n"
+    "                      WHERE d.datname = pg_catalog.current_database())\n"
+    "   AND a.backend_type = 'autovacuum worker'\n"
+    "   AND a.query LIKE '%(to prevent wraparound)'";
 
 /* All levels below; the leaves of a partitioned table are not inheritance children. */
 static const char SQL_CHILDREN[] =
@@ -136,10 +156,15 @@ read_names(const CatalogReader *reader, const char *sql, const char ***names, in
 bool
 catalog_read_table(const CatalogReader *reader, Err *err)
 {
+    Params of_table = PARAMS_INIT;
     Params params = PARAMS_INIT;
+    params_text(&of_table, reader->oid);
+    params_bool(&of_table, reader->facts->server.version_num >= FACTS_FIRST_WITH_MAINTAIN);
     params_text(&params, reader->oid);
     PGRESULT_AUTO *row = NULL;
-    if (!query_one_with(reader->conn, SQL_TABLE, &params, &row, err)) {
+    PGRESULT_AUTO *vacuum = NULL;
+    if (!query_one_with(reader->conn, SQL_TABLE, &of_table, &row, err) ||
+        !query_one_with(reader->conn, SQL_WRAPAROUND, &params, &vacuum, err)) {
         return false;
     }
     Arena *arena = reader->arena;
@@ -168,6 +193,10 @@ catalog_read_table(const CatalogReader *reader, Err *err)
         .may_update = result_bool(row, 0, 18),
         .may_trigger = result_bool(row, 0, 19),
         .may_use_schema = result_bool(row, 0, 20),
+        .owner_is_superuser = result_bool(row, 0, 21),
+        .may_select_system = result_bool(row, 0, 22),
+        .may_vacuum = result_bool(row, 0, 23),
+        .wraparound_vacuum_pid = (int)result_int(vacuum, 0, 0),
     };
     return read_names(reader, SQL_CHILDREN, &table->children, &table->child_count, err);
 }

@@ -202,31 +202,83 @@ check_in_function(const Checker *checker, const RawSql *expr, Err *err)
 
 /* ---- all of it ---- */
 
+static const ExprFacts HARMLESS = {.result_type = "unknown", .immutable = true};
+
+static bool
+may_evaluate(const ExprFacts *expr)
+{
+    for (int i = 0; i < expr->need_count; i++) {
+        if (!expr->needs[i].granted) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The rest looks at an expression through the executor, which asks for privileges; where one is
+ * missing the findings name it. */
 static bool
 check_expression(
     const Checker *checker, const RawSql *expr, const ColumnFacts *target, ExprFacts *out, Err *err)
 {
     return exprcheck_depends(checker, expr, target, out, err) &&
-           check_in_function(checker, expr, err) && exprcheck_mutability(checker, expr, out, err);
+           (!may_evaluate(out) || (check_in_function(checker, expr, err) &&
+                                      exprcheck_mutability(checker, expr, out, err)));
+}
+
+static bool
+check_set(const Checker *checker, const Assignment *assignment, ExprFacts *out, Err *err)
+{
+    const ColumnFacts *target = facts_column(checker->facts, assignment->column);
+    return check_frames(checker, &assignment->expr, err) &&
+           check_assignment(checker, &assignment->expr, target, err) &&
+           check_expression(checker, &assignment->expr, target, out, err);
+}
+
+static bool
+check_where(const Checker *checker, const RawSql *where, ExprFacts *out, Err *err)
+{
+    return check_condition(checker, where, err) && check_frames(checker, where, err) &&
+           check_expression(checker, where, NULL, out, err);
+}
+
+/* Keep what is wrong with one expression and go on with the next. */
+static bool
+keep_refusal(const Checker *checker, ExprFacts *out, Err *first, Err *err)
+{
+    if (err->cls != ERR_USER) {
+        return false;
+    }
+    *out = HARMLESS;
+    out->refusal = arena_strdup(checker->arena, err->message);
+    out->refusal_hint = err->hint[0] == '\0' ? NULL : arena_strdup(checker->arena, err->hint);
+    if (first->cls == ERR_NONE) {
+        *first = *err;
+    }
+    *err = ERR_INIT;
+    return query_run(checker->conn, "ROLLBACK TO SAVEPOINT pghaul_expression", NULL, err);
 }
 
 static bool
 check_all(const Checker *checker, ExprReport *report, Err *err)
 {
+    static const char SAVEPOINT[] = "SAVEPOINT pghaul_expression";
     const JobSpec *spec = checker->spec;
+    Err first = ERR_INIT;
     for (int i = 0; i < spec->set_count; i++) {
-        const Assignment *assignment = &spec->set[i];
-        const ColumnFacts *target = facts_column(checker->facts, assignment->column);
-        if (!check_frames(checker, &assignment->expr, err) ||
-            !check_assignment(checker, &assignment->expr, target, err) ||
-            !check_expression(checker, &assignment->expr, target, &report->set[i], err)) {
+        if (!query_run(checker->conn, SAVEPOINT, NULL, err) ||
+            (!check_set(checker, &spec->set[i], &report->set[i], err) &&
+                !keep_refusal(checker, &report->set[i], &first, err))) {
             return false;
         }
     }
-    return report->where == NULL ||
-           (check_condition(checker, &spec->where, err) &&
-               check_frames(checker, &spec->where, err) &&
-               check_expression(checker, &spec->where, NULL, report->where, err));
+    if (report->where != NULL && (!query_run(checker->conn, SAVEPOINT, NULL, err) ||
+                                     (!check_where(checker, &spec->where, report->where, err) &&
+                                         !keep_refusal(checker, report->where, &first, err)))) {
+        return false;
+    }
+    *err = first;
+    return first.cls == ERR_NONE;
 }
 
 /* The path of the generated functions; pg_catalog comes first unless the job names it itself, and
@@ -293,7 +345,6 @@ checker_init(Checker *checker, Err *err)
 static void
 report_init(const JobSpec *spec, Arena *arena, ExprReport *report)
 {
-    static const ExprFacts HARMLESS = {.result_type = "unknown", .immutable = true};
     report->set = arena_alloc(arena, ((size_t)spec->set_count + 1) * sizeof(*report->set));
     for (int i = 0; i < spec->set_count; i++) {
         report->set[i] = HARMLESS;
@@ -312,6 +363,7 @@ exprcheck_run(PgConn *conn, const JobSpec *spec, const Facts *facts, Arena *aren
     const TableFacts *table = &facts->table;
     report_init(spec, arena, report);
     if (table->relkind != 'r' || table->persistence == 't' || !table->may_use_schema ||
+        table->row_security_filters || !facts->server.may_create_temporary ||
         facts->server.in_recovery) {
         return true;
     }

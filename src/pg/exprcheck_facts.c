@@ -171,6 +171,9 @@ exprcheck_depends(
         return refuse_whole_row(checker, expr, err);
     }
     read_sources(checker, row, out);
+    if (!exprcheck_needs(checker, out, err)) {
+        return false;
+    }
     if (typed && !read_types(checker, result_text(row, 0, 0), target, out, err)) {
         return false;
     }

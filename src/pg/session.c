@@ -62,9 +62,13 @@ static const SessionSetting SETTINGS[] = {
 };
 #define SETTING_COUNT ((int)(sizeof(SETTINGS) / sizeof(SETTINGS[0])))
 
-static const char SQL_SET_CONFIG[] = "SELECT pg_catalog.count(pg_catalog.set_config(n, v, false))\n"
-                                     "  FROM ROWS FROM (pg_catalog.unnest($1::text[]),\n"
-                                     "                  pg_catalog.unnest($2::text[])) AS s(n, v)";
+/* A server that is too old for one of them shall be refused by the findings, in their words. */
+static const char SQL_SET_CONFIG[] =
+    "SELECT pg_catalog.count(pg_catalog.set_config(n, v, false))\n"
+    "  FROM ROWS FROM (pg_catalog.unnest($1::text[]),\n"
+    "                  pg_catalog.unnest($2::text[])) AS s(n, v)\n"
+    " WHERE n <> 'client_connection_check_interval'\n"
+    "    OR pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 140000";
 
 static const char SQL_BACKEND[] = "SELECT pg_catalog.pg_backend_pid(), a.backend_start::text\n"
                                   "  FROM pg_catalog.pg_stat_activity a\n"

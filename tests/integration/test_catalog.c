@@ -519,6 +519,55 @@ Test(catalog, publications_of_a_table_and_of_its_root_are_found)
     fixture_free(&f);
 }
 
+/* ---- schema pghaul ---- */
+
+Test(catalog, strangers_in_our_schema_are_counted_and_the_first_one_named)
+{
+    Fixture f = fixture_new(SIMPLE_TABLE "; CREATE SCHEMA pghaul; CREATE TABLE pghaul.mine (i int);"
+                                         "CREATE TABLE pghaul.theirs (i int PRIMARY KEY);");
+    must_read(&f, "orders", NULL);
+    cr_expect(zero(int, f.facts.server.strange_count));
+    const char *role = create_role(&f, "stranger");
+    pg_execf(f.sql,
+        "ALTER TABLE pghaul.theirs OWNER TO \"%s\"; CREATE FUNCTION pghaul.f(int) RETURNS int"
+        " LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION pghaul.f(int) OWNER TO \"%s\"",
+        role, role);
+    must_read(&f, "orders", NULL);
+    cr_expect(eq(int, f.facts.server.strange_count, 2), "an index counts with its table");
+    expect_text(f.facts.server.strange, "FUNCTION pghaul.f(integer)");
+    expect_text(f.facts.server.strange_owner, role);
+    must_read(&f, "orders", role);
+    cr_expect(zero(int, f.facts.server.strange_count), "superusers and himself");
+    drop_role(&f, role);
+    fixture_free(&f);
+}
+
+Test(catalog, leftovers_are_objects_whose_number_is_of_no_job)
+{
+    Fixture f = fixture_new(SIMPLE_TABLE
+        "; CREATE SCHEMA pghaul; CREATE FUNCTION pghaul.sync_3_0123456789abcdef() RETURNS trigger"
+        " LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        "CREATE FUNCTION pghaul.locate_key_12_0123456789abcdef(int) RETURNS int LANGUAGE sql AS"
+        " 'SELECT 1'; CREATE FUNCTION pghaul.trigger_signature(oid) RETURNS int LANGUAGE sql AS"
+        " 'SELECT 1'; CREATE TRIGGER zzzz_pghaul_3 BEFORE UPDATE ON orders FOR EACH ROW"
+        " EXECUTE FUNCTION pghaul.sync_3_0123456789abcdef();"
+        "CREATE TRIGGER zzzz_pghaul_mine BEFORE UPDATE ON orders FOR EACH ROW"
+        " EXECUTE FUNCTION pghaul.sync_3_0123456789abcdef()");
+    must_read(&f, "orders", NULL);
+    cr_expect(zero(int, f.facts.table.wraparound_vacuum_pid));
+    Err err = ERR_INIT;
+    cr_assert(catalog_read_leftovers(f.conn, "{1,2}", &f.arena, &f.facts, &err), "%s", err.message);
+    cr_assert(eq(int, f.facts.leftover_count, 3));
+    cr_expect(f.facts.leftovers[0].is_trigger && !f.facts.leftovers[1].is_trigger);
+    expect_text(f.facts.leftovers[0].name, "zzzz_pghaul_3");
+    expect_text(f.facts.leftovers[1].name, "pghaul.locate_key_12_0123456789abcdef");
+    pg_exec(f.sql, f.facts.leftovers[0].drop);
+    pg_exec(f.sql, f.facts.leftovers[1].drop);
+    cr_assert(catalog_read_leftovers(f.conn, "{1,3}", &f.arena, &f.facts, &err), "%s", err.message);
+    cr_expect(zero(int, f.facts.leftover_count));
+    fixture_free(&f);
+}
+
 Test(catalog, healthy_table_has_no_refusal_and_no_warning)
 {
     Fixture f = fixture_new(SIMPLE_TABLE "; ANALYZE orders");

@@ -406,3 +406,84 @@ Test(exprcheck, role_without_temporary_tables_is_told_the_grant)
     pg_execf(f.sql, "DROP ROLE \"%s_r\"", f.dbname);
     fixture_free(&f);
 }
+
+/* ---- rights ---- */
+
+static const NeedFacts *
+find_need(const ExprFacts *expr, const char *object)
+{
+    for (int i = 0; i < expr->need_count; i++) {
+        if (strcmp(expr->needs[i].object, object) == 0) {
+            return &expr->needs[i];
+        }
+    }
+    harness_fail("%s is not needed", object);
+}
+
+Test(exprcheck, rights_on_what_an_expression_uses_are_listed_and_builtin_things_need_none)
+{
+    Fixture f = fixture_new(
+        "CREATE SCHEMA app; CREATE FUNCTION app.f(int) RETURNS int LANGUAGE sql IMMUTABLE AS"
+        " 'SELECT $1'; CREATE FUNCTION app.g(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS"
+        " 'SELECT $1'; CREATE OPERATOR app.@@@ (FUNCTION = app.g, LEFTARG = int, RIGHTARG = int);"
+        "CREATE DOMAIN app.small AS int;");
+    cr_expect(zero(int, must_pass(&f, "hits", "length(amount_text) + abs(hits)")->need_count));
+    static const char *const EXPRS[] = {"app.f(id::int)", "id::int OPERATOR(app.@@@) 1"};
+    static const char *const OBJECTS[] = {
+        "FUNCTION app.f(integer)", "FUNCTION app.g(integer,integer)"};
+    for (int i = 0; i < 2; i++) {
+        const ExprFacts *expr = must_pass(&f, "hits", EXPRS[i]);
+        cr_expect(eq(int, expr->need_count, 2), "%s", EXPRS[i]);
+        cr_expect(zero(int, strcmp(expr->needs[0].object, "SCHEMA app")));
+        cr_expect(find_need(expr, OBJECTS[i])->granted);
+    }
+    const ExprFacts *expr =
+        must_pass(&f, "hits", "(SELECT v FROM other WHERE other.id = orders.id) + nextval('seq')");
+    cr_expect(eq(int, expr->need_count, 3));
+    cr_expect(zero(int, strcmp(find_need(expr, "TABLE public.other")->privilege, "SELECT")));
+    cr_expect(zero(int, strcmp(find_need(expr, "SEQUENCE public.seq")->privilege, "USAGE")));
+    expr = must_pass(&f, "hits", "(id::int)::app.small");
+    cr_expect(zero(int, strcmp(find_need(expr, "SCHEMA app")->privilege, "USAGE")));
+    fixture_free(&f);
+}
+
+Test(exprcheck, writers_that_lack_a_right_are_counted_and_the_first_ones_named)
+{
+    Fixture f = fixture_new("CREATE SCHEMA app; CREATE FUNCTION app.f(int) RETURNS int LANGUAGE sql"
+                            " IMMUTABLE AS 'SELECT $1'; GRANT USAGE ON SCHEMA app TO PUBLIC;"
+                            "REVOKE ALL ON FUNCTION app.f(int) FROM PUBLIC");
+    for (int i = 0; i <= NEED_WRITERS_NAMED; i++) {
+        pg_execf(f.sql, "CREATE ROLE %s_%d; GRANT UPDATE (hits) ON orders TO %s_%d", f.dbname, i,
+            f.dbname, i);
+    }
+    const NeedFacts *need =
+        find_need(must_pass(&f, "hits", "app.f(id::int)"), "FUNCTION app.f(integer)");
+    cr_expect(eq(int, need->writer_count, NEED_WRITERS_NAMED + 1));
+    cr_expect(
+        strstr(need->writers, arena_printf(&f.arena, "%s_0, %s_1", f.dbname, f.dbname)) != NULL,
+        "%s", need->writers);
+    cr_expect(strstr(need->writers, arena_printf(&f.arena, "%s_8", f.dbname)) == NULL);
+    pg_execf(f.sql,
+        "ALTER ROLE %s_0 SUPERUSER; GRANT EXECUTE ON FUNCTION app.f(int) TO %s_1;"
+        "REVOKE UPDATE (hits) ON orders FROM %s_2",
+        f.dbname, f.dbname, f.dbname);
+    need = find_need(must_pass(&f, "hits", "app.f(id::int)"), "FUNCTION app.f(integer)");
+    cr_expect(eq(int, need->writer_count, NEED_WRITERS_NAMED - 2));
+    for (int i = 0; i <= NEED_WRITERS_NAMED; i++) {
+        pg_execf(f.sql, "DROP OWNED BY %s_%d; DROP ROLE %s_%d", f.dbname, i, f.dbname, i);
+    }
+    fixture_free(&f);
+}
+
+Test(exprcheck, every_expression_that_is_refused_is_reported_and_the_first_one_returned)
+{
+    Fixture f = fixture_new("");
+    cr_expect(not(check_file(&f, "job: j\nbackfill: orders\nset:\n  hits: oops\n  found: id::int\n"
+                                 "  new: to_json(orders)\nwhere: id\n")));
+    cr_expect(strstr(f.err.message, "j.yaml:4:9: column \"oops\"") != NULL, "%s", f.err.message);
+    cr_expect(strstr(f.report.set[0].refusal, "j.yaml:4:9: ") != NULL);
+    cr_expect(f.report.set[1].refusal == NULL && f.report.set[1].source_count == 1);
+    cr_expect(strstr(f.report.set[2].refusal, "j.yaml:6:8: ") != NULL);
+    cr_expect(strstr(f.report.where->refusal, "j.yaml:7:8: ") != NULL);
+    fixture_free(&f);
+}

@@ -13,6 +13,7 @@
 #include "integration/job_fixture.h"
 #include "pg/params.h"
 #include "pg/probe.h"
+#include "store/past.h"
 #include "store/run.h"
 
 #define TABLE                                                                                      \
@@ -329,6 +330,12 @@ Test(sql_prepare, statements_of_store_and_probes_run)
     check_run_texts(&f);
     check_probe_texts(&f);
     cr_expect(eq(i64, 1, pg_int(f.sql, "SELECT count(*) FROM pghaul.progress")));
+    Past past;
+    OK(past_read(f.conn, "j", &f.arena, &past, &err));
+    cr_expect(past.exists && past.has_trigger);
+    OK(past_read(f.conn, "k", &f.arena, &past, &err));
+    cr_expect(zero(int, strcmp(past.job_ids, "{1}")));
+    cr_expect(not(past.exists || past.has_trigger));
     OK(job_mark_cleaned(f.conn, f.job.id, &err));
     cr_expect(eq(i64, 0, pg_int(f.sql, "SELECT count(*) FROM pghaul.ranges")));
     job_fixture_close(&f);

@@ -155,6 +155,10 @@ Test(findings, missing_privileges_come_with_the_grant)
     expect_finding(&job, FINDING_REFUSE, "privilege", "GRANT SELECT (\"amount_text\")");
     cr_expect(eq(int, job.findings.count, 1), "one missing privilege is one finding");
     job.columns[1].may_select = true;
+    job.facts.table.may_select_system = false;
+    expect_finding(&job, FINDING_REFUSE, "privilege",
+        "GRANT SELECT (ctid, xmax) ON \"public\".\"orders\" TO \"mover\";");
+    job.facts.table.may_select_system = true;
     job.facts.table.may_trigger = false;
     expect_finding(&job, FINDING_REFUSE, "privilege", "GRANT TRIGGER ON");
     arena_reset(&job.arena);
@@ -171,7 +175,12 @@ Test(findings, sync_trigger_and_vacuum_need_the_owner)
     job.spec.sync = SYNC_NONE;
     expect_none(&job);
     job.spec.vacuum = true;
-    expect_finding(&job, FINDING_WARN, "vacuum-owner", "vacuum: off");
+    job.facts.table.may_vacuum = false;
+    expect_finding(
+        &job, FINDING_WARN, "vacuum-owner", "GRANT \"boss\" TO \"mover\"; or vacuum: off");
+    job.facts.server.version_num = 170000;
+    expect_finding(&job, FINDING_WARN, "vacuum-owner", "GRANT MAINTAIN ON \"public\".\"orders\"");
+    job.facts.table.may_vacuum = true;
     job.facts.table.owned_by_us = true;
     job.facts.table.owner_is_trusted = false;
     expect_risk(&job, "untrusted-owner", "\"boss\"");
@@ -213,7 +222,7 @@ Test(findings, triggers_that_fire_on_our_update_are_named)
 {
     JOB(job);
     job.facts.trigger_count = 1;
-    expect_caution(&job, "user-triggers", "\"audit\"");
+    expect_risk(&job, "user-triggers", "\"audit\"");
     job.triggers[0].fires_on_set = false;
     expect_none(&job);
     job.triggers[0].fires_on_set = true;

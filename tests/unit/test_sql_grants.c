@@ -1,0 +1,82 @@
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <string.h>
+
+#include "core/sql_grants.h"
+#include "unit/findings_job.h"
+
+static const char *
+grants(Job *job)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    job->spec.job = "j";
+    sql_grants(&sql, &job->spec, &job->facts, &job->exprs);
+    return arena_strdup(&job->arena, strbuf_text(&sql));
+}
+
+static void
+expect_part(const char *sql, const char *part)
+{
+    cr_expect(strstr(sql, part) != NULL, "no %s in\n%s", part, sql);
+}
+
+static void
+expect_no_part(const char *sql, const char *part)
+{
+    cr_expect(strstr(sql, part) == NULL, "%s in\n%s", part, sql);
+}
+
+Test(sql_grants, sync_trigger_takes_membership_in_the_owner)
+{
+    JOB(job);
+    job.facts.table.owner = "Shop";
+    const char *sql = grants(&job);
+    expect_part(sql, "CREATE ROLE pghaul_mover LOGIN;\n");
+    expect_part(sql, "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE \"shop\" TO pghaul_mover;\n");
+    expect_part(sql, "GRANT USAGE ON SCHEMA \"public\" TO pghaul_mover;\n");
+    expect_part(sql, "\nGRANT \"Shop\" TO pghaul_mover;\n");
+    expect_part(sql, "\nGRANT pg_monitor TO pghaul_mover;\n");
+    expect_no_part(sql, "GRANT UPDATE (");
+    job.facts.table.owner_is_superuser = true;
+    expect_no_part(grants(&job), "GRANT \"Shop\"");
+    job.facts.table.name = "t\nDROP TABLE a; --";
+    expect_no_part(grants(&job), "\nDROP");
+    arena_reset(&job.arena);
+}
+
+Test(sql_grants, without_trigger_and_vacuum_only_the_columns_are_granted)
+{
+    JOB(job);
+    job.spec.sync = SYNC_NONE;
+    job.expr.sources = (int[]){2};
+    job.expr.source_count = 1;
+    const char *sql = grants(&job);
+    expect_part(sql, "\nGRANT SELECT (ctid, xmax, \"id\", \"amount_text\", \"amount\") ON "
+                     "\"public\".\"orders\" TO pghaul_mover;\n");
+    expect_part(sql, "\nGRANT UPDATE (\"amount\") ON \"public\".\"orders\" TO pghaul_mover;\n");
+    expect_no_part(sql, "GRANT \"mover\"");
+    job.spec.vacuum = true;
+    expect_part(grants(&job), "\nGRANT \"mover\" TO pghaul_mover;\n");
+    job.facts.server.version_num = 170000;
+    sql = grants(&job);
+    expect_no_part(sql, "GRANT \"mover\"");
+    expect_part(sql, "\nGRANT MAINTAIN ON \"public\".\"orders\" TO pghaul_mover;\n");
+    arena_reset(&job.arena);
+}
+
+Test(sql_grants, what_expressions_need_is_granted_once)
+{
+    JOB(job);
+    NeedFacts need = {
+        .privilege = "EXECUTE", .object = "FUNCTION app.price(text)", .granted = true};
+    job.expr.needs = &need;
+    job.expr.need_count = 1;
+    job.where.needs = &need;
+    job.where.need_count = 1;
+    job.exprs.where = &job.where;
+    const char *sql = grants(&job);
+    static const char GRANT[] = "GRANT EXECUTE ON FUNCTION app.price(text) TO pghaul_mover;\n";
+    expect_part(sql, GRANT);
+    expect_no_part(strstr(sql, GRANT) + 1, GRANT);
+    arena_reset(&job.arena);
+}
