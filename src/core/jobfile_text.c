@@ -77,12 +77,14 @@ jobtext_next_line(const JobText *text, size_t offset)
     return end < text->len ? end + 1 : end;
 }
 
-/* Control characters that YAML does not permit, not even in quotes. */
+/* Control characters that YAML does not permit, not even in quotes; and a byte order mark behind
+ * the beginning, which nobody sees and libyaml takes for something else. */
 static bool
 is_forbidden(uint32_t code)
 {
     bool is_layout = code == '\t' || code == '\n' || code == '\r' || code == 0x85;
-    return (code < 0xA0 && utf8_is_control(code) && !is_layout) || code == 0xFFFE || code == 0xFFFF;
+    return (code < 0xA0 && utf8_is_control(code) && !is_layout) || code == 0xFEFF ||
+           code == 0xFFFE || code == 0xFFFF;
 }
 
 static bool
