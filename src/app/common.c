@@ -28,11 +28,14 @@ app_result(App *app, const char *name, json_t *value)
     }
 }
 
+/* A terminal would obey what stands in names. */
 void
 app_print(const App *app, const char *text)
 {
     if (!app->options.json) {
-        (void)fputs(text, stdout);
+        STRBUF_AUTO safe = STRBUF_INIT;
+        text_put_safe(&safe, text);
+        (void)fputs(strbuf_text(&safe), stdout);
     }
 }
 

@@ -103,15 +103,17 @@ expect_clean_process(const char *title, const Proc *proc)
     char path[64];
     (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)proc_pid(proc));
     FILE *file = fopen(path, "re");
-    StrBuf line = STRBUF_INIT;
-    for (int c = file == NULL ? EOF : getc(file); c != EOF; c = getc(file)) {
-        strbuf_putc(&line, c == '\0' ? ' ' : (char)c);
+    char line[4096] = "";
+    size_t len = file == NULL ? 0 : fread(line, 1, sizeof(line) - 1, file);
+    for (size_t i = 0; i < len; i++) {
+        if (line[i] == '\0') { /* between the arguments */
+            line[i] = ' ';
+        }
     }
     if (file != NULL) {
         (void)fclose(file);
     }
-    strbuf_puts(&line, "");
-    expect_no_canary(title, "the command line", line.text);
+    expect_no_canary(title, "the command line", strdup(line));
 }
 
 static Proc *
