@@ -30,6 +30,6 @@ bool sqlstate_may_quote_row(const ErrorOrigin *origin);
 
 /* Raised by our own functions (core/sql_batch.h). */
 #define SQLSTATE_DRIFT_TABLE "PH001"
-#define SQLSTATE_DRIFT_FILE    "PH002"
+#define SQLSTATE_DRIFT_FILE  "PH002"
 
 #endif

@@ -90,7 +90,7 @@ Test(sqlstate, words_of_a_users_function_are_not_trusted_whatever_their_state)
 {
     cr_expect(may_quote("42501", "exec_stmt_raise", "", ""));
     cr_expect(may_quote("40001", "PLy_output", "", ""));
-    cr_expect(not(may_quote(SQLSTATE_DRIFT_TRIGGER, "exec_stmt_raise", "", "")));
+    cr_expect(not(may_quote(SQLSTATE_DRIFT_TABLE, "exec_stmt_raise", "", "")));
     cr_expect(not(may_quote("40P01", "DeadLockReport", "", "")));
 }
 
