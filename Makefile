@@ -22,7 +22,8 @@ STRESS  := $(patsubst tests/stress/%.c,$(BUILD)/stress/%,$(sort $(wildcard tests
 BCOMMON := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/common_*.c)))
 BENCH   := $(patsubst bench/%.c,$(BUILD)/bench/%,\
            $(filter-out bench/common_%.c,$(sort $(wildcard bench/*.c))))
-EXTRAOBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/stress/*.c) $(wildcard bench/*.c)))
+FUZZLIB := $(filter $(BUILD)/src/base/% $(BUILD)/src/core/%,$(LIBOBJ))
+EXTRAOBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/stress/*.c tests/fuzz/*.c bench/*.c)))
 
 WARN    := -std=c17 -Wall -Wextra -Wpedantic $(WERROR) -Wshadow -Wconversion -Wsign-conversion \
            -Wcast-qual -Wcast-align -Wpointer-arith -Wwrite-strings -Wstrict-prototypes \
@@ -37,8 +38,11 @@ CFLAGS.release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 CFLAGS.asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
                   -fno-omit-frame-pointer
 CFLAGS.tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+CFLAGS.fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
+                  -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS.release := -pie -Wl,-z,relro,-z,now
 LDFLAGS.asan   := -fsanitize=address,undefined
+LDFLAGS.fuzz   := -fsanitize=address,undefined
 LDFLAGS.tsan   := -fsanitize=thread
 CPPFLAGS += -D_GNU_SOURCE -Iinclude -I/usr/include/postgresql -MMD -MP
 ALL_CFLAGS = $(WARN) $(CFLAGS.$(FLAVOR)) $(CFLAGS)
@@ -76,6 +80,11 @@ $(BUILD)/stress/%: $(BUILD)/tests/stress/%.o $(HOBJ) $(LIBOBJ)
 	@echo "  LD $@"
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
 
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZLIB)
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer $^ $(LIBS) -o $@
+
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BCOMMON) $(HOBJ) $(LIBOBJ)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
@@ -111,6 +120,12 @@ tsan: stress ## same as stress
 soak: $(BUILD)/test-integration $(BUILD)/test-cli $(BUILD)/pghaul ## the full fault counts; takes long
 	scripts/soak $(BUILD)
 
+fuzz: ## libFuzzer over the parser of job files, for FUZZ_SECONDS (60)
+	$(MAKE) --no-print-directory FLAVOR=fuzz CC=clang-14 WERROR= run-fuzz
+
+run-fuzz: $(BUILD)/fuzz/fuzz_jobfile
+	scripts/run-fuzz $(BUILD) $(FUZZ_SECONDS)
+
 lint: format-check $(BUILD)/pghaul ## format, clang-tidy, layers, documents, bans, shellcheck
 	BUILD=$(BUILD) scripts/lint
 
@@ -144,6 +159,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: all build-tests test unit integration cli stress stress-programs run-stress \
-        asan tsan soak lint format format-check bench install clean help
+        asan tsan fuzz run-fuzz soak lint format format-check bench install clean help
 
 -include $(OBJ:.o=.d) $(TESTOBJ:.o=.d) $(HOBJ:.o=.d) $(EXTRAOBJ:.o=.d)

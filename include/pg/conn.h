@@ -33,12 +33,21 @@ typedef struct ConnTarget {
 } ConnTarget;
 
 /*
+ * May these settings have been given on the command line?  No server is asked.
+ *
+ * Errors:  ERR_USER for a string that contains a password or that libpq cannot read; the message
+ *          quotes nothing of it.
+ */
+bool conn_check_target(const ConnTarget *target, Err *err) __attribute__((warn_unused_result));
+
+/*
  * Open a session and pin its settings.
  *
  * Shape:   `label` ends application_name: "pghaul/<label>".
  * Units:   timeout_us for connect and settings together.
  * Errors:  ERR_CONNECT (never reached), ERR_SLOTS (53300), ERR_RECONNECT (57P03, starting up).
- *          Messages never contain the connection string.
+ *          Messages never contain the connection string; later ones of a session in which rows
+ *          flow (CONN_WORKER, CONN_VACUUM) never contain a value: see pg/sqlstate.h.
  */
 bool conn_open(const ConnTarget *target, ConnRole role, const char *label, int64_t timeout_us,
     PgConn **conn, Err *err) __attribute__((warn_unused_result));

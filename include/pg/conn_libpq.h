@@ -15,6 +15,7 @@
 struct PgConn {
     /* set at creation */
     pthread_t owner;
+    ConnRole role;
     int backend_pid;
     char backend_start[40];
     char describe[256];

@@ -4,13 +4,32 @@
 #ifndef PG_SQLSTATE_H
 #define PG_SQLSTATE_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 /* `sqlstate` is five characters, or "" for a failure without one. */
 ErrClass sqlstate_class(const char *sqlstate);
 
+/* The condition's name, or that of its class: "invalid_text_representation". */
+const char *sqlstate_name(const char *sqlstate);
+
+/* Where an error came from; texts are "" when the server did not say. */
+typedef struct ErrorOrigin {
+    const char *sqlstate;
+    const char *function;    /* of the server's source code */
+    const char *inner_query; /* that a function ran */
+    const char *context;     /* innermost first */
+} ErrorOrigin;
+
+/* Did code of a user put it into words (RAISE), not the server? */
+bool sqlstate_is_raised(const ErrorOrigin *origin);
+
+/* May the message quote a value of a row?  Only conditions that never do are trusted. */
+bool sqlstate_may_quote_row(const ErrorOrigin *origin);
+
 /* Raised by our own functions (core/sql_batch.h). */
 #define SQLSTATE_DRIFT_TABLE "PH001"
-#define SQLSTATE_DRIFT_FILE    "PH002"
+#define SQLSTATE_DRIFT_FILE  "PH002"
 
 #endif

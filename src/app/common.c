@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/app.h"
@@ -27,11 +28,14 @@ app_result(App *app, const char *name, json_t *value)
     }
 }
 
+/* A terminal would obey what stands in names. */
 void
 app_print(const App *app, const char *text)
 {
     if (!app->options.json) {
-        (void)fputs(text, stdout);
+        STRBUF_AUTO safe = STRBUF_INIT;
+        text_put_safe(&safe, text);
+        (void)fputs(strbuf_text(&safe), stdout);
     }
 }
 
@@ -127,7 +131,52 @@ app_names_file(const char *job)
            ends_with(job, ".json") || access(job, R_OK) == 0;
 }
 
+/*
+ * The SQL of a job file runs with the rights of whoever runs the job, so nobody else may have
+ * written it.  Asked of the open file, which cannot be exchanged any more; a pipe is the caller's
+ * own doing.
+ */
+static bool
+check_writers(int fd, const char *shown, Err *err)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0) {
+        return err_set(err, ERR_USER, "cannot read %s: %s", shown, strerrordesc_np(errno));
+    }
+    if (!S_ISREG(status.st_mode)) {
+        return true;
+    }
+    if (status.st_uid != geteuid() && status.st_uid != 0) {
+        (void)err_set(err, ERR_USER, "%s belongs to another user, who may change its SQL", shown);
+        return err_hint(err, "Copy it, look at the copy and run that.");
+    }
+    bool by_group = (status.st_mode & S_IWGRP) != 0 && status.st_gid != getegid();
+    if (by_group || (status.st_mode & S_IWOTH) != 0) {
+        (void)err_set(err, ERR_USER, "others may write %s and so change its SQL", shown);
+        return err_hint(err, "Look at it, then: chmod go-w %s", shown);
+    }
+    return true;
+}
+
 /* The whole file into *text, one byte more than permitted at most. */
+static bool
+read_stream(FILE *file, const char *shown, StrBuf *text, Err *err)
+{
+    char chunk[8192];
+    size_t got = 0;
+    do {
+        got = fread(chunk, 1, sizeof(chunk), file);
+        strbuf_put(text, chunk, got);
+    } while (got > 0 && text->len <= JOB_FILE_MAX_BYTES);
+    if (ferror(file) != 0) {
+        return err_set(err, ERR_USER, "cannot read %s: %s", shown, strerrordesc_np(errno));
+    }
+    if (text->len > JOB_FILE_MAX_BYTES) {
+        return err_set(err, ERR_USER, "%s is larger than 1 MiB and no job file", shown);
+    }
+    return true;
+}
+
 static bool
 read_file(const char *path, StrBuf *text, Err *err)
 {
@@ -137,22 +186,9 @@ read_file(const char *path, StrBuf *text, Err *err)
     if (file == NULL) {
         return err_set(err, ERR_USER, "cannot read %s: %s", shown, strerrordesc_np(errno));
     }
-    char chunk[8192];
-    size_t got = 0;
-    do {
-        got = fread(chunk, 1, sizeof(chunk), file);
-        strbuf_put(text, chunk, got);
-    } while (got > 0 && text->len <= JOB_FILE_MAX_BYTES);
-    bool failed = ferror(file) != 0;
-    int cause = errno;
+    bool ok = check_writers(fileno(file), shown, err) && read_stream(file, shown, text, err);
     (void)fclose(file);
-    if (failed) {
-        return err_set(err, ERR_USER, "cannot read %s: %s", shown, strerrordesc_np(cause));
-    }
-    if (text->len > JOB_FILE_MAX_BYTES) {
-        return err_set(err, ERR_USER, "%s is larger than 1 MiB and no job file", shown);
-    }
-    return true;
+    return ok;
 }
 
 bool

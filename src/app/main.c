@@ -3,6 +3,8 @@
  */
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "app/app.h"
@@ -17,6 +19,18 @@ ignore_sigpipe(void)
     struct sigaction action = {.sa_handler = SIG_IGN};
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(SIGPIPE, &action, NULL);
+}
+
+/* Memory holds rows and passwords: no core file, not even one that a program of the system takes
+ * from a pipe, and nobody else of the same user may look into it. */
+static void
+forbid_core_dumps(void)
+{
+    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){.rlim_cur = 0, .rlim_max = 0});
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* leaks are found by ptrace   \
+                                                                     */
+    (void)prctl(PR_SET_DUMPABLE, 0);
+#endif
 }
 
 static bool
@@ -84,6 +98,7 @@ finish(App *app, bool ok, const Err *err)
 int
 main(int argc, char **argv)
 {
+    forbid_core_dumps();
     ignore_sigpipe();
     App app = {.arena = ARENA_INIT, .result = json_object()};
     Err err = ERR_INIT;

@@ -327,6 +327,18 @@ check_args(const Options *options, Err *err)
         err, "Usage: pghaul %s%s%s", verb->name, *verb->arguments ? " " : "", verb->arguments);
 }
 
+/* A connection string without -d would be quoted as the name of a verb or job. */
+static bool
+check_no_uri(int argc, char **argv, Err *err)
+{
+    for (int i = optind; i < argc; i++) {
+        if (strstr(argv[i], "://") != NULL) {
+            return err_set(err, ERR_USER, "a URI stands where only a verb or JOB may; it needs -d");
+        }
+    }
+    return true;
+}
+
 bool
 options_parse(int argc, char **argv, Options *options, Err *err)
 {
@@ -342,7 +354,7 @@ options_parse(int argc, char **argv, Options *options, Err *err)
         (void)err_set(err, ERR_USER, "no verb given");
         return err_hint(err, "pghaul help lists the verbs.");
     }
-    if (!verb_find(argv[optind], &options->verb, err)) {
+    if (!check_no_uri(argc, argv, err) || !verb_find(argv[optind], &options->verb, err)) {
         return false;
     }
     options->has_verb = true;
@@ -351,5 +363,6 @@ options_parse(int argc, char **argv, Options *options, Err *err)
     if (options->help || options->version) {
         return true;
     }
-    return check_used(used, options, err) && check_args(options, err);
+    return check_used(used, options, err) && check_args(options, err) &&
+           conn_check_target(&options->target, err);
 }

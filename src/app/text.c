@@ -151,7 +151,7 @@ text_put_error(StrBuf *out, const Err *err)
         strbuf_puts(out, ": ");
     }
     text_put_safe(out, err->message);
-    if (err->sqlstate[0] != '\0') {
+    if (err->sqlstate[0] != '\0' && strstr(err->message, err->sqlstate) == NULL) {
         strbuf_printf(out, " (SQLSTATE %s)", err->sqlstate);
     }
     strbuf_putc(out, '\n');

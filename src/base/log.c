@@ -1,8 +1,11 @@
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/strbuf.h"
@@ -28,7 +31,9 @@ log_set_level(LogLevel level)
 bool
 log_open_file(const char *path)
 {
-    FILE *file = fopen(path, "ae");
+    /* Names of tables and jobs are nobody else's business, whatever the umask. */
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "a");
     if (file == NULL) {
         return false;
     }
@@ -52,18 +57,41 @@ log_set_hook(LogHook *hook, void *arg)
     (void)pthread_mutex_unlock(&sink.lock);
 }
 
-/* Bytes above 0x7f pass: messages are UTF-8. */
+/* Bytes of the control character at `text`, 0 for any other: also those of Unicode that a terminal
+ * obeys (C1) or that hide or turn text (line separators, bidirectional overrides). */
+static int
+control_bytes(const char *text)
+{
+    unsigned char first = (unsigned char)text[0];
+    unsigned char second = first < 0x80 ? 0 : (unsigned char)text[1];
+    unsigned char third = second < 0x80 ? 0 : (unsigned char)text[2];
+    if (first < 0x20 || first == 0x7f) {
+        return 1;
+    }
+    if (first == 0xc2 && second >= 0x80 && second < 0xa0) {
+        return 2;
+    }
+    bool turns = first == 0xe2 && ((second == 0x80 && third >= 0xa8 && third <= 0xae) ||
+                                      (second == 0x81 && third >= 0xa6 && third <= 0xa9));
+    return turns ? 3 : 0;
+}
+
+/* Other bytes above 0x7f pass: messages are UTF-8. */
 static void
 put_escaped(StrBuf *line, const char *text)
 {
-    for (const char *c = text; *c != '\0'; c++) {
-        unsigned char byte = (unsigned char)*c;
-        if (byte == '\n') {
+    while (*text != '\0') {
+        int bytes = control_bytes(text);
+        if (*text == '\n') {
             strbuf_puts(line, "\\n");
-        } else if (byte < 0x20 || byte == 0x7f) {
-            strbuf_printf(line, "\\x%02x", byte);
-        } else {
-            strbuf_putc(line, *c);
+            text++;
+            continue;
+        }
+        if (bytes == 0) {
+            strbuf_putc(line, *text++);
+        }
+        for (; bytes > 0; bytes--) {
+            strbuf_printf(line, "\\x%02x", (unsigned char)*text++);
         }
     }
 }
@@ -116,7 +144,7 @@ log_err(const char *who, const Err *err)
         strbuf_printf(&text, "%s: ", err->context);
     }
     strbuf_puts(&text, err->message);
-    if (err->sqlstate[0] != '\0') {
+    if (err->sqlstate[0] != '\0' && strstr(err->message, err->sqlstate) == NULL) {
         strbuf_printf(&text, " (SQLSTATE %s)", err->sqlstate);
     }
     if (err->hint[0] != '\0') {

@@ -8,8 +8,9 @@
 #include "base/strbuf.h"
 #include "core/utf8.h"
 
-#define EXCERPT_CHARS 72 /* four bytes each, twice with the caret's blanks, fit in Err.excerpt */
-#define EXCERPT_AHEAD 24 /* characters kept after the caret when the line is cut */
+#define EXCERPT_CHARS    72 /* four bytes each, twice with the caret's blanks, fit in Err.excerpt */
+#define FILE_SHOWN_BYTES 160
+#define EXCERPT_AHEAD    24 /* characters kept after the caret when the line is cut */
 
 /* Bytes of the character at `offset`; an invalid byte counts as one character. */
 static size_t
@@ -77,12 +78,14 @@ jobtext_next_line(const JobText *text, size_t offset)
     return end < text->len ? end + 1 : end;
 }
 
-/* Control characters that YAML does not permit, not even in quotes. */
+/* Control characters that YAML does not permit, not even in quotes; and a byte order mark behind
+ * the beginning, which nobody sees and libyaml takes for something else. */
 static bool
 is_forbidden(uint32_t code)
 {
     bool is_layout = code == '\t' || code == '\n' || code == '\r' || code == 0x85;
-    return (code < 0xA0 && utf8_is_control(code) && !is_layout) || code == 0xFFFE || code == 0xFFFF;
+    return (code < 0xA0 && utf8_is_control(code) && !is_layout) || code == 0xFEFF ||
+           code == 0xFFFE || code == 0xFFFF;
 }
 
 static bool
@@ -186,7 +189,11 @@ jobtext_error(const JobText *text, Place place, Err *err, const char *fmt, ...)
     va_start(args, fmt);
     (void)vsnprintf(message, sizeof(message), fmt, args);
     va_end(args);
-    (void)err_set(err, ERR_USER, "%s:%d:%d: %s", text->file, place.line, place.column, message);
+    char file[FILE_SHOWN_BYTES]; /* both may hold what a terminal obeys, such as a column's name */
+    char shown[sizeof(err->message) - FILE_SHOWN_BYTES - sizeof(":2147483647:2147483647: ")];
+    utf8_shorten(file, sizeof(file), text->file);
+    utf8_shorten(shown, sizeof(shown), message);
+    (void)err_set(err, ERR_USER, "%s:%d:%d: %s", file, place.line, place.column, shown);
     set_excerpt(text, place, err);
     return false;
 }

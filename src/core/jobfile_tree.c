@@ -46,8 +46,8 @@ fail_yaml(Builder *b)
     }
     const char *context = yaml->context == NULL ? "" : yaml->context;
     yaml_mark_t mark = yaml->problem_mark;
-    if (strstr(context, "quoted scalar") != NULL) {
-        mark = yaml->context_mark; /* the quote that is never closed, not the end of the file */
+    if (strstr(context, "quoted scalar") != NULL || strstr(context, "simple key") != NULL) {
+        mark = yaml->context_mark; /* the open quote or lone word, not where its end was missed */
     }
     jobtext_seek_char(b->text, &b->cursor, mark.index);
     if (yaml->error != YAML_READER_ERROR && fail_known(b, b->cursor.place, b->cursor.offset)) {

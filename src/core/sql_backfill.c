@@ -320,7 +320,7 @@ sql_sync_function(StrBuf *out, const Plan *plan, int64_t job)
     strbuf_puts(&head, "()\nRETURNS trigger LANGUAGE plpgsql\n");
     /* Each SET clause costs the application's write; an immutable expression needs only names. */
     if (all_immutable(plan)) {
-        sql_put_search_path(&head, plan);
+        sql_put_parser_settings(&head, plan);
     } else {
         sql_put_meaning_settings(&head, plan);
     }

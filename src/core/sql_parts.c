@@ -263,8 +263,20 @@ sql_put_function_name(StrBuf *out, const Plan *plan, const char *what, int64_t j
     strbuf_printf(out, "pghaul.%s_%lld_%s", what, (long long)job, plan->fingerprint);
 }
 
+/* Does this stand anywhere in the SQL of the job file? */
+static bool
+is_in_sql(const Plan *plan, const char *part)
+{
+    const JobSpec *spec = plan->spec;
+    bool found = spec->where.text != NULL && strcasestr(spec->where.text, part) != NULL;
+    for (int i = 0; i < spec->set_count && !found; i++) {
+        found = strcasestr(spec->set[i].expr.text, part) != NULL;
+    }
+    return found;
+}
+
 void
-sql_put_search_path(StrBuf *out, const Plan *plan)
+sql_put_parser_settings(StrBuf *out, const Plan *plan)
 {
     strbuf_puts(out, "SET search_path = ");
     if (plan->spec->search_path.count == 0) {
@@ -276,12 +288,19 @@ sql_put_search_path(StrBuf *out, const Plan *plan)
     }
     /* Named last, else temporary tables of the caller would come first. */
     strbuf_puts(out, ", pg_temp\n");
+    /* The application may read 'a\b' or x = NULL in another way than we do. */
+    if (is_in_sql(plan, "\\")) {
+        strbuf_puts(out, "SET standard_conforming_strings = 'on'\n");
+    }
+    if (is_in_sql(plan, "null")) {
+        strbuf_puts(out, "SET transform_null_equals = 'off'\n");
+    }
 }
 
 void
 sql_put_meaning_settings(StrBuf *out, const Plan *plan)
 {
-    sql_put_search_path(out, plan);
+    sql_put_parser_settings(out, plan);
     strbuf_puts(out, "SET \"DateStyle\" = 'ISO, YMD'\n"
                      "SET \"IntervalStyle\" = 'postgres'\n"
                      "SET \"TimeZone\" = 'UTC'\n"

@@ -81,12 +81,25 @@ conn_wait_socket(PgConn *conn, bool also_write, int64_t deadline_us, Err *err)
     }
 }
 
-/* Messages of libpq end with a line break and may have several lines; the first one is enough. */
-static void
-first_line(char *out, size_t size, const char *message)
+/* What may be said of a failure that the server gave no SQLSTATE for, first match first.  libpq's
+ * own text is not passed on: it collects what went before, such as an error about a row, and
+ * quotes parts of a URI. */
+static const char *
+known_words(const char *message)
 {
-    size_t len = strcspn(message, "\n");
-    (void)snprintf(out, size, "%.*s", (int)len, message);
+    static const char *const WORDS[] = {"terminating connection due to administrator command",
+        "terminating connection because of crash of another server process",
+        "terminating connection due to idle-in-transaction timeout",
+        "the database system is shutting down", "the database system is starting up",
+        "Connection refused", "Connection reset by peer", "Connection timed out", "Broken pipe",
+        "No such file or directory", "timeout expired", "could not translate host name",
+        "no password supplied", "server closed the connection unexpectedly", "SSL"};
+    for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++) {
+        if (strstr(message, WORDS[i]) != NULL) {
+            return WORDS[i];
+        }
+    }
+    return NULL;
 }
 
 static void
@@ -96,23 +109,59 @@ copy_field(char *out, size_t size, const PGresult *result, int field)
     (void)snprintf(out, size, "%s", text == NULL ? "" : text);
 }
 
+static const char *
+field_of(const PGresult *result, int field)
+{
+    const char *text = PQresultErrorField(result, field);
+    return text == NULL ? "" : text;
+}
+
+/* The state, its name, and which constraint or column it is about. */
+static void
+set_without_words(const PGresult *result, const char *state, ErrClass cls, bool by_server, Err *err)
+{
+    const char *constraint = field_of(result, PG_DIAG_CONSTRAINT_NAME);
+    const char *column = field_of(result, PG_DIAG_COLUMN_NAME);
+    bool is_constraint = constraint[0] != '\0';
+    const char *object = !by_server ? "" : is_constraint ? constraint : column;
+    const char *what = object[0] == '\0' ? "" : is_constraint ? ", constraint " : ", column ";
+    (void)err_set(err, cls, "SQLSTATE %s (%s)%s%s", state, sqlstate_name(state), what, object);
+}
+
+static void
+set_from_result(const PgConn *conn, const PGresult *result, const char *state, Err *err)
+{
+    ErrClass cls = sqlstate_class(state);
+    if (PQstatus(conn->pq) == CONNECTION_BAD) {
+        cls = ERR_RECONNECT;
+    }
+    ErrorOrigin origin = {
+        .sqlstate = state,
+        .function = field_of(result, PG_DIAG_SOURCE_FUNCTION),
+        .inner_query = field_of(result, PG_DIAG_INTERNAL_QUERY),
+        .context = field_of(result, PG_DIAG_CONTEXT),
+    };
+    bool rows_flow = conn->role == CONN_WORKER || conn->role == CONN_VACUUM;
+    if (rows_flow && sqlstate_may_quote_row(&origin)) {
+        set_without_words(result, state, cls, !sqlstate_is_raised(&origin), err);
+        return;
+    }
+    /* DETAIL is left out: it quotes row values. */
+    (void)err_set(err, cls, "%s", field_of(result, PG_DIAG_MESSAGE_PRIMARY));
+    copy_field(err->hint, sizeof(err->hint), result, PG_DIAG_MESSAGE_HINT);
+}
+
 bool
 conn_error(PgConn *conn, const PGresult *result, Err *err)
 {
     const char *state = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_SQLSTATE);
     if (state == NULL) {
-        char line[256];
-        first_line(line, sizeof(line), PQerrorMessage(conn->pq));
-        return err_set(err, ERR_RECONNECT, "connection lost: %s", line[0] == '\0' ? "?" : line);
+        const char *words = known_words(PQerrorMessage(conn->pq));
+        return err_set(err, ERR_RECONNECT, "connection lost%s%s", words == NULL ? "" : ": ",
+            words == NULL ? "" : words);
     }
-    ErrClass cls = sqlstate_class(state);
-    if (PQstatus(conn->pq) == CONNECTION_BAD) {
-        cls = ERR_RECONNECT;
-    }
-    /* DETAIL is left out: it quotes row values. */
-    (void)err_set(err, cls, "%s", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+    set_from_result(conn, result, state, err);
     copy_field(err->sqlstate, sizeof(err->sqlstate), result, PG_DIAG_SQLSTATE);
-    copy_field(err->hint, sizeof(err->hint), result, PG_DIAG_MESSAGE_HINT);
     const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
     if (position != NULL) {
         err->position = (int)strtol(position, NULL, 10);
@@ -120,8 +169,19 @@ conn_error(PgConn *conn, const PGresult *result, Err *err)
     return false;
 }
 
-/* A failure before the session exists.  libpq's text may quote parts of a URI, so only what names
- * no secret is passed on: the server's own messages and a refused or missing socket. */
+/* The words of a server that refuses a session; "" when they quote a URI that was meant for -d. */
+static void
+refusal_words(char *out, size_t size, const char *fatal)
+{
+    const char *words = fatal + strspn(fatal, " ");
+    size_t len = strcspn(words, "\n");
+    (void)snprintf(out, size, "%.*s", (int)len, words);
+    if (strstr(out, "://") != NULL) {
+        out[0] = '\0';
+    }
+}
+
+/* A failure before the session exists: the server's own words, or known ones. */
 static bool
 connect_error(PgConn *conn, Err *err)
 {
@@ -129,7 +189,7 @@ connect_error(PgConn *conn, Err *err)
     const char *fatal = strstr(message, "FATAL:");
     char line[256];
     if (fatal != NULL) {
-        first_line(line, sizeof(line), fatal + strlen("FATAL:  "));
+        refusal_words(line, sizeof(line), fatal + strlen("FATAL:"));
         bool slots = strstr(line, "connection slots") != NULL ||
                      strstr(line, "too many clients") != NULL ||
                      strstr(line, "too many connections") != NULL;
@@ -137,16 +197,13 @@ connect_error(PgConn *conn, Err *err)
             strstr(line, "starting up") != NULL || strstr(line, "shutting down") != NULL ||
             strstr(line, "not yet accepting") != NULL || strstr(line, "recovery mode") != NULL;
         ErrClass cls = slots ? ERR_SLOTS : starting ? ERR_RECONNECT : ERR_CONNECT;
-        return err_set(err, cls, "the server refused the connection: %s", line);
+        return err_set(
+            err, cls, "the server refused the connection%s%s", line[0] == '\0' ? "" : ": ", line);
     }
-    static const char *const PLAIN[] = {"Connection refused", "No such file or directory",
-        "timeout expired", "could not translate host name", "server closed the connection",
-        "no password supplied", "SSL"};
-    for (size_t i = 0; i < sizeof(PLAIN) / sizeof(PLAIN[0]); i++) {
-        if (strstr(message, PLAIN[i]) != NULL) {
-            (void)err_set(err, ERR_CONNECT, "cannot connect to the server: %s", PLAIN[i]);
-            return err_hint(err, "Check -d, -h, -p, -U and the PG* environment.");
-        }
+    const char *words = known_words(message);
+    if (words != NULL) {
+        (void)err_set(err, ERR_CONNECT, "cannot connect to the server: %s", words);
+        return err_hint(err, "Check -d, -h, -p, -U and the PG* environment.");
     }
     (void)err_set(err, ERR_CONNECT, "cannot connect to the server");
     return err_hint(err, "Try the same settings with psql; its message says more.");
@@ -229,6 +286,7 @@ conn_open(const ConnTarget *target, ConnRole role, const char *label, int64_t ti
     int64_t deadline_us = clock_mono_us() + timeout_us;
     PgConn *conn = mem_new(sizeof(*conn));
     conn->owner = pthread_self();
+    conn->role = role;
     int rc = pthread_mutex_init(&conn->cancel_lock, NULL);
     assert(rc == 0);
     (void)rc;

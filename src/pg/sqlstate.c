@@ -49,3 +49,53 @@ sqlstate_class(const char *sqlstate)
     }
     return ERR_FATAL;
 }
+
+static bool
+has_prefix(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Our own functions name no value. */
+static bool
+is_ours(const ErrorOrigin *origin)
+{
+    return has_prefix(origin->sqlstate, "PH");
+}
+
+bool
+sqlstate_is_raised(const ErrorOrigin *origin)
+{
+    /* of PL/pgSQL and PL/Python; errors of other languages have no condition that is trusted */
+    static const char *const RAISERS[] = {"exec_stmt_raise", "PLy_output", "PLy_elog_impl"};
+    for (size_t i = 0; i < sizeof(RAISERS) / sizeof(RAISERS[0]); i++) {
+        if (strcmp(origin->function, RAISERS[i]) == 0) {
+            return !is_ours(origin);
+        }
+    }
+    return false;
+}
+
+bool
+sqlstate_may_quote_row(const ErrorOrigin *origin)
+{
+    static const char *const TRUSTED[] = {
+        "08", "25", "28", "3D", "40", "42", "53", "55", "57", "58"};
+    if (is_ours(origin)) {
+        return false;
+    }
+    if (sqlstate_is_raised(origin)) {
+        return true;
+    }
+    /* A syntax error in a statement that a user's function put together from values. */
+    if (has_prefix(origin->sqlstate, "42") && origin->inner_query[0] != '\0' &&
+        !has_prefix(origin->context, "PL/pgSQL function pghaul.")) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof(TRUSTED) / sizeof(TRUSTED[0]); i++) {
+        if (has_prefix(origin->sqlstate, TRUSTED[i])) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -43,7 +43,7 @@ bool harness_chance(Prng *prng, int percent);
 char *harness_scratch_new(void);
 void harness_scratch_remove(char *path);
 
-/* Write a whole file that belongs to the user that runs the servers. */
+/* Write a whole file that belongs to us and that the user who runs the servers may read. */
 void harness_write_file(const char *path, const char *text);
 
 /* The contents of a file, "" when there is none; returns owned. */

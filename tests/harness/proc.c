@@ -334,6 +334,13 @@ proc_exit_code(const Proc *proc)
                                      : WEXITSTATUS(proc->status);
 }
 
+bool
+proc_dumped_core(const Proc *proc)
+{
+    assert(proc->has_ended);
+    return WIFSIGNALED(proc->status) && WCOREDUMP(proc->status);
+}
+
 void
 proc_signal(Proc *proc, int signo)
 {

@@ -40,6 +40,9 @@ int proc_finish(Proc *proc, int64_t timeout_us);
 /* Exit code of an ended program; 128 + signal number when a signal ended it. */
 int proc_exit_code(const Proc *proc);
 
+/* Did an ended program leave a core dump, wherever the kernel puts it? */
+bool proc_dumped_core(const Proc *proc);
+
 /* Send a signal unless it has ended (SIGKILL, SIGSTOP, SIGCONT, SIGTERM, ...). */
 void proc_signal(Proc *proc, int signo);
 

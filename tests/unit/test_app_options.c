@@ -15,7 +15,7 @@
 static bool
 parse(const char *const *words, Options *options, Err *err)
 {
-    static char storage[ARGS_MAX][64];
+    static char storage[ARGS_MAX][80];
     static char *argv[ARGS_MAX + 1];
     int argc = 0;
     for (; words[argc] != NULL; argc++) {
@@ -150,6 +150,74 @@ Test(app_options, mistakes_are_usage_errors_that_name_the_remedy)
         cr_expect(ne(ptr, strstr(err.message, CASES[i].message), NULL), "%s", err.message);
         cr_expect(ne(ptr, strstr(err.hint, CASES[i].hint), NULL), "%s", err.hint);
         cr_expect(eq(ptr, strstr(err.message, "secret"), NULL));
+    }
+}
+
+Test(app_options, a_password_in_the_connection_string_is_refused_and_not_repeated)
+{
+    static const struct {
+        const char *dbname;
+        const char *message;
+    } CASES[] = {
+        {"postgresql://u:geheim@h/d", "-d contains a password"},
+        {"postgres://u@h/d?password=geheim", "-d contains a password"},
+        {"postgres://u@h/d?p%61ssword=geheim", "-d contains a password"},
+        {"postgres://u@h/d?sslpassword=geheim", "-d contains a password"},
+        {"postgres://u:ge%40heim@h1,h2:5433/d", "-d contains a password"},
+        {"host=x password=geheim", "-d contains a password"},
+        {"host=x password = 'very geheim'", "-d contains a password"},
+        {"host=x sslpassword=geheim", "-d contains a password"},
+        /* libpq: missing "=" after "geheim" in connection info string */
+        {"host=x password=very geheim", "neither a name nor a valid URI"},
+        {"postgres://u@h/d?pasword=geheim", "neither a name nor a valid URI"},
+        {"postgres://u:geheim%zz@h/d", "neither a name nor a valid URI"},
+        /* libpq takes the end of the password for host, port or database */
+        {"postgresql://u:ss@geheim@h/d", "@ that is not written as %40"},
+        {"postgresql://u:1/geheim@h/d", "@ that is not written as %40"},
+        {"postgresql://u:1?geheim@h/d", "@ that is not written as %40"},
+        /* names of databases to libpq */
+        {"u:geheim@h/d", "does not begin with postgresql://"},
+        {"Postgresql://u:geheim@h/d", "does not begin with postgresql://"},
+    };
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        Options options;
+        Err err;
+        const char *words[] = {"pghaul", "status", "-d", CASES[i].dbname, NULL};
+        cr_assert(not(parse(words, &options, &err)), "%s", CASES[i].dbname);
+        cr_expect(eq(int, ERR_USER, err.cls), "%s", CASES[i].dbname);
+        cr_expect(ne(ptr, strstr(err.message, CASES[i].message), NULL), "%s", err.message);
+        cr_expect(ne(ptr, strstr(err.hint, "PGPASSFILE, a service file or PGPASSWORD"), NULL));
+        cr_expect(eq(ptr, strstr(err.message, "geheim"), NULL), "%s", err.message);
+        cr_expect(eq(ptr, strstr(err.hint, "geheim"), NULL), "%s", err.hint);
+    }
+}
+
+Test(app_options, a_connection_string_without_secrets_is_taken_as_it_is)
+{
+    static const char *const NAMES[] = {"shop", "my@shop", "a:b", "postgresql:///shop",
+        "postgres://me%40corp@h1:1,h2:2/shop?sslmode=verify-full&passfile=/x",
+        "host=/tmp/@x dbname=a@b user=me@corp", "password=", "postgresql:///d?host=%40abstract",
+        "postgresql://u:@h/d"};
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+        Options options;
+        Err err;
+        const char *words[] = {"pghaul", "status", "-d", NAMES[i], NULL};
+        cr_expect(parse(words, &options, &err), "%s: %s", NAMES[i], err.message);
+        cr_expect(eq(int, 0, strcmp(options.target.dbname, NAMES[i])));
+    }
+}
+
+Test(app_options, a_connection_string_in_place_of_a_verb_or_job_is_not_repeated)
+{
+    static const char *const WORDS[][4] = {{"pghaul", "postgresql://u:geheim@h/d", NULL},
+        {"pghaul", "status", "postgresql://u:geheim@h/d", NULL}};
+    for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++) {
+        Options options;
+        Err err;
+        cr_assert(not(parse(WORDS[i], &options, &err)));
+        cr_expect(eq(int, ERR_USER, err.cls));
+        cr_expect(ne(ptr, strstr(err.message, "it needs -d"), NULL), "%s", err.message);
+        cr_expect(eq(ptr, strstr(err.message, "geheim"), NULL), "%s", err.message);
     }
 }
 

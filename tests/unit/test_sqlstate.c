@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <string.h>
 
 #include "pg/sqlstate.h"
 
@@ -61,4 +62,56 @@ Test(sqlstate, anything_else_ends_the_run)
     static const Case CASES[] = {{"42P01", ERR_FATAL}, {"42501", ERR_FATAL}, {"XX000", ERR_FATAL},
         {"P0002", ERR_FATAL}, {"PH009", ERR_FATAL}, {"99999", ERR_FATAL}, {"5", ERR_FATAL}};
     EXPECT(CASES);
+}
+
+static bool
+may_quote(const char *sqlstate, const char *function, const char *inner, const char *context)
+{
+    ErrorOrigin origin = {
+        .sqlstate = sqlstate, .function = function, .inner_query = inner, .context = context};
+    return sqlstate_may_quote_row(&origin);
+}
+
+Test(sqlstate, conditions_that_quote_values_are_not_trusted)
+{
+    static const char *const QUOTING[] = {"22P02", "22012", "23505", "23514", "21000", "54000",
+        "P0001", "P0004", "XX000", "XX001", "0A000", "44000", "38000", "99999", ""};
+    static const char *const PLAIN[] = {"08006", "25006", "28P01", "3D000", "40001", "40P01",
+        "42703", "42501", "53100", "55P03", "57014", "58030", "PH001"};
+    for (size_t i = 0; i < sizeof(QUOTING) / sizeof(QUOTING[0]); i++) {
+        cr_expect(may_quote(QUOTING[i], "f", "", ""), "%s", QUOTING[i]);
+    }
+    for (size_t i = 0; i < sizeof(PLAIN) / sizeof(PLAIN[0]); i++) {
+        cr_expect(not(may_quote(PLAIN[i], "f", "", "")), "%s", PLAIN[i]);
+    }
+}
+
+Test(sqlstate, words_of_a_users_function_are_not_trusted_whatever_their_state)
+{
+    cr_expect(may_quote("42501", "exec_stmt_raise", "", ""));
+    cr_expect(may_quote("40001", "PLy_output", "", ""));
+    cr_expect(not(may_quote(SQLSTATE_DRIFT_TABLE, "exec_stmt_raise", "", "")));
+    cr_expect(not(may_quote("40P01", "DeadLockReport", "", "")));
+}
+
+Test(sqlstate, a_statement_that_a_users_function_put_together_is_not_trusted)
+{
+    static const char OURS[] = "PL/pgSQL function pghaul.move_1(integer) line 7 at SQL statement";
+    static const char USERS[] = "PL/pgSQL function f(text) line 2 at EXECUTE\n"
+                                "PL/pgSQL function pghaul.move_1(integer) line 7";
+    cr_expect(may_quote("42601", "scanner_yyerror", "SELECT x y", USERS));
+    cr_expect(may_quote("42703", "errorMissingColumn", "SELECT x y", ""));
+    cr_expect(not(may_quote("42703", "errorMissingColumn", "SELECT x", OURS)));
+    cr_expect(not(may_quote("42501", "aclcheck_error", "", USERS)));
+}
+
+Test(sqlstate, conditions_have_the_names_of_the_manual)
+{
+    cr_expect(eq(int, 0, strcmp("invalid_text_representation", sqlstate_name("22P02"))));
+    cr_expect(eq(int, 0, strcmp("check_violation", sqlstate_name("23514"))));
+    cr_expect(eq(int, 0, strcmp("raise_exception", sqlstate_name("P0001"))));
+    cr_expect(eq(int, 0, strcmp("data_corrupted", sqlstate_name("XX001"))));
+    cr_expect(eq(int, 0, strcmp("data_exception", sqlstate_name("22ZZZ"))));
+    cr_expect(eq(int, 0, strcmp("unknown condition", sqlstate_name("ZZZZZ"))));
+    cr_expect(eq(int, 0, strcmp("unknown condition", sqlstate_name(""))));
 }
