@@ -337,12 +337,14 @@ Test(batch, a_self_referring_row_builds_on_what_the_application_left)
 /* ---- drift ---- */
 
 static void
-expect_drift(const char *change, const char *sqlstate)
+expect_drift(const char *job, const char *change, const char *sqlstate)
 {
     JobFixture f;
     char got[6];
-    job_fixture_open(&f, TABLE, BY_BLOCK);
-    RangeLease lease = job_fixture_range(&f, "{0}", "{1}", 8);
+    job_fixture_open(&f, TABLE, job);
+    bool by_block = f.survey.plan.path == PATH_BLOCK;
+    RangeLease lease =
+        job_fixture_range(&f, by_block ? "{0}" : NULL, by_block ? "{1}" : NULL, by_block ? 8 : 1);
     const char *call = job_fixture_call(&f, "move", &lease, PLAIN_BATCH);
     pg_exec(f.sql, change);
     cr_expect(not(pg_try(f.sql, call, got)), "%s", change);
@@ -353,13 +355,54 @@ expect_drift(const char *change, const char *sqlstate)
 
 Test(batch, a_changed_trigger_or_a_rewritten_table_ends_it)
 {
-    expect_drift("ALTER TABLE t DISABLE TRIGGER USER", "PH001");
-    expect_drift("ALTER TABLE t DISABLE TRIGGER USER; ALTER TABLE t ENABLE ALWAYS TRIGGER "
-                 "\"zzzz_pghaul_1\"",
+    expect_drift(BY_BLOCK, "ALTER TABLE t DISABLE TRIGGER USER", "PH001");
+    expect_drift(BY_BLOCK,
+        "ALTER TABLE t DISABLE TRIGGER USER; ALTER TABLE t ENABLE ALWAYS TRIGGER "
+        "\"zzzz_pghaul_1\"",
         "PH001");
-    expect_drift("CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS"
-                 " 'BEGIN RETURN NEW; END'; CREATE TRIGGER mine BEFORE UPDATE ON t FOR EACH ROW"
-                 " EXECUTE FUNCTION mine()",
+    expect_drift(BY_BLOCK,
+        "CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN RETURN NEW; END'; CREATE TRIGGER mine BEFORE UPDATE ON t FOR EACH ROW"
+        " EXECUTE FUNCTION mine()",
         "PH001");
-    expect_drift("VACUUM FULL t", "PH002");
+    expect_drift(BY_BLOCK, "VACUUM FULL t", "PH002");
+}
+
+#define SWAP                                                                                       \
+    "ALTER TABLE t RENAME c TO swapped; ALTER TABLE t RENAME src TO c;"                            \
+    "ALTER TABLE t RENAME swapped TO src"
+
+Test(batch, a_changed_table_ends_it_with_and_without_a_trigger)
+{
+    static const char *const JOBS[] = {BY_BLOCK, BY_KEY, NO_SYNC, SELF};
+    static const char *const CHANGES[] = {
+        SWAP,
+        "CREATE TABLE other (LIKE t INCLUDING ALL); ALTER TABLE t RENAME TO t_old;"
+        "ALTER TABLE other RENAME TO t",
+        "ALTER TABLE t ALTER c TYPE varchar(50)",
+        "ALTER TABLE t SET UNLOGGED",
+    };
+    for (size_t i = 0; i < sizeof(JOBS) / sizeof(JOBS[0]); i++) {
+        for (size_t c = 0; c < sizeof(CHANGES) / sizeof(CHANGES[0]); c++) {
+            expect_drift(JOBS[i], CHANGES[c], "PH001");
+        }
+    }
+}
+
+/* All batches are done; the last statement of the job looks once more. */
+Test(batch, no_job_completes_on_a_table_that_has_changed)
+{
+    JobFixture f;
+    Err err = ERR_INIT;
+    job_fixture_open(&f, TABLE, NO_SYNC);
+    cr_assert(job_set_state(f.conn, f.job.id, JOB_READY, NULL, &err) &&
+              job_set_state(f.conn, f.job.id, JOB_RUNNING, NULL, &err));
+    pg_exec(f.sql, "ALTER TABLE t RENAME c TO was_c");
+    cr_expect(not(job_set_state(f.conn, f.job.id, JOB_COMPLETE, NULL, &err)));
+    cr_expect(eq(int, ERR_DRIFT, err.cls), "%s", err.message);
+    cr_expect(eq(str, err.message, "column c was renamed to was_c"));
+    pg_exec(f.sql, "ALTER TABLE t RENAME was_c TO c");
+    err = ERR_INIT;
+    cr_expect(job_set_state(f.conn, f.job.id, JOB_COMPLETE, NULL, &err), "%s", err.message);
+    job_fixture_close(&f);
 }

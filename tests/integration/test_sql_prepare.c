@@ -13,6 +13,7 @@
 #include "integration/job_fixture.h"
 #include "pg/params.h"
 #include "pg/probe.h"
+#include "store/guards.h"
 #include "store/past.h"
 #include "store/run.h"
 
@@ -73,6 +74,9 @@ check_functions(const char *job_file)
     check_locate(&f, SLICE_KEY, NULL, "{p1,20}");
     if (!f.survey.plan.self_referring) {
         check_batches(&f, "verify", "{p1,20}", NULL, 1);
+    }
+    if (by_block) {
+        check_batches(&f, "repair", "{p1,20}", NULL, 1);
     }
     STRBUF_AUTO vacuum = STRBUF_INIT;
     sql_vacuum(&vacuum, &f.survey.plan);
@@ -219,6 +223,26 @@ Test(sql_prepare, ranges_and_verify_batches_cover_every_key_once)
 /* ---- static texts ---- */
 
 static void
+check_guard_texts(JobFixture *f)
+{
+    Err err = ERR_INIT;
+    int64_t id = f->job.id;
+    DriftKind kind = DRIFT_TABLE;
+    OK(guards_check(f->conn, id, &kind, &err));
+    cr_expect(eq(int, DRIFT_NONE, kind));
+    pg_exec(f->sql, "ALTER TABLE t ENABLE TRIGGER zzzz_pghaul_1");
+    cr_expect(not(guards_check(f->conn, id, &kind, &err)));
+    cr_expect(eq(int, DRIFT_TRIGGER, kind), "%s", err.message);
+    err = ERR_INIT;
+    cr_expect(not(guards_record(f->conn, &f->survey.plan, id, true, &err)));
+    cr_expect(eq(int, ERR_DRIFT, err.cls), "it does not fire always: %s", err.message);
+    err = ERR_INIT;
+    OK(guards_record(f->conn, &f->survey.plan, id, false, &err));
+    OK(guards_check(f->conn, id, NULL, &err));
+    OK(job_want_repair(f->conn, id, true, &err));
+}
+
+static void
 check_job_texts(JobFixture *f)
 {
     Err err = ERR_INIT;
@@ -236,6 +260,7 @@ check_job_texts(JobFixture *f)
     cr_expect(eq(int, ERR_BUSY, err.cls), "%s", err.message);
     err = ERR_INIT;
     OK(job_lock(f->conn, id, &err));
+    check_guard_texts(f);
     OK(job_event(f->conn, id, 0, "test", "by a test", &err));
     OK(job_vacuum_due(f->conn, id, 1000, &rows, &err));
     cr_expect(eq(i64, 0, rows), "nothing was changed yet");
