@@ -329,11 +329,14 @@ check_args(const Options *options, Err *err)
 
 /* A connection string without -d would be quoted as the name of a verb or job. */
 static bool
-check_no_uri(int argc, char **argv, Err *err)
+check_no_target(int argc, char **argv, Err *err)
 {
     for (int i = optind; i < argc; i++) {
-        if (strstr(argv[i], "://") != NULL) {
-            return err_set(err, ERR_USER, "a URI stands where only a verb or JOB may; it needs -d");
+        bool is_keywords = strchr(argv[i], '=') != NULL && strcasestr(argv[i], "password") != NULL;
+        if (is_keywords || strstr(argv[i], "://") != NULL) {
+            (void)err_set(
+                err, ERR_USER, "a connection string stands in the place of a verb or JOB");
+            return err_hint(err, "Write -d in front of it, and no password into it.");
         }
     }
     return true;
@@ -354,7 +357,7 @@ options_parse(int argc, char **argv, Options *options, Err *err)
         (void)err_set(err, ERR_USER, "no verb given");
         return err_hint(err, "pghaul help lists the verbs.");
     }
-    if (!check_no_uri(argc, argv, err) || !verb_find(argv[optind], &options->verb, err)) {
+    if (!check_no_target(argc, argv, err) || !verb_find(argv[optind], &options->verb, err)) {
         return false;
     }
     options->has_verb = true;

@@ -210,13 +210,14 @@ Test(app_options, a_connection_string_without_secrets_is_taken_as_it_is)
 Test(app_options, a_connection_string_in_place_of_a_verb_or_job_is_not_repeated)
 {
     static const char *const WORDS[][4] = {{"pghaul", "postgresql://u:geheim@h/d", NULL},
-        {"pghaul", "status", "postgresql://u:geheim@h/d", NULL}};
+        {"pghaul", "status", "postgresql://u:geheim@h/d", NULL},
+        {"pghaul", "status", "host=h password=geheim", NULL}};
     for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++) {
         Options options;
         Err err;
         cr_assert(not(parse(WORDS[i], &options, &err)));
         cr_expect(eq(int, ERR_USER, err.cls));
-        cr_expect(ne(ptr, strstr(err.message, "it needs -d"), NULL), "%s", err.message);
+        cr_expect(ne(ptr, strstr(err.hint, "Write -d in front"), NULL), "%s", err.hint);
         cr_expect(eq(ptr, strstr(err.message, "geheim"), NULL), "%s", err.message);
     }
 }
