@@ -41,6 +41,8 @@ static const Step STEPS[] = {
     {VERB_RUN, 0, {"job.yaml", "--yes"}, {"rows changed", "none differs"}, true},
     {VERB_STATUS, 0, {NULL}, {"orders-amount", "complete"}, false},
     {VERB_STATUS, 0, {"orders-amount"}, {"100.0 %"}, false},
+    {VERB_BLOCKERS, 0, {NULL}, {"nobody waits"}, false},
+    {VERB_BLOCKERS, 0, {"orders-amount"}, {"nobody waits"}, false},
     {VERB_VERIFY, 0, {"orders-amount"}, {"none differs"}, false},
     {VERB_CLEAN, 0, {"orders-amount"}, {"trigger zzzz_pghaul_1"}, false},
     {VERB_CLEAN, 0, {"--all"}, {"removed schema pghaul"}, false},
