@@ -197,5 +197,7 @@ sql_grants(StrBuf *out, const JobSpec *spec, const Facts *facts, const ExprRepor
                      "--   GRANT SELECT ON ALL TABLES IN SCHEMA pghaul TO a_role;\n"
                      "-- and for one that may also pause, resume, stop and change settings:\n"
                      "--   GRANT UPDATE ON pghaul.job TO a_role;\n"
-                     "--   GRANT INSERT ON pghaul.event TO a_role;\n");
+                     "--   GRANT INSERT ON pghaul.event TO a_role;\n"
+                     "--   GRANT EXECUTE ON FUNCTION pghaul.pause, pghaul.resume, pghaul.stop, "
+                     "pghaul.set\n--     TO a_role;\n");
 }

@@ -15,10 +15,11 @@
 #define ROWS    10000
 #define SLOW_US 200
 
-#define BLOCK_JOB JOB_SET_AMOUNT "path: block\nworkers: 2\nbatch: {time: 20ms}\n"
-#define KEY_JOB   JOB_SET_AMOUNT "path: key\nworkers: 2\nbatch: {time: 20ms}\n"
-#define NONE_JOB  JOB_SET_AMOUNT "sync: none\nworkers: 2\nbatch: {time: 20ms}\n"
-#define HITS_JOB  JOB_SET_HITS "workers: 2\nbatch: {time: 20ms}\n"
+#define BLOCK_JOB                                                                                  \
+    JOB_SET_AMOUNT "path: block\nworkers: 2\nbatch: {time: 20ms}\nallow: [user-triggers]\n"
+#define KEY_JOB  JOB_SET_AMOUNT "path: key\nworkers: 2\nbatch: {time: 20ms}\n"
+#define NONE_JOB JOB_SET_AMOUNT "sync: none\nworkers: 2\nbatch: {time: 20ms}\n"
+#define HITS_JOB JOB_SET_HITS "workers: 2\nbatch: {time: 20ms}\n"
 
 #define TRIGGER "zzzz_pghaul_1"
 
