@@ -42,6 +42,11 @@ bool control_read(PgConn *conn, int64_t job, int64_t run, Arena *arena, Control 
 bool control_record_workers(PgConn *conn, int64_t run, int workers, Err *err)
     __attribute__((warn_unused_result));
 
+typedef struct ControlChange {
+    const char *key;
+    const char *value; /* "default" is what the job file says */
+} ControlChange;
+
 /*
  * The functions of the same names.  Each answers one line in the arena, without a line break.
  *
@@ -54,7 +59,7 @@ bool control_resume(PgConn *conn, const char *job, Arena *arena, const char **an
     __attribute__((warn_unused_result));
 bool control_stop(PgConn *conn, const char *job, Arena *arena, const char **answer, Err *err)
     __attribute__((warn_unused_result));
-bool control_set(PgConn *conn, const char *job, const char *key, const char *value, Arena *arena,
+bool control_set(PgConn *conn, const char *job, const ControlChange *change, Arena *arena,
     const char **answer, Err *err) __attribute__((warn_unused_result));
 
 typedef enum ControlScope {

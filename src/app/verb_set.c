@@ -15,17 +15,12 @@
 #include "pg/query.h"
 #include "store/control.h"
 
-typedef struct Change {
-    const char *key;
-    const char *value;
-} Change;
-
 typedef struct SetJob {
     App *app;
     JobSpec spec;
     JobRow row;
     Control control; /* what was set before */
-    Change *changes;
+    ControlChange *changes;
     int change_count;
 } SetJob;
 
@@ -47,7 +42,7 @@ read_changes(SetJob *set, Err *err)
     for (int i = 0; i < set->change_count; i++) {
         const char *argument = options->args[i + 1];
         size_t len = strcspn(argument, "=");
-        Change change = {.key = arena_strndup(&set->app->arena, argument, len)};
+        ControlChange change = {.key = arena_strndup(&set->app->arena, argument, len)};
         if (!settings_check_key(change.key, err)) {
             return false;
         }
@@ -116,8 +111,7 @@ change(SetJob *set, PgConn *conn, Err *err)
     bool ok = check_together(set, err) && query_run(conn, "BEGIN", NULL, err);
     for (int i = 0; ok && i < set->change_count; i++) {
         const char *answer = NULL;
-        ok = control_set(conn, set->row.name, set->changes[i].key, set->changes[i].value,
-            &set->app->arena, &answer, err);
+        ok = control_set(conn, set->row.name, &set->changes[i], &set->app->arena, &answer, err);
         if (ok) {
             text_put_safe(&text, answer);
             strbuf_putc(&text, '\n');

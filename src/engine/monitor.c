@@ -184,12 +184,11 @@ publish_verdict(Monitor *monitor, const Verdict *verdict, int64_t now_us)
 static bool
 look(Monitor *monitor, Err *err)
 {
-    Engine *engine = monitor->engine;
     Err first = ERR_INIT;
     arena_reset(&monitor->signal_arena);
     monitor->signals.standbys = NULL;
     monitor->signals.standby_count = 0;
-    bool steered = steer_read(&monitor->steer, engine, monitor->conn, &first);
+    bool steered = steer_read(&monitor->steer, monitor->conn, &first);
     bool probed = probe_replication(monitor->conn, &monitor->signal_arena, &monitor->signals, err);
     if (probed && !steered) {
         *err = first;

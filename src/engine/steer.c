@@ -6,9 +6,10 @@
 #include "store/control.h"
 
 void
-steer_init(Steer *steer, const Engine *engine)
+steer_init(Steer *steer, Engine *engine)
 {
     *steer = (Steer){
+        .engine = engine,
         .paused = STRBUF_INIT,
         .settings = STRBUF_INIT,
         .spec = *engine->setup.plan->spec,
@@ -26,43 +27,44 @@ steer_destroy(Steer *steer)
 
 /* Whatever is newer wins: the run with its --workers, or the row. */
 static bool
-is_outdone(const Engine *engine, const ControlSetting *row)
+is_outdone(const EngineSetup *setup, const ControlSetting *row)
 {
-    return engine->setup.workers_option > 0 && !row->is_newer && strcmp(row->key, "workers") == 0;
+    return setup->workers_option > 0 && !row->is_newer && strcmp(row->key, "workers") == 0;
 }
 
 /* The value stays what it was.  A value that has the right form and is out of range comes here:
  * pghaul.set() knows no ranges. */
 static bool
-refuse(const Steer *steer, Engine *engine, PgConn *conn, const ControlSetting *row, JobSpec *spec,
-    const Err *cause, Err *err)
+refuse(const Steer *steer, PgConn *conn, const ControlSetting *row, JobSpec *spec, const Err *cause,
+    Err *err)
 {
+    const EngineSetup *setup = &steer->engine->setup;
     settings_copy(spec, &steer->spec, row->key);
     STRBUF_AUTO text = STRBUF_INIT;
     strbuf_printf(&text, "%s=%s: %s", row->key, row->value, cause->message);
     log_line(LOG_WARNING, "monitor", "set refused: %s", strbuf_text(&text));
-    return job_event(
-        conn, engine->setup.job, engine->setup.run, "set refused", strbuf_text(&text), err);
+    return job_event(conn, setup->job, setup->run, "set refused", strbuf_text(&text), err);
 }
 
 /* Put all rows into the job file's spec; *text gets what is in force of them. */
 static bool
-build_spec(const Steer *steer, Engine *engine, PgConn *conn, const Control *control, JobSpec *spec,
-    StrBuf *text, Err *err)
+build_spec(
+    const Steer *steer, PgConn *conn, const Control *control, JobSpec *spec, StrBuf *text, Err *err)
 {
-    *spec = *engine->setup.plan->spec;
-    if (engine->setup.workers_option > 0) {
-        spec->workers = engine->setup.workers_option;
+    const EngineSetup *setup = &steer->engine->setup;
+    *spec = *setup->plan->spec;
+    if (setup->workers_option > 0) {
+        spec->workers = setup->workers_option;
     }
     for (int i = 0; i < control->setting_count; i++) {
         const ControlSetting *row = &control->settings[i];
         Err cause = ERR_INIT;
-        if (is_outdone(engine, row)) {
+        if (is_outdone(setup, row)) {
             continue;
         }
         if (settings_put(spec, row->key, row->value, &cause)) {
             strbuf_printf(text, "%s%s=%s", text->len == 0 ? "" : " ", row->key, row->value);
-        } else if (!refuse(steer, engine, conn, row, spec, &cause, err)) {
+        } else if (!refuse(steer, conn, row, spec, &cause, err)) {
             return false;
         }
     }
@@ -73,11 +75,12 @@ build_spec(const Steer *steer, Engine *engine, PgConn *conn, const Control *cont
 }
 
 static bool
-apply_settings(Steer *steer, Engine *engine, PgConn *conn, const Control *control, Err *err)
+apply_settings(Steer *steer, PgConn *conn, const Control *control, Err *err)
 {
+    Engine *engine = steer->engine;
     JobSpec spec;
     STRBUF_AUTO text = STRBUF_INIT;
-    if (!build_spec(steer, engine, conn, control, &spec, &text, err)) {
+    if (!build_spec(steer, conn, control, &spec, &text, err)) {
         return false;
     }
     steer->spec = spec;
@@ -97,7 +100,7 @@ apply_settings(Steer *steer, Engine *engine, PgConn *conn, const Control *contro
 }
 
 static bool
-follow_settings(Steer *steer, Engine *engine, PgConn *conn, const Control *control, Err *err)
+follow_settings(Steer *steer, PgConn *conn, const Control *control, Err *err)
 {
     STRBUF_AUTO rows = STRBUF_INIT;
     for (int i = 0; i < control->setting_count; i++) {
@@ -107,7 +110,7 @@ follow_settings(Steer *steer, Engine *engine, PgConn *conn, const Control *contr
     if (strcmp(strbuf_text(&rows), strbuf_text(&steer->settings)) == 0) {
         return true;
     }
-    if (!apply_settings(steer, engine, conn, control, err)) {
+    if (!apply_settings(steer, conn, control, err)) {
         return false;
     }
     strbuf_clear(&steer->settings);
@@ -140,8 +143,9 @@ take_up_again(const Engine *engine, PgConn *conn, const Control *control, Err *e
 }
 
 bool
-steer_read(Steer *steer, Engine *engine, PgConn *conn, Err *err)
+steer_read(Steer *steer, PgConn *conn, Err *err)
 {
+    Engine *engine = steer->engine;
     Arena arena = ARENA_INIT;
     Control control;
     bool ok = control_read(conn, engine->setup.job, engine->setup.run, &arena, &control, err);
@@ -151,7 +155,7 @@ steer_read(Steer *steer, Engine *engine, PgConn *conn, Err *err)
             strbuf_puts(&steer->paused, control.reason == NULL ? "paused" : control.reason);
         }
         follow_stop(engine, &control);
-        ok = follow_settings(steer, engine, conn, &control, err) &&
+        ok = follow_settings(steer, conn, &control, err) &&
              take_up_again(engine, conn, &control, err);
     }
     steer->known = steer->known || ok;

@@ -108,13 +108,13 @@ control_stop(PgConn *conn, const char *job, Arena *arena, const char **answer, E
 }
 
 bool
-control_set(PgConn *conn, const char *job, const char *key, const char *value, Arena *arena,
+control_set(PgConn *conn, const char *job, const ControlChange *change, Arena *arena,
     const char **answer, Err *err)
 {
     Params params = PARAMS_INIT;
     params_text(&params, job);
-    params_text(&params, key);
-    params_text(&params, value);
+    params_text(&params, change->key);
+    params_text(&params, change->value);
     return call(conn, SQL_SET, &params, arena, answer, err);
 }
 

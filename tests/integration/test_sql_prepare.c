@@ -320,15 +320,18 @@ static void
 check_control_texts(JobFixture *f)
 {
     Err err = ERR_INIT;
+    ControlChange workers = {"workers", "3"};
+    ControlChange lag = {"throttle.lag", "3s"};
+    ControlChange back = {"throttle.lag", "default"};
     Control control;
     ControlRun *runs = NULL;
     const char *answer = NULL;
     const char **names = NULL;
     int count = -1;
     OK(job_set_state(f->conn, f->job.id, JOB_RUNNING, NULL, &err));
-    OK(control_set(f->conn, "j", "workers", "3", &f->arena, &answer, &err));
-    OK(control_set(f->conn, "j", "throttle.lag", "3s", &f->arena, &answer, &err));
-    OK(control_set(f->conn, "j", "throttle.lag", "default", &f->arena, &answer, &err));
+    OK(control_set(f->conn, "j", &workers, &f->arena, &answer, &err));
+    OK(control_set(f->conn, "j", &lag, &f->arena, &answer, &err));
+    OK(control_set(f->conn, "j", &back, &f->arena, &answer, &err));
     OK(control_stop(f->conn, "j", &f->arena, &answer, &err));
     OK(control_pause(f->conn, "j", NULL, &f->arena, &answer, &err));
     OK(control_read(f->conn, f->job.id, f->run, &f->arena, &control, &err));
