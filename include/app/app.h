@@ -71,6 +71,12 @@ bool app_open_job(App *app, const char *job, JobSpec *spec, PgConn **conn, Err *
 bool app_job_name(App *app, const char *job, const char **name, Err *err)
     __attribute__((warn_unused_result));
 
+/* A verb that takes JOB or --all was given exactly one of them. */
+bool app_job_or_all(const Options *options, Err *err) __attribute__((warn_unused_result));
+
+/* Make an error of missing privileges one that says what to grant; returns false. */
+bool app_explain_denied(Err *err);
+
 /* Add the findings to the result; print them on `stream` unless --json. */
 void app_show_findings(App *app, const Survey *survey, FILE *stream);
 
@@ -97,6 +103,8 @@ bool verb_plan(App *app, Err *err);
 bool verb_run(App *app, Err *err);
 bool verb_status(App *app, Err *err);
 bool verb_blockers(App *app, Err *err);
+bool verb_control(App *app, Err *err); /* pause, resume, stop */
+bool verb_set(App *app, Err *err);
 bool verb_verify(App *app, Err *err);
 bool verb_clean(App *app, Err *err);
 bool verb_help(App *app, Err *err);

@@ -26,6 +26,10 @@ typedef enum VerbId {
     VERB_RUN,
     VERB_STATUS,
     VERB_BLOCKERS,
+    VERB_PAUSE,
+    VERB_RESUME,
+    VERB_STOP,
+    VERB_SET,
     VERB_VERIFY,
     VERB_CLEAN,
     VERB_HELP,
@@ -91,6 +95,7 @@ typedef struct Options {
     bool all;
     bool repair;
     bool grants;
+    const char *reason;
     int workers;            /* 0 = as the plan says */
     int64_t max_runtime_us; /* 0 = none */
 } Options;

@@ -68,10 +68,11 @@ void governor_set_throttle(Governor *governor, const ThrottleSpec *throttle);
  *          may pass the same one many times.
  * Owner:   the verdict is valid until the next call; copy it to keep it.
  *
- * When several guards are tripped the reason is the first of: probe, lock waiters, a standby that
- * is gone, one that cannot be read, lag in seconds, lag in bytes; of several standbys the worst.
- * Standbys that are connected but not expected are left out; of more than expected with one name
- * the most advanced count, since a broken session may be listed until its timeout.
+ * When several guards are tripped the reason is the first of: paused by a person, probe, lock
+ * waiters, a standby that is gone, one that cannot be read, lag in seconds, lag in bytes; of
+ * several standbys the worst. Standbys that are connected but not expected are left out; of more
+ * than expected with one name the most advanced count, since a broken session may be listed until
+ * its timeout.
  */
 const Verdict *governor_decide(Governor *governor, const Signals *signals, int64_t now_us);
 

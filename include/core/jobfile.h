@@ -25,6 +25,10 @@
 bool jobfile_parse(const char *file, const char *source, size_t len, Arena *arena, JobSpec *spec,
     Err *err) __attribute__((warn_unused_result));
 
+/* What the job file says at this path ("throttle.lag"), as written; NULL when it does not say it.
+ */
+const char *jobfile_written(const JobSpec *spec, const char *path, Arena *arena);
+
 /*
  * Make an ERR_USER about SQL of the user's that the server refused.
  *

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/strbuf.h"
+#include "core/jobspec.h"
 
 typedef enum KeyType {
     KEY_SECTION = 0, /* a mapping whose keys have rows of their own: batch */
@@ -78,6 +79,13 @@ const char *jobkeys_suggest(const char *section, const char *leaf);
  */
 bool jobkeys_parse(const JobKey *key, const char *text, int64_t *value, Err *err)
     __attribute__((warn_unused_result));
+
+/* Put a value that jobkeys_parse() gave into the key's field of the spec. */
+void jobkeys_store(const JobKey *key, int64_t value, JobSpec *spec);
+
+/* Append a regular expression for the form of the values, as PostgreSQL and POSIX read it; their
+ * range is not in it. */
+void jobkeys_pattern(const JobKey *key, StrBuf *out);
 
 /* Append what values the key takes, on one line: "auto, 1..64". */
 void jobkeys_values(const JobKey *key, StrBuf *out);

@@ -1,8 +1,8 @@
 /*
  * jobstate.h - the states of a job and the ways between them; the kinds of its passes.
  *
- * One table; store/job.c changes a state only along it.  "Throttled" is a reason, not a state,
- * and a run that was killed leaves the job `running` for the next one to take up.
+ * One table; pghaul.set_state() changes a state only along it.  "Throttled" is a reason, not a
+ * state, and a run that was killed leaves the job `running` for the next one to take up.
  */
 #ifndef CORE_JOBSTATE_H
 #define CORE_JOBSTATE_H
@@ -13,7 +13,7 @@ typedef enum JobState {
     JOB_NEW = 0,  /* recorded; nobody has accepted its plan yet */
     JOB_READY,    /* plan accepted, nothing moved yet */
     JOB_RUNNING,  /* a run works on it, or died doing so */
-    JOB_PAUSED,   /* by a person or a window; runs stay connected and wait */
+    JOB_PAUSED,   /* by a person or a window; runs stay connected and wait, and do not end it */
     JOB_SYNCED,   /* a copy that is caught up and verified */
     JOB_CUT_OVER, /* the application uses the new table; the way back is open */
     JOB_COMPLETE, /* done and verified */

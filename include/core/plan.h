@@ -15,6 +15,9 @@
 
 #define PLAN_KEY_COLUMNS_MAX 8
 
+/* `workers: auto` */
+#define PLAN_WORKERS_AUTO 2
+
 /* Aim of one range: enough pages that the dead versions of one stripe can be pruned when the next
  * one comes by (no batch of another worker is older than its walk), few enough to stay in memory
  * meanwhile. */

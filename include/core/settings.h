@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "base/err.h"
 #include "core/jobspec.h"
 
 typedef struct Settings {
@@ -22,5 +23,19 @@ typedef struct Settings {
 
 /* As the job file says; borrows from *spec. */
 Settings settings_of_spec(const JobSpec *spec);
+
+/* A key that may change while the job runs; ERR_USER with the nearest or all of them as a hint. */
+bool settings_check_key(const char *key, Err *err) __attribute__((warn_unused_result));
+
+/*
+ * Change one value in a copy of the job's spec.
+ *
+ * Errors:  ERR_USER, and *spec is as before: no such key, or the value is not permitted.
+ */
+bool settings_put(JobSpec *spec, const char *key, const char *value, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Give the key the value that it has in `from`; unknown keys are left alone. */
+void settings_copy(JobSpec *spec, const JobSpec *from, const char *key);
 
 #endif

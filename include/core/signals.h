@@ -13,6 +13,7 @@
 /* Doubles as the reason of a pause. */
 typedef enum SignalId {
     SIGNAL_NONE = 0, /* no reason: not paused */
+    SIGNAL_PAUSED,   /* a person wants it */
     SIGNAL_PROBE,
     SIGNAL_LOCK_WAITERS,
     SIGNAL_BLOCKED_BY_US,
@@ -22,6 +23,7 @@ typedef enum SignalId {
     SIGNAL_LAG_BYTES,
 } SignalId;
 
+#define SIGNAL_FIRST SIGNAL_PAUSED
 #define SIGNAL_COUNT ((int)SIGNAL_LAG_BYTES + 1)
 
 typedef enum SignalKind {
@@ -49,6 +51,7 @@ typedef struct StandbySignal {
 } StandbySignal;
 
 typedef struct Signals {
+    const char *paused;   /* "paused by alice: why"; NULL = nobody has paused the job */
     int64_t sampled_us;   /* when the answer arrived; 0 = there was none yet */
     uint64_t primary_lsn; /* pg_current_wal_lsn(), read in the statement that read the standbys */
     const StandbySignal *standbys;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/strbuf.h"
 
 typedef enum UnitKind {
     UNIT_COUNT = 0, /* 500, 1_000_000, 10k, 5M */
@@ -21,5 +22,8 @@ typedef enum UnitKind {
  */
 bool units_parse(UnitKind kind, const char *text, int64_t *value, Err *err)
     __attribute__((warn_unused_result));
+
+/* Append a regular expression for the form of such numbers. */
+void units_put_pattern(UnitKind kind, StrBuf *out);
 
 #endif

@@ -28,7 +28,8 @@ typedef struct EngineSetup {
     int64_t job;
     int64_t run;
     const char *system_id;
-    int workers;
+    int workers;            /* at the beginning */
+    int workers_option;     /* --workers of the command line; 0 = not given */
     NameList standbys;      /* that must keep up */
     int64_t max_runtime_us; /* 0 = none; ends with ERR_STOPPED */
     uint64_t seed;          /* of the jitter */

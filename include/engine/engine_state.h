@@ -17,6 +17,9 @@
 
 typedef struct Engine Engine;
 
+/* The most that `workers` takes. */
+#define ENGINE_WORKERS_MAX 64
+
 /* Numbers of a worker that others read. */
 typedef struct WorkerCounters {
     int64_t rows;
@@ -65,7 +68,7 @@ struct Engine {
     /* set at creation */
     EngineSetup setup;
     int64_t started_us;
-    Worker *workers;
+    Worker *workers; /* ENGINE_WORKERS_MAX; the first `workers_started` have a thread */
     pthread_t monitor;
     pthread_t vacuumer;
 
@@ -75,12 +78,14 @@ struct Engine {
     PgConn *vacuum_conn; /* under vacuum_lock: the session while a VACUUM runs, else NULL */
 
     pthread_mutex_t lock;
-    Err first_error;    /* under lock: what ends the run; ERR_NONE while all is well */
-    int workers_alive;  /* under lock */
-    Settings settings;  /* under lock: in force now */
-    int stripes;        /* under lock: of ranges that are carved from now on */
-    Progress progress;  /* under lock: the monitor's part of it */
-    bool verdict_known; /* under lock: the monitor has judged at least once */
+    Err first_error;     /* under lock: what ends the run; ERR_NONE while all is well */
+    int workers_started; /* under lock; only grows */
+    int workers_alive;   /* under lock */
+    bool finished;       /* under lock: a worker found nothing left of the job */
+    Settings settings;   /* under lock: in force now; its number of workers is never 0 */
+    int stripes;         /* under lock: of ranges that are carved from now on */
+    Progress progress;   /* under lock: the monitor's part of it */
+    bool verdict_known;  /* under lock: the monitor has judged at least once */
 };
 
 /* The first error ends the run: remember it, ask all threads to stop. */
@@ -92,6 +97,16 @@ void engine_cancel_vacuum(Engine *engine, int pid);
 
 /* What is in force now. */
 Settings engine_settings(Engine *engine);
+
+/* Threads of workers that there are: those below have locks and counters to look at. */
+int engine_workers_started(Engine *engine);
+
+/* Nothing is left of the job: who waits for work need not wait any more. */
+void engine_finish(Engine *engine);
+bool engine_is_finished(Engine *engine);
+
+/* Has the monitor judged at least once? */
+bool engine_is_judged(Engine *engine);
 
 /* Is the throttle open? */
 bool engine_may_work(Engine *engine);

@@ -1,7 +1,7 @@
 /*
  * job.h - the row of a job in pghaul.job: create, read, change its state and pass.
  *
- * One function changes the state, from the table of allowed transitions in core/jobstate.h.
+ * One function changes the state, pghaul.set_state(), along the transitions of core/jobstate.h.
  */
 #ifndef STORE_JOB_H
 #define STORE_JOB_H
@@ -65,7 +65,8 @@ bool job_names(PgConn *conn, Arena *arena, const char ***names, int *count, Err 
 bool job_create(PgConn *conn, const JobNew *job, Err *err) __attribute__((warn_unused_result));
 
 /*
- * Change the state, with the reason as an event.
+ * Change the state, with the reason as an event.  A paused job stays so, whatever its runs report,
+ * until it is resumed or complete.
  *
  * Errors:  ERR_BUSY when the state is one from which `to` is not allowed; ERR_DRIFT when the job
  *          would complete on a table that has changed.  Already being in `to` is fine.  Final

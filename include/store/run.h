@@ -10,12 +10,22 @@
 #include "base/err.h"
 #include "pg/conn.h"
 
+/* What makes a run alive, as a condition over its row `u`: it has not ended, its backend is there,
+ * and it sent a heartbeat within the default lease. */
+#define SQL_RUN_IS_ALIVE                                                                           \
+    "u.ended IS NULL\n"                                                                            \
+    "   AND u.heartbeat > pg_catalog.clock_timestamp() - '30 s'::pg_catalog.interval\n"            \
+    "   AND EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(u.backend_pid) a\n"                \
+    "                WHERE a.pid = u.backend_pid\n"                                                \
+    "                  AND COALESCE(a.backend_start = u.backend_start, true))"
+
 typedef struct RunNew {
     int64_t job;
     const char *host;
     int pid;
     const char *version;
     int workers;
+    int workers_option; /* --workers of the run; 0 = not given */
 } RunNew;
 
 bool run_register(PgConn *conn, const RunNew *run, int64_t *id, Err *err)

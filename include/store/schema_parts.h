@@ -17,4 +17,11 @@ extern const char *const schema_upgrades[SCHEMA_VERSION - 1];
 extern const char *const schema_routines[];
 extern const char schema_drop_routines[];
 
+/* Of these, the functions by which people steer a job (schema_control.c). */
+extern const char schema_set_state[];
+extern const char schema_pause[];
+extern const char schema_stop[];
+extern const char schema_set[];
+extern const char schema_assert[];
+
 #endif

@@ -15,6 +15,7 @@
 #include "core/jobfile.h"
 #include "core/suggest.h"
 #include "core/utf8.h"
+#include "pg/sqlstate.h"
 #include "store/guards.h"
 #include "store/schema.h"
 
@@ -92,6 +93,28 @@ app_survey(App *app, PgConn *conn, const JobSpec *spec, Survey *survey, Err *err
     }
     prefer_drift(app, conn, spec->job, err);
     return false;
+}
+
+bool
+app_job_or_all(const Options *options, Err *err)
+{
+    if (options->all == (options->arg_count == 0)) {
+        return true;
+    }
+    const char *verb = verb_at(options->verb)->name;
+    (void)err_set(err, ERR_USER, "pghaul %s: %s", verb,
+        options->all ? "a job and --all do not go together" : "an argument is missing");
+    return err_hint(err, "Usage: pghaul %s JOB | --all", verb);
+}
+
+bool
+app_explain_denied(Err *err)
+{
+    if (strcmp(err->sqlstate, SQLSTATE_DENIED) != 0) {
+        return false;
+    }
+    err->cls = ERR_REFUSED;
+    return err_hint(err, "pghaul help pause lists the privileges that a role needs.");
 }
 
 /* ---- sessions ---- */

@@ -57,6 +57,7 @@ register_run(Drive *drive, Err *err)
         .pid = (int)getpid(),
         .version = PGHAUL_VERSION,
         .workers = worker_count(drive),
+        .workers_option = drive->app->options.workers,
     };
     return run_register(*drive->conn, &run, &drive->run, err);
 }
@@ -76,6 +77,7 @@ drive_work(Drive *drive, Err *err)
         .run = drive->run,
         .system_id = drive->job->system_id,
         .workers = worker_count(drive),
+        .workers_option = drive->app->options.workers,
         .standbys = {.names = drive->job->standbys, .count = drive->job->standby_count},
         .max_runtime_us = drive->app->options.max_runtime_us,
         .seed = (uint64_t)clock_mono_us() ^ (uint64_t)getpid() << 32,
@@ -265,7 +267,7 @@ put_throttled(StrBuf *out, const Progress *last)
     strbuf_printf(
         out, "  throttled       %s", paused_us == 0 ? "never" : format_duration(paused_us, number));
     bool first = true;
-    for (int i = SIGNAL_PROBE; i < SIGNAL_COUNT; i++) {
+    for (int i = SIGNAL_FIRST; i < SIGNAL_COUNT; i++) {
         if (last->paused_us[i] > 0) {
             strbuf_printf(out, "%s%s %s", first ? ": " : ", ", signal_def((SignalId)i)->name,
                 format_duration(last->paused_us[i], number));

@@ -138,7 +138,7 @@ put_throttle(json_t *object, const Progress *progress)
     const Verdict *verdict = &progress->verdict;
     json_t *by_reason = json_object();
     int64_t total_us = 0;
-    for (int i = SIGNAL_PROBE; i < SIGNAL_COUNT; i++) {
+    for (int i = SIGNAL_FIRST; i < SIGNAL_COUNT; i++) {
         if (progress->paused_us[i] > 0) {
             put(by_reason, signal_def((SignalId)i)->name,
                 json_real((double)progress->paused_us[i] / 1e6));

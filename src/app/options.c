@@ -47,6 +47,34 @@ static const Verb VERBS[VERB_COUNT] = {
         "Values in queries are shown as ?.\n"
         "It reads only: the statements that it prints are yours to run.\n",
         "0 done, also when nobody waits, 3 no connection", 0, 1, verb_blockers},
+    [VERB_PAUSE] = {"pause", "JOB | --all", "hold a job until it is resumed",
+        "Its runs, on every host, notice within a second, end the batches in flight and wait; a "
+        "run that begins meanwhile waits too, so no cron job undoes it. With --all every job "
+        "that is at work is paused.\n\nAlso as SQL functions, with the same words: "
+        "pghaul.pause(job, reason), pghaul.resume(job), pghaul.stop(job), "
+        "pghaul.set(job, key, value). A role that does not own schema pghaul needs: USAGE on the "
+        "schema; EXECUTE on these functions; SELECT on all its tables; UPDATE on job and run; "
+        "INSERT on event; INSERT, UPDATE, DELETE on setting. Each call leaves a row in "
+        "pghaul.event.\n",
+        "0 paused, 3 no connection, 4 the job's state or the role does not allow it", 0, 1,
+        verb_control},
+    [VERB_RESUME] = {"resume", "JOB | --all", "end a pause",
+        "Runs that wait go on; without one the job is stopped, and pghaul run goes on with it.\n",
+        "0 resumed, or it was not paused; 3 no connection, 4 the job's state or the role does not "
+        "allow it",
+        0, 1, verb_control},
+    [VERB_STOP] = {"stop", "JOB | --all", "have the runs of a job end their batches and exit",
+        "As the first Ctrl-C would, from any host: they exit with 7. Runs that begin later are "
+        "not affected; pause holds those too.\n",
+        "0 asked for, also when no run is alive; 3 no connection, 4 not permitted", 0, 1,
+        verb_control},
+    [VERB_SET] = {"set", "JOB [KEY=VALUE]...", "change workers, batches, throttle, limits of a job",
+        "Runs follow within a second and later ones begin with it. KEY=default puts back what "
+        "the job file says; several changes at once hold together or not at all. Without "
+        "KEY=VALUE: what is in force and where it comes from. A value set here wins over the job "
+        "file, and over an option of the runs that are alive; the options of a run that begins "
+        "later win over it.\n",
+        "0 done, 3 no connection, 4 not permitted", 1, 65, verb_set},
     [VERB_VERIFY] = {"verify", "JOB", "compare all rows again with what the job makes of them",
         "A new verify pass over a job whose move has ended, with the job's own throttle and "
         "workers. With --repair rows that differ are changed in a pass by key, and all are "
@@ -123,8 +151,11 @@ static const OptionDef OPTIONS[] = {
         OPTION_FLAG, FIELD(repair)},
     {"grants", 0, NULL, "print a role with the least privileges for the job, as SQL",
         BIT(VERB_PLAN), OPTION_FLAG, FIELD(grants)},
-    {"all", 0, NULL, "every job, and schema pghaul itself", BIT(VERB_CLEAN), OPTION_FLAG,
+    {"all", 0, NULL, "every job; with clean schema pghaul itself too",
+        BIT(VERB_CLEAN) | BIT(VERB_PAUSE) | BIT(VERB_RESUME) | BIT(VERB_STOP), OPTION_FLAG,
         FIELD(all)},
+    {"reason", 0, "TEXT", "why, for everybody who looks at the job", BIT(VERB_PAUSE), OPTION_TEXT,
+        FIELD(reason)},
     {"json", 0, NULL, "JSON lines on standard output, the last one the result", EVERY, OPTION_FLAG,
         FIELD(json)},
     {"quiet", 'q', NULL, "no progress, only warnings and errors", EVERY, OPTION_FLAG, FIELD(quiet)},

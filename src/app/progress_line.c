@@ -98,7 +98,7 @@ int64_t
 progress_paused_us(const Progress *progress)
 {
     int64_t total_us = 0;
-    for (int i = SIGNAL_PROBE; i < SIGNAL_COUNT; i++) {
+    for (int i = SIGNAL_FIRST; i < SIGNAL_COUNT; i++) {
         total_us += progress->paused_us[i];
     }
     return total_us;

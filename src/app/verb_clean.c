@@ -65,24 +65,12 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
     return true;
 }
 
-static bool
-check_usage(const Options *options, Err *err)
-{
-    if (options->all == (options->arg_count == 0)) {
-        return true;
-    }
-    (void)err_set(err, ERR_USER,
-        options->all ? "pghaul clean: a job and --all do not go together"
-                     : "pghaul clean: an argument is missing");
-    return err_hint(err, "Usage: pghaul clean JOB | --all");
-}
-
 bool
 verb_clean(App *app, Err *err)
 {
     const Options *options = &app->options;
     const char *name = NULL;
-    if (!check_usage(options, err) ||
+    if (!app_job_or_all(options, err) ||
         (!options->all && !app_job_name(app, options->args[0], &name, err))) {
         return false;
     }

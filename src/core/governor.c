@@ -297,8 +297,15 @@ governor_decide(Governor *governor, const Signals *signals, int64_t now_us)
     governor->decided_us = now_us;
 
     Finding finding = {.reason_code = SIGNAL_NONE};
-    if (check_probe(governor, signals, now_us, &finding)) {
-        check_sample(governor, signals, &finding);
+    if (signals->paused != NULL) {
+        trip(&finding, SIGNAL_PAUSED, "%s", signals->paused);
+    }
+    Finding measured = {.reason_code = SIGNAL_NONE};
+    if (check_probe(governor, signals, now_us, &measured)) {
+        check_sample(governor, signals, &measured);
+    }
+    if (finding.reason_code == SIGNAL_NONE) {
+        finding = measured;
     }
 
     bool pause = finding.reason_code != SIGNAL_NONE;

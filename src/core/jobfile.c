@@ -3,7 +3,6 @@
  */
 #include "core/jobfile.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,22 +28,6 @@ field_of(JobSpec *spec, const JobKey *key)
     return (char *)spec + key->offset;
 }
 
-/* Numbers, enums and bools of the JobSpec differ in width only; the table knows it. */
-static void
-store_number(JobSpec *spec, const JobKey *key, int64_t value)
-{
-    int narrow = (int)value;
-    bool truth = value != 0;
-    if (key->size == sizeof(value)) {
-        memcpy(field_of(spec, key), &value, sizeof(value));
-    } else if (key->size == sizeof(narrow)) {
-        memcpy(field_of(spec, key), &narrow, sizeof(narrow));
-    } else {
-        assert(key->size == sizeof(truth));
-        memcpy(field_of(spec, key), &truth, sizeof(truth));
-    }
-}
-
 static bool
 set_defaults(JobSpec *spec, Err *err)
 {
@@ -57,7 +40,7 @@ set_defaults(JobSpec *spec, Err *err)
         if (!jobkeys_parse(key, key->fallback, &value, err)) {
             return false;
         }
-        store_number(spec, key, value);
+        jobkeys_store(key, value, spec);
     }
     return true;
 }
@@ -74,7 +57,7 @@ read_number(const FileReader *r, const JobKey *key, const JobNode *node)
     if (!jobkeys_parse(key, text, &value, &cause)) {
         return jobvalue_fail(&r->value, node, key->path, &cause);
     }
-    store_number(r->spec, key, value);
+    jobkeys_store(key, value, r->spec);
     return true;
 }
 
@@ -371,4 +354,23 @@ jobfile_parse(
         return false;
     }
     return read_section(&r, root, "") && check_required(&r, root) && check_batch_time(&r, root);
+}
+
+const char *
+jobfile_written(const JobSpec *spec, const char *path, Arena *arena)
+{
+    JobText text = {.file = spec->file, .bytes = spec->source, .len = strlen(spec->source)};
+    JobNode *root = NULL;
+    Err ignored = ERR_INIT; /* it was parsed before */
+    if (!jobtree_parse(&text, arena, &root, &ignored)) {
+        return NULL;
+    }
+    const JobNode *node = root;
+    for (const char *part = path; node != NULL && part != NULL;) {
+        size_t len = strcspn(part, ".");
+        const char *key = arena_strndup(arena, part, len);
+        node = node->kind == NODE_MAP ? jobtree_member(node, key) : NULL;
+        part = part[len] == '.' ? part + len + 1 : NULL;
+    }
+    return node != NULL && node->kind == NODE_SCALAR ? node->text : NULL;
 }

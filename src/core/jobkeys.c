@@ -294,6 +294,37 @@ jobkeys_parse(const JobKey *key, const char *text, int64_t *value, Err *err)
     return true;
 }
 
+/* Numbers, enums and bools of the JobSpec differ in width only; the table knows it. */
+void
+jobkeys_store(const JobKey *key, int64_t value, JobSpec *spec)
+{
+    int narrow = (int)value;
+    bool truth = value != 0;
+    void *field = (char *)spec + key->offset;
+    if (key->size == sizeof(value)) {
+        memcpy(field, &value, sizeof(value));
+    } else if (key->size == sizeof(narrow)) {
+        memcpy(field, &narrow, sizeof(narrow));
+    } else {
+        assert(key->size == sizeof(truth));
+        memcpy(field, &truth, sizeof(truth));
+    }
+}
+
+void
+jobkeys_pattern(const JobKey *key, StrBuf *out)
+{
+    strbuf_puts(out, "^(");
+    for (const KeyWord *word = key->words; word != NULL && word->word != NULL; word++) {
+        strbuf_printf(out, "%s%s", word == key->words ? "" : "|", word->word);
+    }
+    if (is_number(key)) {
+        strbuf_puts(out, key->words == NULL ? "" : "|");
+        units_put_pattern(unit_of(key), out);
+    }
+    strbuf_puts(out, ")$");
+}
+
 void
 jobkeys_values(const JobKey *key, StrBuf *out)
 {

@@ -34,11 +34,14 @@ static const struct {
     {JOB_RUNNING, JOB_COMPLETE},  /* all passes are done and verified */
     {JOB_RUNNING, JOB_STOPPED},   /* signal, stop, or a limit: batches ended, work is left */
     {JOB_RUNNING, JOB_FAILED},    /* an error that no retry cures */
-    {JOB_PAUSED, JOB_RUNNING},    /* resume, or the window opens */
-    {JOB_PAUSED, JOB_STOPPED},    /* stopped while it waits */
-    {JOB_PAUSED, JOB_FAILED},     /* the monitor finds the trigger gone while all wait */
+    {JOB_PAUSED, JOB_READY},      /* resume before the first run */
+    {JOB_PAUSED, JOB_RUNNING},    /* resume, or the window opens, while a run waits */
+    {JOB_PAUSED, JOB_STOPPED},    /* resume while no run is alive */
+    {JOB_PAUSED, JOB_COMPLETE},   /* the pause came when nothing was left to do */
     {JOB_STOPPED, JOB_RUNNING},   /* the next run goes on where it ended */
+    {JOB_STOPPED, JOB_PAUSED},    /* so that nobody's cron goes on with it */
     {JOB_FAILED, JOB_RUNNING},    /* the next run, after the cause was removed */
+    {JOB_FAILED, JOB_PAUSED},     /* as above */
     {JOB_SYNCED, JOB_RUNNING},    /* a later run has changes to drain or rows to repair */
     {JOB_SYNCED, JOB_PAUSED},     /* a following run is paused */
     {JOB_SYNCED, JOB_FAILED},     /* change log overflow, TRUNCATE or drift after the sync */

@@ -9,7 +9,6 @@
 #include <xxhash.h>
 
 #define STRIPES_AUTO              8
-#define WORKERS_AUTO              2
 #define FIRST_WITH_TID_RANGE_SCAN 140000
 
 static void
@@ -186,6 +185,6 @@ plan_build(const JobSpec *spec, const Facts *facts, const ExprFacts *exprs, cons
     plan->strict = spec->strict && plan->may_skip_locked;
     plan->verify = spec->verify && !plan->self_referring && !plan->is_volatile;
     plan->vacuum = spec->vacuum;
-    plan->workers = spec->workers > 0 ? spec->workers : WORKERS_AUTO;
+    plan->workers = spec->workers > 0 ? spec->workers : PLAN_WORKERS_AUTO;
     take_fingerprint(spec, facts, plan);
 }

@@ -4,6 +4,8 @@
 
 static const SignalDef DEFS[SIGNAL_COUNT] = {
     [SIGNAL_NONE] = {"none", "", "", SIGNAL_ADVISORY, "Nothing pauses the move."},
+    [SIGNAL_PAUSED] = {"paused", "", "", SIGNAL_GUARD,
+        "Pauses from pghaul pause until pghaul resume; no run ends it."},
     [SIGNAL_PROBE] = {"probe", "s", "", SIGNAL_GUARD,
         "Pauses while the server has not answered the probe for more than 5 s."},
     [SIGNAL_LOCK_WAITERS] = {"lock_waiters", "sessions", "5", SIGNAL_GUARD,

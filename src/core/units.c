@@ -126,3 +126,13 @@ units_parse(UnitKind kind, const char *text, int64_t *value, Err *err)
     }
     return fail(kind, text, err);
 }
+
+void
+units_put_pattern(UnitKind kind, StrBuf *out)
+{
+    strbuf_puts(out, "[0-9](_?[0-9])*(");
+    for (const Unit *unit = kinds[kind].units; unit->name != NULL; unit++) {
+        strbuf_printf(out, "%s%s", unit == kinds[kind].units ? "" : "|", unit->name);
+    }
+    strbuf_putc(out, ')');
+}

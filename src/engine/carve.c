@@ -49,7 +49,7 @@ static int64_t
 blocks_of_range(const Worker *worker, int64_t left)
 {
     int64_t most = worker->engine->setup.plan->range_size;
-    int64_t share = left / (2 * (int64_t)worker->engine->setup.workers);
+    int64_t share = left / (2 * (int64_t)worker->settings.workers);
     int64_t size = share < PLAN_RANGE_BLOCKS_MIN ? PLAN_RANGE_BLOCKS_MIN : share;
     size = size > most ? most : size;
     return size > left ? left : size;

@@ -7,8 +7,9 @@
  * be killed at any instant.
  *
  * Operation.  N workers pull ranges from the database and move them batch by batch; one monitor
- * measures and opens or closes the throttle; one thread vacuums; the calling thread takes signals
- * and hands progress to its observer.
+ * measures, reads what people want of the job, and opens or closes the throttle; one thread
+ * vacuums; the calling thread takes signals, starts more workers when more are wanted, and hands
+ * progress to its observer.
  *
  * Safety.  A session is used by its own thread only; the monitor may cancel a batch in flight,
  * under the worker's lock.  Shared are the stop token, the verdict and the counters, each under
@@ -52,6 +53,41 @@ engine_may_work(Engine *engine)
     return open;
 }
 
+bool
+engine_is_judged(Engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    bool judged = engine->verdict_known;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return judged;
+}
+
+void
+engine_finish(Engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    engine->finished = true;
+    (void)pthread_mutex_unlock(&engine->lock);
+}
+
+bool
+engine_is_finished(Engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    bool finished = engine->finished;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return finished;
+}
+
+int
+engine_workers_started(Engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    int started = engine->workers_started;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return started;
+}
+
 Settings
 engine_settings(Engine *engine)
 {
@@ -84,10 +120,11 @@ engine_snapshot(Engine *engine, Progress *progress)
 {
     (void)pthread_mutex_lock(&engine->lock);
     *progress = engine->progress;
+    progress->workers = engine->settings.workers;
+    int started = engine->workers_started;
     (void)pthread_mutex_unlock(&engine->lock);
     progress->elapsed_us = clock_mono_us() - engine->started_us;
-    progress->workers = engine->setup.workers;
-    for (int i = 0; i < engine->setup.workers; i++) {
+    for (int i = 0; i < started; i++) {
         add_worker(&engine->workers[i], progress);
     }
     if (progress->workers_busy > 0) {
@@ -109,22 +146,40 @@ start_thread(pthread_t *thread, void *(*start)(void *), void *arg)
 }
 
 static void
+start_worker(Engine *engine, int index)
+{
+    Worker *worker = &engine->workers[index];
+    worker->engine = engine;
+    worker->index = index;
+    (void)snprintf(worker->name, sizeof(worker->name), "w%02d", (index + 1) % 100);
+    prng_init(&worker->prng, engine->setup.seed + (uint64_t)index);
+    int rc = pthread_mutex_init(&worker->lock, NULL);
+    assert(rc == 0);
+    (void)rc;
+    (void)pthread_mutex_lock(&engine->lock);
+    engine->workers_started++;
+    engine->workers_alive++;
+    (void)pthread_mutex_unlock(&engine->lock);
+    start_thread(&worker->thread, worker_main, worker);
+}
+
+/* As many threads as there are to be workers; those that are too many wait by themselves. */
+static void
+start_workers(Engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    int started = engine->workers_started;
+    int wanted = engine->finished ? started : engine->settings.workers;
+    (void)pthread_mutex_unlock(&engine->lock);
+    for (int i = started; i < wanted && stop_level(&engine->stop) == STOP_NONE; i++) {
+        start_worker(engine, i);
+    }
+}
+
+static void
 start_threads(Engine *engine)
 {
-    engine->workers_alive = engine->setup.workers;
-    for (int i = 0; i < engine->setup.workers; i++) {
-        Worker *worker = &engine->workers[i];
-        worker->engine = engine;
-        worker->index = i;
-        (void)snprintf(worker->name, sizeof(worker->name), "w%02d", (i + 1) % 100);
-        prng_init(&worker->prng, engine->setup.seed + (uint64_t)i);
-        int rc = pthread_mutex_init(&worker->lock, NULL);
-        assert(rc == 0);
-        (void)rc;
-    }
-    for (int i = 0; i < engine->setup.workers; i++) {
-        start_thread(&engine->workers[i].thread, worker_main, &engine->workers[i]);
-    }
+    start_workers(engine);
     start_thread(&engine->monitor, monitor_main, engine);
     if (engine->setup.plan->vacuum) {
         start_thread(&engine->vacuumer, vacuumer_main, engine);
@@ -134,7 +189,8 @@ start_threads(Engine *engine)
 static void
 join_threads(Engine *engine)
 {
-    for (int i = 0; i < engine->setup.workers; i++) {
+    int started = engine_workers_started(engine);
+    for (int i = 0; i < started; i++) {
         (void)pthread_join(engine->workers[i].thread, NULL);
     }
     (void)pthread_join(engine->monitor, NULL);
@@ -148,7 +204,8 @@ join_threads(Engine *engine)
 static void
 destroy_locks(Engine *engine)
 {
-    for (int i = 0; i < engine->setup.workers; i++) {
+    int started = engine_workers_started(engine);
+    for (int i = 0; i < started; i++) {
         (void)pthread_mutex_destroy(&engine->workers[i].lock);
     }
     stop_destroy(&engine->stop);
@@ -160,7 +217,8 @@ destroy_locks(Engine *engine)
 static void
 cancel_batches(Engine *engine)
 {
-    for (int i = 0; i < engine->setup.workers; i++) {
+    int started = engine_workers_started(engine);
+    for (int i = 0; i < started; i++) {
         Worker *worker = &engine->workers[i];
         (void)pthread_mutex_lock(&worker->lock);
         if (worker->cancellable != NULL) {
@@ -226,6 +284,7 @@ watch(Engine *engine, bool *second_signal)
         if (sigtimedwait(&signals, NULL, &tick) > 0) {
             take_signal(engine, second_signal);
         }
+        start_workers(engine);
         int64_t now_us = clock_mono_us();
         if (now_us - observed_us < ENGINE_TICK_US) {
             continue;
@@ -244,8 +303,9 @@ bool
 engine_run(const EngineSetup *setup, Progress *final, bool *second_signal, Err *err)
 {
     Engine engine = {.setup = *setup, .started_us = clock_mono_us()};
-    engine.workers = mem_new((size_t)setup->workers * sizeof(Worker));
+    engine.workers = mem_new(ENGINE_WORKERS_MAX * sizeof(Worker));
     engine.settings = settings_of_spec(setup->plan->spec);
+    engine.settings.workers = setup->workers;
     engine.stripes = setup->plan->stripes;
     engine.progress.stripes = setup->plan->stripes;
     engine.progress.hot_ratio = -1;

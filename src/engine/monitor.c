@@ -2,9 +2,9 @@
  * monitor.c - one thread with one session that watches the server and the run.
  *
  * Every 100 ms it looks for sessions that wait for locks, and cancels a batch of ours that one of
- * them has waited for too long.  Every 250 ms it judges the throttle; every second it sends the
- * heartbeat and reads how far all runs have come.  When it cannot reach the server, the last
- * sample grows old and the governor closes the throttle.
+ * them has waited for too long.  Every 250 ms it reads what people want of the job and judges the
+ * throttle; every second it sends the heartbeat and reads how far all runs have come.  When it
+ * cannot reach the server, the last sample grows old and the governor closes the throttle.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +16,7 @@
 #include "core/eta.h"
 #include "core/hotness.h"
 #include "engine/engine_state.h"
+#include "engine/steer.h"
 #include "pg/probe.h"
 #include "store/run.h"
 
@@ -45,7 +46,9 @@ typedef struct Monitor {
     int64_t sampled_us;
     Hotness hotness;
     int *pids; /* of the backends of workers and vacuum */
+    Steer steer;
     bool was_paused;
+    const char *last_event; /* "throttled", "paused" or "going on"; static storage */
     bool connection_reported;
 } Monitor;
 
@@ -56,7 +59,8 @@ collect_pids(Monitor *monitor)
 {
     Engine *engine = monitor->engine;
     int count = 0;
-    for (int i = 0; i < engine->setup.workers; i++) {
+    int started = engine_workers_started(engine);
+    for (int i = 0; i < started; i++) {
         Worker *worker = &engine->workers[i];
         (void)pthread_mutex_lock(&worker->lock);
         if (worker->backend_pid != 0) {
@@ -75,7 +79,8 @@ collect_pids(Monitor *monitor)
 static void
 cancel_batch(Engine *engine, int pid)
 {
-    for (int i = 0; i < engine->setup.workers; i++) {
+    int started = engine_workers_started(engine);
+    for (int i = 0; i < started; i++) {
         Worker *worker = &engine->workers[i];
         (void)pthread_mutex_lock(&worker->lock);
         if (worker->backend_pid == pid && worker->cancellable != NULL) {
@@ -119,15 +124,22 @@ static void
 record_verdict(Monitor *monitor, const Verdict *verdict)
 {
     const EngineSetup *setup = &monitor->engine->setup;
-    if (verdict->pause == monitor->was_paused) {
+    const char *event = !verdict->pause                         ? "going on"
+                        : verdict->reason_code == SIGNAL_PAUSED ? "paused"
+                                                                : "throttled";
+    monitor->was_paused = verdict->pause;
+    if (strcmp(event, monitor->last_event) == 0) {
         return;
     }
-    monitor->was_paused = verdict->pause;
-    log_line(LOG_INFO, "monitor", verdict->pause ? "throttled: %s" : "going on%s", verdict->reason);
+    monitor->last_event = event;
+    if (verdict->reason_code == SIGNAL_PAUSED) {
+        log_line(LOG_INFO, "monitor", "%s", verdict->reason);
+    } else {
+        log_line(LOG_INFO, "monitor", "%s%s%s", event, verdict->pause ? ": " : "", verdict->reason);
+    }
     Err ignored = ERR_INIT; /* without a session the reason is on the terminal and in the log */
     if (monitor->conn != NULL &&
-        !job_event(monitor->conn, setup->job, setup->run, verdict->pause ? "throttled" : "going on",
-            verdict->reason, &ignored)) {
+        !job_event(monitor->conn, setup->job, setup->run, event, verdict->reason, &ignored)) {
         log_line(LOG_DEBUG, "monitor", "%s", ignored.message);
     }
 }
@@ -168,17 +180,35 @@ publish_verdict(Monitor *monitor, const Verdict *verdict, int64_t now_us)
     (void)pthread_mutex_unlock(&engine->lock);
 }
 
+/* Probe and ask; a failure of either is no reason not to judge. */
+static bool
+look(Monitor *monitor, Err *err)
+{
+    Err first = ERR_INIT;
+    arena_reset(&monitor->signal_arena);
+    monitor->signals.standbys = NULL;
+    monitor->signals.standby_count = 0;
+    bool steered = steer_read(&monitor->steer, monitor->conn, &first);
+    bool probed = probe_replication(monitor->conn, &monitor->signal_arena, &monitor->signals, err);
+    if (probed && !steered) {
+        *err = first;
+    }
+    return steered && probed;
+}
+
 static bool
 judge(Monitor *monitor, int64_t now_us, Err *err)
 {
-    bool ok = true;
-    if (monitor->conn != NULL) {
-        arena_reset(&monitor->signal_arena);
-        monitor->signals.standbys = NULL;
-        monitor->signals.standby_count = 0;
-        ok = probe_replication(monitor->conn, &monitor->signal_arena, &monitor->signals, err);
+    Signals *signals = &monitor->signals;
+    bool ok = monitor->conn == NULL || look(monitor, err);
+    if (!monitor->steer.known) {
+        signals->sampled_us = 0; /* nobody knows yet whether the job is paused */
     }
-    const Verdict *verdict = governor_decide(&monitor->governor, &monitor->signals, now_us);
+    const char *paused = strbuf_text(&monitor->steer.paused);
+    signals->paused = paused[0] == '\0' ? NULL : paused;
+    ThrottleSpec throttle = engine_settings(monitor->engine).throttle;
+    governor_set_throttle(&monitor->governor, &throttle);
+    const Verdict *verdict = governor_decide(&monitor->governor, signals, now_us);
     publish_verdict(monitor, verdict, now_us);
     record_verdict(monitor, verdict);
     return ok;
@@ -358,8 +388,10 @@ monitor_init(Monitor *monitor, Engine *engine)
 {
     const Plan *plan = engine->setup.plan;
     int64_t now_us = clock_mono_us();
-    *monitor = (Monitor){.engine = engine, .eta_pass = -1, .sampled_us = now_us};
-    monitor->pids = mem_new(((size_t)engine->setup.workers + 1) * sizeof(int));
+    *monitor =
+        (Monitor){.engine = engine, .eta_pass = -1, .sampled_us = now_us, .last_event = "going on"};
+    monitor->pids = mem_new((ENGINE_WORKERS_MAX + 1) * sizeof(int));
+    steer_init(&monitor->steer, engine);
     hotness_init(&monitor->hotness, plan->stripes);
     ThrottleSpec throttle = engine_settings(engine).throttle;
     GovernorSetup setup = {
@@ -398,6 +430,7 @@ monitor_main(void *arg)
     arena_reset(&monitor->lock_arena);
     arena_reset(&monitor->signal_arena);
     free(monitor->pids);
+    steer_destroy(&monitor->steer);
     free(monitor);
     return NULL;
 }

@@ -15,6 +15,7 @@
 #include "engine/carry_call.h"
 #include "engine/carve.h"
 #include "engine/engine_state.h"
+#include "engine/pacing.h"
 #include "engine/passes.h"
 #include "pg/probe.h"
 #include "pg/sqlstate.h"
@@ -28,7 +29,6 @@
 /* Refused at one place that often, with no row found that is to blame (a deferred constraint over
  * several rows): give up.  Halving down from the largest batch takes about 17 of them. */
 #define POISON_FAILURES_MAX 48
-#define VERIFY_TARGET_US    200000
 
 /* ---- session ---- */
 
@@ -141,59 +141,6 @@ open_session(Worker *worker, Err *err)
 /* ---- ranges ---- */
 
 static void
-init_changing(Pacer *pacer, const Worker *worker, bool by_block)
-{
-    const Plan *plan = worker->engine->setup.plan;
-    int64_t fixed = worker->settings.batch_rows;
-    int64_t max = by_block ? plan->range_size : plan->range_rows;
-    int64_t start = by_block ? 64 : 500;
-    int64_t min = by_block ? 1 : 10;
-    if (fixed > 0) {
-        int64_t size = fixed;
-        if (by_block) {
-            double rows_per_batch_block = plan->rows_per_block / plan->stripes;
-            size = (int64_t)((double)fixed / rows_per_batch_block) + 1;
-        }
-        start = min = max = size;
-    }
-    pacer_init(pacer,
-        (PacerLimits){.floor = 1,
-            .size_min = min,
-            .size_max = max,
-            .batch_target_us = worker->settings.batch_time_us},
-        start);
-}
-
-static void
-reset_pacers(Worker *worker)
-{
-    const Plan *plan = worker->engine->setup.plan;
-    worker->carve_rows = plan->range_rows;
-    init_changing(&worker->move_pacer, worker, plan->path == PATH_BLOCK);
-    init_changing(&worker->repair_pacer, worker, false);
-    pacer_init(&worker->verify_pacer,
-        (PacerLimits){.floor = 1,
-            .size_min = 100,
-            .size_max = plan->range_rows < 100 ? 100 : plan->range_rows,
-            .batch_target_us = VERIFY_TARGET_US},
-        plan->range_rows < 1000 ? plan->range_rows : 1000);
-}
-
-static Pacer *
-pacer_of(Worker *worker)
-{
-    switch (worker->job.pass_kind) {
-    case PASS_VERIFY:
-        return &worker->verify_pacer;
-    case PASS_REPAIR:
-        return &worker->repair_pacer;
-    case PASS_MOVE:
-        break;
-    }
-    return &worker->move_pacer;
-}
-
-static void
 set_busy(Worker *worker, bool busy)
 {
     (void)pthread_mutex_lock(&worker->lock);
@@ -229,6 +176,9 @@ get_range(Worker *worker, bool *finished, Err *err)
         return false;
     }
     *finished = step == PASS_STEP_FINISHED;
+    if (*finished) {
+        engine_finish(engine);
+    }
     if (step == PASS_STEP_WORK) {
         set_busy(worker, false);
         (void)stop_sleep_us(&engine->stop, IDLE_SLEEP_US);
@@ -292,7 +242,7 @@ static bool
 run_batch(Worker *worker, Err *err)
 {
     const Plan *plan = worker->engine->setup.plan;
-    Pacer *pacer = pacer_of(worker);
+    Pacer *pacer = pacing_of(worker);
     int64_t size = pacer_size(pacer);
     bool skip = worker->history.may_skip && (plan->strict || retry_skips_locked(&worker->history));
     int64_t begun_us = clock_mono_us();
@@ -351,7 +301,7 @@ restart_pass(Worker *worker, Err *err)
 static bool
 locate_poison(Worker *worker, const Err *cause, Err *err)
 {
-    Pacer *pacer = pacer_of(worker);
+    Pacer *pacer = pacing_of(worker);
     if (!pacer_is_at_floor(pacer)) {
         pacer_halve(pacer);
         return true;
@@ -384,7 +334,7 @@ act(Worker *worker, RetryAction action, const Err *cause, Err *err)
 {
     switch (action) {
     case RETRY_HALVE:
-        pacer_halve(pacer_of(worker));
+        pacer_halve(pacing_of(worker));
         return true;
     case RETRY_RECONNECT:
         drop_session(worker);
@@ -411,7 +361,7 @@ handle_failure(Worker *worker, const Err *cause, Err *err)
         return restart_pass(worker, err);
     }
     count_failure(worker, cause);
-    worker->history.at_floor = pacer_is_at_floor(pacer_of(worker));
+    worker->history.at_floor = pacer_is_at_floor(pacing_of(worker));
     retry_record(&worker->history, cause->cls);
     RetryDecision decision = retry_decide(cause, &worker->history);
     if (cause->cls == ERR_RESOURCE || cause->cls == ERR_SLOTS) {
@@ -430,16 +380,52 @@ handle_failure(Worker *worker, const Err *cause, Err *err)
 
 /* ---- the loop ---- */
 
+static void
+give_back_range(Worker *worker)
+{
+    if (!worker->has_lease || worker->conn == NULL || !conn_is_idle(worker->conn)) {
+        return;
+    }
+    Err err = ERR_INIT;
+    RangeOwner owner = carve_owner(worker, worker->lease.pass);
+    if (ranges_release(worker->conn, &owner, &worker->lease, &err)) {
+        worker->has_lease = false;
+    } else {
+        log_line(LOG_DEBUG, worker->name, "%s", err.message); /* the lease runs out by itself */
+    }
+}
+
+/* There are fewer workers now than this one's number: wait without range and session until there
+ * are more again, or the others have finished. */
+static void
+park(Worker *worker)
+{
+    give_back_range(worker);
+    if (worker->conn != NULL) {
+        drop_session(worker);
+    }
+    set_busy(worker, false);
+    (void)stop_sleep_us(&worker->engine->stop, GATE_SLEEP_US);
+}
+
 /* One step forward; *finished when the job has no work left. */
 static bool
 worker_step(Worker *worker, bool *finished, Err *err)
 {
-    if (worker->conn == NULL) {
+    Engine *engine = worker->engine;
+    pacing_follow(worker);
+    if (worker->index >= worker->settings.workers) {
+        park(worker);
+        *finished = engine_is_finished(engine);
+        return true;
+    }
+    /* Before the monitor has looked, the number of workers may still change. */
+    if (worker->conn == NULL && engine_is_judged(engine)) {
         return open_session(worker, err);
     }
-    if (!engine_may_work(worker->engine)) {
+    if (worker->conn == NULL || !engine_may_work(engine)) {
         set_busy(worker, false);
-        (void)stop_sleep_us(&worker->engine->stop, GATE_SLEEP_US);
+        (void)stop_sleep_us(&engine->stop, GATE_SLEEP_US);
         return true;
     }
     if (!worker->has_lease) {
@@ -499,26 +485,12 @@ work(Worker *worker)
     }
 }
 
-static void
-give_back_range(Worker *worker)
-{
-    if (!worker->has_lease || worker->conn == NULL || !conn_is_idle(worker->conn)) {
-        return;
-    }
-    Err err = ERR_INIT;
-    RangeOwner owner = carve_owner(worker, worker->lease.pass);
-    if (!ranges_release(worker->conn, &owner, &worker->lease, &err)) {
-        log_line(LOG_DEBUG, worker->name, "%s", err.message); /* the lease runs out by itself */
-    }
-}
-
 void *
 worker_main(void *arg)
 {
     Worker *worker = arg;
     Engine *engine = worker->engine;
-    worker->settings = engine_settings(engine);
-    reset_pacers(worker);
+    pacing_init(worker);
     work(worker);
     give_back_range(worker);
     if (worker->conn != NULL) {

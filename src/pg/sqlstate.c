@@ -11,6 +11,8 @@ typedef struct StateClass {
 static const StateClass CLASSES[] = {
     {SQLSTATE_DRIFT_TABLE, ERR_DRIFT},
     {SQLSTATE_DRIFT_FILE, ERR_DRIFT},
+    {SQLSTATE_UNKNOWN, ERR_USER},
+    {SQLSTATE_JOB_STATE, ERR_REFUSED},
     {"40001", ERR_RETRY},
     {"40P01", ERR_RETRY},
     {"40003", ERR_RECONNECT},

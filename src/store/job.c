@@ -1,6 +1,5 @@
 #include "store/job.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "pg/params.h"
@@ -126,65 +125,31 @@ job_create(PgConn *conn, const JobNew *job, Err *err)
 
 /* ---- state ---- */
 
-/* The present state is compared with the list of states that the table allows to come from, in
- * one statement: no other run can change it in between.  No job completes on a table that is not
- * what its batches were checked against. */
 static const char SQL_SET_STATE[] =
-    "WITH j AS (\n"
-    "    UPDATE pghaul.job j\n"
-    "       SET state = $2::pg_catalog.text, reason = $3::pg_catalog.text,\n"
-    "           started = COALESCE(j.started, CASE WHEN $2 = 'running'\n"
-    "               THEN pg_catalog.clock_timestamp() END),\n"
-    "           finished = CASE WHEN $2 = 'complete' THEN pg_catalog.clock_timestamp() END\n"
-    "     WHERE j.id = $1::pg_catalog.int8 AND j.state = ANY ($4::pg_catalog.text[])\n"
-    "       AND ($2 <> 'complete' OR " GUARDS_PRESENT " IS NOT DISTINCT FROM j.signature)\n"
-    " RETURNING j.id)\n"
-    "INSERT INTO pghaul.event (job, what, reason)\n"
-    "SELECT j.id, 'state', $2 || COALESCE(': ' || $3, '') FROM j";
-
-static const char SQL_STATE[] = "SELECT j.state FROM pghaul.job j WHERE j.id = $1::pg_catalog.int8";
+    "SELECT pghaul.set_state($1::pg_catalog.int8, $2::pg_catalog.text, $3::pg_catalog.text)";
 
 bool
 job_set_state(PgConn *conn, int64_t id, JobState to, const char *reason, Err *err)
 {
-    const char *from[JOB_STATE_COUNT];
-    int from_count = 0;
-    for (int i = 0; i < JOB_STATE_COUNT; i++) {
-        if (jobstate_allows((JobState)i, to)) {
-            from[from_count++] = jobstate_name((JobState)i);
-        }
-    }
-
-    Arena arena = ARENA_INIT;
     Params params = PARAMS_INIT;
     params_int(&params, id);
     params_text(&params, jobstate_name(to));
     params_text(&params, reason);
-    params_text(&params, pg_array_format(from, from_count, &arena));
-    PGRESULT_AUTO *changed = NULL;
-    bool ok = query_with(conn, SQL_SET_STATE, &params, &changed, err);
-    arena_reset(&arena);
-    if (!ok) {
+    PGRESULT_AUTO *result = NULL;
+    if (!query_one_with(conn, SQL_SET_STATE, &params, &result, err)) {
         return err_wrap(err, "job state");
     }
-    if (result_affected(changed) == 1) {
+    const char *present = result_text(result, 0, 0);
+    if (strcmp(present, jobstate_name(to)) == 0) {
         return true;
     }
     if (to == JOB_COMPLETE && !guards_check(conn, id, NULL, err)) {
         return false;
     }
-
-    Params id_only = PARAMS_INIT;
-    params_int(&id_only, id);
-    PGRESULT_AUTO *present = NULL;
-    if (!query_one_with(conn, SQL_STATE, &id_only, &present, err)) {
-        return err_wrap(err, "job state");
-    }
-    if (strcmp(result_text(present, 0, 0), jobstate_name(to)) == 0) {
+    if (to != JOB_COMPLETE && strcmp(present, jobstate_name(JOB_PAUSED)) == 0) {
         return true;
     }
-    return err_set(err, ERR_BUSY, "the job is %s and cannot become %s", result_text(present, 0, 0),
-        jobstate_name(to));
+    return err_set(err, ERR_BUSY, "the job is %s and cannot become %s", present, jobstate_name(to));
 }
 
 static const char SQL_LOCK[] =

@@ -3,10 +3,11 @@
 #include "pg/params.h"
 
 static const char SQL_REGISTER[] =
-    "INSERT INTO pghaul.run (job, host, pid, backend_pid, backend_start, version, workers)\n"
+    "INSERT INTO pghaul.run (job, host, pid, backend_pid, backend_start, version, workers,\n"
+    "                        workers_option)\n"
     "VALUES ($1::pg_catalog.int8, $2::pg_catalog.text, $3::pg_catalog.int4,\n"
     "        $4::pg_catalog.int4, $5::pg_catalog.timestamptz, $6::pg_catalog.text,\n"
-    "        $7::pg_catalog.int4)\n"
+    "        $7::pg_catalog.int4, NULLIF($8::pg_catalog.int4, 0))\n"
     "RETURNING id";
 
 bool
@@ -20,6 +21,7 @@ run_register(PgConn *conn, const RunNew *run, int64_t *id, Err *err)
     params_text(&params, conn_backend_start(conn));
     params_text(&params, run->version);
     params_int(&params, run->workers);
+    params_int(&params, run->workers_option);
     PGRESULT_AUTO *result = NULL;
     if (!query_one_with(conn, SQL_REGISTER, &params, &result, err)) {
         return err_wrap(err, "register the run");
@@ -48,14 +50,6 @@ run_heartbeat(PgConn *conn, int64_t id, double rows_per_s, const char *reason, E
     return query_with(conn, SQL_HEARTBEAT, &params, NULL, err) || err_wrap(err, "heartbeat");
 }
 
-/* Alive: not ended, its backend still there, and a heartbeat within the default lease. */
-#define SQL_ALIVE                                                                                  \
-    "u.ended IS NULL\n"                                                                            \
-    "   AND u.heartbeat > pg_catalog.clock_timestamp() - '30 s'::pg_catalog.interval\n"            \
-    "   AND EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(u.backend_pid) a\n"                \
-    "                WHERE a.pid = u.backend_pid\n"                                                \
-    "                  AND COALESCE(a.backend_start = u.backend_start, true))"
-
 static const char SQL_END[] =
     "UPDATE pghaul.run AS u\n"
     "   SET ended = pg_catalog.clock_timestamp(), exit_code = $2::pg_catalog.int4,\n"
@@ -64,7 +58,7 @@ static const char SQL_END[] =
     "RETURNING u.job";
 
 static const char SQL_COUNT_ALIVE[] = "SELECT pg_catalog.count(*) FROM pghaul.run u\n"
-                                      " WHERE u.job = $1::pg_catalog.int8 AND " SQL_ALIVE;
+                                      " WHERE u.job = $1::pg_catalog.int8 AND " SQL_RUN_IS_ALIVE;
 
 bool
 run_count_alive(PgConn *conn, int64_t job, int *alive, Err *err)

@@ -3,6 +3,8 @@
  */
 #include "store/schema.h"
 
+#include "core/jobkeys.h"
+#include "core/jobstate.h"
 #include "pg/params.h"
 #include "store/schema_parts.h"
 
@@ -64,7 +66,7 @@ schema_check(PgConn *conn, bool *exists, Err *err)
     return schema_exists(conn, exists, err) && (!*exists || check_version(conn, err));
 }
 
-/* ---- install and upgrade ---- */
+/* ---- scripts ---- */
 
 static bool
 run_scripts(PgConn *conn, const char *const *scripts, Err *err)
@@ -76,6 +78,58 @@ run_scripts(PgConn *conn, const char *const *scripts, Err *err)
     }
     return true;
 }
+
+/* ---- tables of rules ---- */
+
+static const char SQL_CLEAR_RULES[] =
+    "DELETE FROM pghaul.transition; DELETE FROM pghaul.setting_key;";
+
+static const char SQL_ADD_TRANSITION[] = "INSERT INTO pghaul.transition (from_state, to_state)\n"
+                                         "VALUES ($1::pg_catalog.text, $2::pg_catalog.text)";
+
+static const char SQL_ADD_KEY[] =
+    "INSERT INTO pghaul.setting_key (key, permitted, pattern)\n"
+    "VALUES ($1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.text)";
+
+static bool
+add_transition(PgConn *conn, JobState from, JobState to, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_text(&params, jobstate_name(from));
+    params_text(&params, jobstate_name(to));
+    return query_with(conn, SQL_ADD_TRANSITION, &params, NULL, err);
+}
+
+static bool
+add_key(PgConn *conn, const JobKey *key, Err *err)
+{
+    STRBUF_AUTO permitted = STRBUF_INIT;
+    STRBUF_AUTO pattern = STRBUF_INIT;
+    jobkeys_values(key, &permitted);
+    jobkeys_pattern(key, &pattern);
+    Params params = PARAMS_INIT;
+    params_text(&params, key->path);
+    params_text(&params, strbuf_text(&permitted));
+    params_text(&params, strbuf_text(&pattern));
+    return query_with(conn, SQL_ADD_KEY, &params, NULL, err);
+}
+
+static bool
+fill_rules(PgConn *conn, Err *err)
+{
+    bool ok = query_script(conn, SQL_CLEAR_RULES, err);
+    for (int i = 0; ok && i < JOB_STATE_COUNT * JOB_STATE_COUNT; i++) {
+        JobState from = (JobState)(i / JOB_STATE_COUNT);
+        JobState to = (JobState)(i % JOB_STATE_COUNT);
+        ok = !jobstate_allows(from, to) || add_transition(conn, from, to, err);
+    }
+    for (size_t i = 0; ok && i < jobkeys_count(); i++) {
+        ok = !jobkeys_at(i)->live || add_key(conn, jobkeys_at(i), err);
+    }
+    return ok;
+}
+
+/* ---- upgrade ---- */
 
 /* Batch functions are of the version that made them, so a job that is under way cannot go on. */
 static const char SQL_UNFINISHED[] =
@@ -115,9 +169,11 @@ upgrade(PgConn *conn, int64_t version, Err *err)
     }
     Params params = PARAMS_INIT;
     params_int(&params, SCHEMA_VERSION);
-    return run_scripts(conn, schema_routines, err) &&
+    return run_scripts(conn, schema_routines, err) && fill_rules(conn, err) &&
            query_with(conn, SQL_SET_VERSION, &params, NULL, err);
 }
+
+/* ---- install ---- */
 
 /* Under the lock: another run may have done it meanwhile. */
 static bool
@@ -128,7 +184,8 @@ install_once(PgConn *conn, Err *err)
         return false;
     }
     if (!exists) {
-        return run_scripts(conn, schema_tables, err) && run_scripts(conn, schema_routines, err);
+        return run_scripts(conn, schema_tables, err) && run_scripts(conn, schema_routines, err) &&
+               fill_rules(conn, err);
     }
     PGRESULT_AUTO *result = NULL;
     if (!query_one(conn, SQL_VERSION, 0, NULL, &result, err)) {

@@ -74,9 +74,14 @@ static const char SQL_PROGRESS[] =
     "       ON true\n"
     " WHERE j.cleaned IS NULL;\n";
 
-const char *const schema_routines[] = {SQL_SIGNATURE, SQL_PROGRESS, NULL};
+const char *const schema_routines[] = {SQL_SIGNATURE, SQL_PROGRESS, schema_set_state, schema_pause,
+    schema_stop, schema_set, schema_assert, NULL};
 
-const char schema_drop_routines[] = "DROP VIEW IF EXISTS pghaul.progress;\n"
-                                    "DROP FUNCTION IF EXISTS pghaul.trigger_signature(oid);\n"
-                                    "DROP FUNCTION IF EXISTS pghaul.table_signature(oid, int2[],\n"
-                                    "    int2[], bool);\n";
+const char schema_drop_routines[] =
+    "DROP VIEW IF EXISTS pghaul.progress;\n"
+    "DROP FUNCTION IF EXISTS pghaul.trigger_signature(oid),\n"
+    "    pghaul.table_signature(oid, int2[], int2[], bool),\n"
+    "    pghaul.set_state(int8, text, text, bool), pghaul.find_job(text),\n"
+    "    pghaul.runs_alive(int8), pghaul.of_runs(int8, text, text),\n"
+    "    pghaul.pause(text, text), pghaul.resume(text), pghaul.stop(text),\n"
+    "    pghaul.set(text, text, text), pghaul.assert_done(text, bool);\n";

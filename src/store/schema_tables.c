@@ -76,6 +76,7 @@ static const char SQL_RUN[] =
     "    last_batch pg_catalog.timestamptz,\n"
     "    stop_requested pg_catalog.timestamptz,\n"
     "    stop_by pg_catalog.text,\n"
+    "    workers_option pg_catalog.int4,\n"
     "    ended pg_catalog.timestamptz,\n"
     "    exit_code pg_catalog.int4)\n"
     "    WITH (fillfactor = 50);\n"
@@ -166,7 +167,18 @@ static const char SQL_EVENT[] =
     "    at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),\n"               \
     "    PRIMARY KEY (job, pass, key));\n"
 
-static const char SQL_ADDED_2[] = SQL_SETTING SQL_QUARANTINE SQL_DIFFERENCE;
+/* What set_state() and set() compare with; filled from the tables of the program. */
+#define SQL_RULES                                                                                  \
+    "CREATE TABLE pghaul.transition (\n"                                                           \
+    "    from_state pg_catalog.text NOT NULL,\n"                                                   \
+    "    to_state pg_catalog.text NOT NULL,\n"                                                     \
+    "    PRIMARY KEY (from_state, to_state));\n"                                                   \
+    "CREATE TABLE pghaul.setting_key (\n"                                                          \
+    "    key pg_catalog.text PRIMARY KEY,\n"                                                       \
+    "    permitted pg_catalog.text NOT NULL,\n"                                                    \
+    "    pattern pg_catalog.text NOT NULL);\n"
+
+static const char SQL_ADDED_2[] = SQL_SETTING SQL_RULES SQL_QUARANTINE SQL_DIFFERENCE;
 
 const char *const schema_tables[] = {
     SQL_META, SQL_JOB, SQL_RUN, SQL_RANGES, SQL_SAMPLE, SQL_EVENT, SQL_ADDED_2, NULL};
@@ -181,7 +193,9 @@ static const char SQL_TO_2[] =
     "    ADD COLUMN repair pg_catalog.bool NOT NULL DEFAULT false;\n"
     "ALTER TABLE pghaul.run ADD COLUMN rows pg_catalog.int8 NOT NULL DEFAULT 0,\n"
     "    ADD COLUMN last_batch pg_catalog.timestamptz,\n"
-    "    ADD COLUMN stop_requested pg_catalog.timestamptz, ADD COLUMN stop_by "
-    "pg_catalog.text;\n" SQL_SETTING SQL_QUARANTINE SQL_DIFFERENCE;
+    "    ADD COLUMN stop_requested pg_catalog.timestamptz,\n"
+    "    ADD COLUMN stop_by pg_catalog.text,\n"
+    "    ADD COLUMN workers_option pg_catalog.int4;\n" SQL_SETTING SQL_RULES SQL_QUARANTINE
+        SQL_DIFFERENCE;
 
 const char *const schema_upgrades[SCHEMA_VERSION - 1] = {SQL_TO_2};

@@ -130,6 +130,24 @@ job_expect_verb(const JobTest *test, const char *verb, const char *const *more, 
     job_expect_exit(job_start_verb(test, verb, NULL, more), exit_code);
 }
 
+char *
+job_verb_output(const JobTest *test, const char *verb, const char *const *more, int exit_code)
+{
+    Proc *proc = job_start_verb(test, verb, NULL, more);
+    int code = proc_finish(proc, RUN_LIMIT_US);
+    char *out = proc_stdout(proc);
+    char *err = proc_stderr(proc);
+    proc_free(proc);
+    if (code != exit_code) {
+        harness_fail("%s: exit code %d instead of %d:\n%s\n%s", verb, code, exit_code, out, err);
+    }
+    STRBUF_AUTO both = STRBUF_INIT;
+    strbuf_printf(&both, "%s%s", out, err);
+    free(out);
+    free(err);
+    return mem_strdup(strbuf_text(&both));
+}
+
 void
 job_expect_run(const JobTest *test, int exit_code)
 {

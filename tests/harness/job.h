@@ -65,6 +65,10 @@ void job_expect_exit(Proc *proc, int exit_code);
 void job_expect_run(const JobTest *test, int exit_code);
 void job_expect_verb(const JobTest *test, const char *verb, const char *const *more, int exit_code);
 
+/* What another verb prints, both streams; returns owned.  `more` are its arguments after JOB. */
+char *
+job_verb_output(const JobTest *test, const char *verb, const char *const *more, int exit_code);
+
 /* ---- what the database says ---- */
 
 /* Batches of all passes that have committed; 0 before there is such a job. */

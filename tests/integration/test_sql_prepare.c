@@ -13,6 +13,7 @@
 #include "integration/job_fixture.h"
 #include "pg/params.h"
 #include "pg/probe.h"
+#include "store/control.h"
 #include "store/guards.h"
 #include "store/past.h"
 #include "store/run.h"
@@ -316,6 +317,40 @@ check_run_texts(JobFixture *f)
 }
 
 static void
+check_control_texts(JobFixture *f)
+{
+    Err err = ERR_INIT;
+    ControlChange workers = {"workers", "3"};
+    ControlChange lag = {"throttle.lag", "3s"};
+    ControlChange back = {"throttle.lag", "default"};
+    Control control;
+    ControlRun *runs = NULL;
+    const char *answer = NULL;
+    const char **names = NULL;
+    int count = -1;
+    OK(job_set_state(f->conn, f->job.id, JOB_RUNNING, NULL, &err));
+    OK(control_set(f->conn, "j", &workers, &f->arena, &answer, &err));
+    OK(control_set(f->conn, "j", &lag, &f->arena, &answer, &err));
+    OK(control_set(f->conn, "j", &back, &f->arena, &answer, &err));
+    OK(control_stop(f->conn, "j", &f->arena, &answer, &err));
+    OK(control_pause(f->conn, "j", NULL, &f->arena, &answer, &err));
+    OK(control_read(f->conn, f->job.id, f->run, &f->arena, &control, &err));
+    cr_expect(eq(int, JOB_PAUSED, control.state));
+    cr_expect(eq(str, (char *)(uintptr_t)control.stop_by, "postgres"));
+    cr_assert(eq(int, 1, control.setting_count));
+    cr_expect(eq(str, (char *)(uintptr_t)control.settings[0].value, "3"));
+    cr_expect(control.settings[0].is_newer);
+    OK(control_resume(f->conn, "j", &f->arena, &answer, &err));
+    OK(control_record_workers(f->conn, f->run, 3, &err));
+    OK(control_runs(f->conn, f->job.id, &f->arena, &runs, &count, &err));
+    for (int i = CONTROL_AT_WORK; i <= CONTROL_WITH_RUNS; i++) {
+        OK(control_jobs(f->conn, (ControlScope)i, &f->arena, &names, &count, &err));
+    }
+    cr_expect(not(control_pause(f->conn, "k", NULL, &f->arena, &answer, &err)));
+    cr_expect(eq(int, ERR_USER, err.cls), "%s", err.message);
+}
+
+static void
 check_probe_texts(JobFixture *f)
 {
     Err err = ERR_INIT;
@@ -352,6 +387,7 @@ Test(sql_prepare, statements_of_store_and_probes_run)
     job_fixture_open(&f, TABLE, "job: j\nbackfill: t\npath: key\nset:\n  c: upper(src)\n" THROTTLE);
     check_range_texts(&f);
     check_job_texts(&f);
+    check_control_texts(&f);
     check_run_texts(&f);
     check_probe_texts(&f);
     cr_expect(eq(i64, 1, pg_int(f.sql, "SELECT count(*) FROM pghaul.progress")));

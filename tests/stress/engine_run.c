@@ -1,7 +1,8 @@
 /*
  * engine_run.c - the real binary, built with the thread sanitizer, doing a real job in all the ways
  * that make its threads meet: four workers, rows and tables held by others, batches cancelled for
- * the application, a paused standby, first and second signals, a lost connection, and a resume.
+ * the application, a paused standby, first and second signals, a lost connection, a resume, and
+ * settings that change: workers that come and go while all of this is watched.
  *
  * A report of the sanitizer ends the binary with status 66, which no run may end with.
  */
@@ -90,9 +91,36 @@ stop_and_resume(const JobTest *test)
 }
 
 static void
+steer(const JobTest *test, Proc *proc)
+{
+    static const char *const CHANGES[] = {
+        "set('" JOB_NAME "', 'workers', '9')",
+        "set('" JOB_NAME "', 'batch.rows', '20')",
+        "set('" JOB_NAME "', 'workers', '1')",
+        "set('" JOB_NAME "', 'throttle.lock_waiters', '50')",
+        "pause('" JOB_NAME "', 'stress')",
+        "set('" JOB_NAME "', 'workers', '6')",
+        "resume('" JOB_NAME "')",
+        "set('" JOB_NAME "', 'batch.rows', 'default')",
+        "set('" JOB_NAME "', 'workers', 'default')",
+    };
+    for (size_t i = 0; i < sizeof(CHANGES) / sizeof(CHANGES[0]); i++) {
+        pg_execf(test->conn, "SELECT pghaul.%s", CHANGES[i]);
+        pg_wait_true(test->conn,
+            "SELECT EXISTS (SELECT FROM pghaul.event e WHERE e.run IS NOT NULL AND e.id > ("
+            "SELECT max(c.id) FROM pghaul.event c WHERE c.what IN ('set', 'pause', 'resume')))",
+            HARNESS_TIMEOUT_US);
+        if (i != 4 && i != 5) { /* paused */
+            (void)job_wait_batches(test, proc, job_batches(test), 3);
+        }
+    }
+}
+
+static void
 pause_and_finish(const JobTest *test)
 {
     Proc *proc = start(test, "-v");
+    steer(test, proc);
     cluster_pause_replay(test->cluster);
     pg_wait_true(test->conn, "SELECT EXISTS (SELECT FROM pghaul.event WHERE what = 'throttled')",
         HARNESS_TIMEOUT_US);

@@ -439,3 +439,15 @@ Test(signals, every_signal_has_a_name_of_its_own_and_a_description)
         cr_assert(eq(int, def->kind, i == SIGNAL_NONE ? SIGNAL_ADVISORY : SIGNAL_GUARD));
     }
 }
+
+Test(governor, pause_by_a_person_comes_before_every_other_reason)
+{
+    expect_go(step(250 * MS));
+    sample.paused = "paused by alice: lunch";
+    expect_pause(step(250 * MS), SIGNAL_PAUSED, "paused by alice: lunch");
+    standbys[0].connected = false;
+    expect_pause(step(10 * S), SIGNAL_PAUSED, "paused by alice: lunch");
+    sample.paused = NULL;
+    expect_pause(step(250 * MS), SIGNAL_STANDBY_CONNECTED, "standby s1 is not connected");
+    cr_assert(eq(i64, governor_paused_us(&governor, SIGNAL_PAUSED), 10 * S + 250 * MS));
+}

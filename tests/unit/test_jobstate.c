@@ -32,12 +32,12 @@ Test(jobstate, allows_exactly_the_designed_transitions)
         [JOB_NEW] = ".x.......",
         [JOB_READY] = "..xx.....",
         [JOB_RUNNING] = "...xx.xxx",
-        [JOB_PAUSED] = "..x....xx",
+        [JOB_PAUSED] = ".xx...xx.",
         [JOB_SYNCED] = "..xx.x..x",
         [JOB_CUT_OVER] = "....x.x..",
         [JOB_COMPLETE] = ".........",
-        [JOB_STOPPED] = "..x......",
-        [JOB_FAILED] = "..x......",
+        [JOB_STOPPED] = "..xx.....",
+        [JOB_FAILED] = "..xx.....",
     };
     for (int from = 0; from < JOB_STATE_COUNT; from++) {
         for (int to = 0; to < JOB_STATE_COUNT; to++) {
