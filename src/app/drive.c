@@ -233,8 +233,9 @@ drive_fail(Drive *drive, bool keep_state, Err *err)
     app_result(drive->app, "run_id", json_integer(drive->run));
     app_result(drive->app, "progress", json_progress(drive->job->name, &drive->final));
     if (stopped && err->hint[0] == '\0') {
-        (void)err_hint(err, "To go on: pghaul %s %s", verb_at(drive->app->options.verb)->name,
-            drive->app->options.args[0]);
+        const Options *options = &drive->app->options;
+        (void)err_hint(err, "To go on: pghaul %s %s%s", verb_at(options->verb)->name,
+            options->args[0], options->repair ? " --repair" : "");
     }
 }
 

@@ -155,6 +155,21 @@ work(App *app, PgConn **conn, const Survey *survey, const JobRow *job, Err *err)
     return finish(&drive, keep_state, err);
 }
 
+/* The table was changed while nobody was at work: the job fails as it would have then. */
+static bool
+check_guards(PgConn *conn, const JobRow *job, Err *err)
+{
+    DriftKind drift = DRIFT_NONE;
+    if (guards_check(conn, job->id, &drift, err)) {
+        return true;
+    }
+    Err ignored = ERR_INIT; /* the drift is what to report */
+    if (drift != DRIFT_NONE && jobstate_allows(job->state, JOB_FAILED)) {
+        (void)!job_set_state(conn, job->id, JOB_FAILED, err->message, &ignored);
+    }
+    return false;
+}
+
 bool
 verb_run(App *app, Err *err)
 {
@@ -175,7 +190,7 @@ verb_run(App *app, Err *err)
     if (job.state == JOB_COMPLETE && !repairing) {
         return already_complete(app, conn, &job, err);
     }
-    if (job.pass > 0 && !guards_check(conn, job.id, NULL, err)) {
+    if (job.pass > 0 && !check_guards(conn, &job, err)) {
         return false;
     }
     return accept_plan(app, conn, &survey, &job, err) && work(app, &conn, &survey, &job, err);

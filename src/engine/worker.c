@@ -154,7 +154,9 @@ get_range(Worker *worker, bool *finished, Err *err)
 {
     Engine *engine = worker->engine;
     arena_reset(&worker->job_arena);
-    if (!job_read_id(worker->conn, engine->setup.job, &worker->job_arena, &worker->job, err)) {
+    /* The guards are compared here as well: without the key's index no batch would come to it. */
+    if (!job_read_id(worker->conn, engine->setup.job, &worker->job_arena, &worker->job, err) ||
+        !guards_check(worker->conn, engine->setup.job, NULL, err)) {
         return false;
     }
     CarveOutcome outcome = CARVE_NONE;
@@ -446,7 +448,8 @@ is_transient(ErrClass cls)
 static void
 explain_drift(Worker *worker, Err *cause)
 {
-    bool may_be = cause->cls == ERR_DRIFT || cause->cls == ERR_FATAL || cause->cls == ERR_POISON;
+    bool may_be = cause->cls == ERR_DRIFT || cause->cls == ERR_FATAL || cause->cls == ERR_POISON ||
+                  cause->cls == ERR_TIMEOUT;
     if (may_be && worker->conn != NULL && conn_is_idle(worker->conn)) {
         guards_explain(worker->conn, worker->engine->setup.job, cause);
     }

@@ -307,23 +307,40 @@ Test(drift, key_that_may_be_null)
 /* ---- what does no harm ---- */
 
 static void
+expect_right_end(JobTest *test, Proc *proc)
+{
+    cr_assert(job_wait_batches(test, proc, job_batches(test), 3));
+    job_set_slow(test, 0);
+    job_expect_exit(proc, 0);
+    cr_expect(job_is_state(test, "complete"));
+    cr_expect(eq(i64, 0, job_count_wrong(test, JOB_AMOUNT_RIGHT)));
+    job_close_cluster(test);
+}
+
+static void
 check_harmless(const char *job, const char *change)
 {
     JobTest test;
     Proc *proc = start_moving(&test, job);
     pg_exec(test.conn, change);
-    cr_assert(job_wait_batches(&test, proc, job_batches(&test), 3));
-    job_set_slow(&test, 0);
-    job_expect_exit(proc, 0);
-    cr_expect(job_is_state(&test, "complete"));
-    cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_AMOUNT_RIGHT)));
-    job_close_cluster(&test);
+    expect_right_end(&test, proc);
 }
 
 Test(drift, index_of_the_key_may_be_replaced_by_another_unique_one)
 {
-    check_harmless(KEY_JOB, "CREATE UNIQUE INDEX other ON app (id);"
-                            "ALTER TABLE app DROP CONSTRAINT app_pkey, ALTER id SET NOT NULL");
+    JobTest test;
+    Proc *proc = start_moving(&test, KEY_JOB);
+    pg_exec(test.conn, "CREATE UNIQUE INDEX CONCURRENTLY other ON app (id)");
+    pg_exec(test.conn, "ALTER TABLE app DROP CONSTRAINT app_pkey, ALTER id SET NOT NULL");
+    expect_right_end(&test, proc);
+}
+
+Test(drift, index_of_the_key_may_be_built_anew)
+{
+    JobTest test;
+    Proc *proc = start_moving(&test, KEY_JOB);
+    pg_exec(test.conn, "REINDEX INDEX CONCURRENTLY app_pkey");
+    expect_right_end(&test, proc);
 }
 
 Test(drift, table_may_be_attached_as_a_partition)
@@ -419,6 +436,7 @@ Test(drift, trigger_that_is_dropped_while_no_run_is_alive_refuses_the_next_one)
     int64_t batches = job_batches(&test);
     expect_words(job_start(&test), 1, "trigger " TRIGGER " was dropped");
     cr_expect(eq(i64, batches, job_batches(&test)));
+    cr_expect(job_is_state(&test, "failed"));
     job_close_cluster(&test);
 }
 
