@@ -96,6 +96,8 @@ typedef struct Options {
     bool repair;
     bool grants;
     const char *reason;
+    bool history;
+    bool watch;
     int workers;            /* 0 = as the plan says */
     int64_t max_runtime_us; /* 0 = none */
 } Options;

@@ -24,4 +24,7 @@ int term_width(const Terminal *term);
 /* Columns for running text: at most TERM_WIDTH_DEFAULT, however wide the terminal is. */
 int term_text_width(const Terminal *term);
 
+/* Lines now, 0 when it is no terminal or does not say. */
+int term_height(const Terminal *term);
+
 #endif

@@ -21,6 +21,9 @@ void text_put_safe(StrBuf *out, const char *text);
  */
 void text_put_wrapped(StrBuf *out, const char *first, const char *text, int width);
 
+/* Append the first `width` columns of `text`, all of it when `width` is 0. */
+void text_put_cut(StrBuf *out, const char *text, int width);
+
 /* Append "row security hides ..": severity, code, text and hint of each finding. */
 void text_put_findings(StrBuf *out, const Findings *findings, const Terminal *term, int width);
 

@@ -24,6 +24,7 @@ typedef struct Engine Engine;
 typedef struct WorkerCounters {
     int64_t rows;
     int64_t batches;
+    int64_t batch_us; /* when the last one committed; 0 = none yet */
     int64_t lock_retries;
     int64_t cancels;
     int64_t errors;

@@ -30,6 +30,7 @@ typedef struct Progress {
     int64_t est_rows;   /* of the pass, an estimate */
     int64_t run_rows;   /* changed by this run */
     int64_t batches;    /* of this run */
+    int64_t batch_us;   /* when its last batch committed, on the monotonic clock; 0 = none yet */
     double rows_per_s;  /* walked over lately, by all runs */
     int64_t eta_s;      /* -1 = not known */
     int64_t elapsed_us; /* of this run */

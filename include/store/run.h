@@ -31,9 +31,16 @@ typedef struct RunNew {
 bool run_register(PgConn *conn, const RunNew *run, int64_t *id, Err *err)
     __attribute__((warn_unused_result));
 
-/* Still alive; `reason` is why it is throttled now, or NULL. */
-bool run_heartbeat(PgConn *conn, int64_t id, double rows_per_s, const char *reason, Err *err)
-    __attribute__((warn_unused_result));
+typedef struct RunBeat {
+    int64_t run;
+    int64_t rows;         /* changed by this run so far */
+    double rows_per_s;    /* walked over lately, by all runs */
+    int64_t batch_age_us; /* since its last batch committed; < 0 = none yet */
+    const char *reason;   /* why it is throttled now; NULL */
+} RunBeat;
+
+/* Still alive, and how far. */
+bool run_heartbeat(PgConn *conn, const RunBeat *beat, Err *err) __attribute__((warn_unused_result));
 
 /* Ended; *others is how many runs of the job are still alive. */
 bool run_end(PgConn *conn, int64_t id, int exit_code, int *others, Err *err)

@@ -35,9 +35,16 @@ static const Verb VERBS[VERB_COUNT] = {
         "0 done, 3 no connection, 4 refused or not accepted, 6 verify found differences, 7 stopped "
         "with work left, 8 held by another, 9 limit, 130 second signal",
         1, 1, verb_run},
-    [VERB_STATUS] = {"status", "[JOB]", "progress, rate and reason of a job, or of all jobs",
-        "Reads the database only, so it works from any host.\n", "0 done, 3 no connection", 0, 1,
-        verb_status},
+    [VERB_STATUS] = {"status", "[JOB]", "how a job is doing, why, and what to do next; or all jobs",
+        "Reads the database only, so it works from any host. How a job is doing is one word: "
+        "progressing, throttled, paused, stuck, waiting, dead, stopped, failed, differing, "
+        "quarantined, done or new. With --watch the exit code is that of the job when it is over; "
+        "without JOB that is when all jobs are done. Ctrl-C ends it earlier. Elsewhere than on a "
+        "terminal --watch prints a line every 2 s. View pghaul.progress has the same numbers for "
+        "a dashboard.\n",
+        "0 done, 3 no connection; with --watch also 1 the job failed, 5 rows are set aside, 6 "
+        "rows differ, 7 it was stopped, 130 Ctrl-C",
+        0, 1, verb_status},
     [VERB_BLOCKERS] = {"blockers", "[JOB]",
         "who waits for whose lock, and the statement that ends it",
         "Without JOB: all sessions of the database that wait for a lock, and those that they wait "
@@ -156,6 +163,10 @@ static const OptionDef OPTIONS[] = {
         FIELD(all)},
     {"reason", 0, "TEXT", "why, for everybody who looks at the job", BIT(VERB_PAUSE), OPTION_TEXT,
         FIELD(reason)},
+    {"history", 0, NULL, "runs and events of the job, those before a clean too", BIT(VERB_STATUS),
+        OPTION_FLAG, FIELD(history)},
+    {"watch", 0, NULL, "show it anew every 2 s, until the job is over", BIT(VERB_STATUS),
+        OPTION_FLAG, FIELD(watch)},
     {"json", 0, NULL, "JSON lines on standard output, the last one the result", EVERY, OPTION_FLAG,
         FIELD(json)},
     {"quiet", 'q', NULL, "no progress, only warnings and errors", EVERY, OPTION_FLAG, FIELD(quiet)},

@@ -31,14 +31,22 @@ term_of(int fd, bool no_color)
     return term;
 }
 
+static struct winsize
+size_of(const Terminal *term)
+{
+    struct winsize size = {.ws_col = 0};
+    bool known = term->is_tty && ioctl(term->fd, TIOCGWINSZ, &size) == 0;
+    return known ? size : (struct winsize){.ws_col = 0};
+}
+
 int
 term_width(const Terminal *term)
 {
-    struct winsize size;
-    if (!term->is_tty || ioctl(term->fd, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) {
+    int columns = size_of(term).ws_col;
+    if (columns == 0) {
         return TERM_WIDTH_DEFAULT;
     }
-    return size.ws_col;
+    return columns;
 }
 
 int
@@ -46,4 +54,10 @@ term_text_width(const Terminal *term)
 {
     int width = term_width(term);
     return width > TERM_WIDTH_DEFAULT ? TERM_WIDTH_DEFAULT : width;
+}
+
+int
+term_height(const Terminal *term)
+{
+    return size_of(term).ws_row;
 }

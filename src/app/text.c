@@ -89,6 +89,25 @@ text_put_wrapped(StrBuf *out, const char *first, const char *text, int width)
     strbuf_putc(out, '\n');
 }
 
+void
+text_put_cut(StrBuf *out, const char *text, int width)
+{
+    STRBUF_AUTO safe = STRBUF_INIT;
+    text_put_safe(&safe, text);
+    size_t len = 0;
+    int columns = 0;
+    while (len < safe.len) {
+        uint32_t code = 0;
+        size_t bytes = utf8_decode(safe.text + len, safe.len - len, &code);
+        columns += utf8_width(code);
+        if (width > 0 && columns > width) {
+            break;
+        }
+        len += bytes;
+    }
+    strbuf_put(out, strbuf_text(&safe), len);
+}
+
 /* ---- findings ---- */
 
 static const struct {

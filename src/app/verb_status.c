@@ -1,5 +1,5 @@
 /*
- * verb_status.c - `pghaul status [JOB]`: what the database knows.
+ * verb_status.c - `pghaul status [JOB]`: what the database knows, once or again and again.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,239 +7,319 @@
 
 #include "app/app.h"
 #include "app/json.h"
+#include "app/status_text.h"
 #include "app/text.h"
-#include "core/format.h"
+#include "base/clock.h"
+#include "pg/blockers.h"
+#include "pg/probe.h"
 #include "store/schema.h"
-#include "store/status.h"
 
-/* ---- text ---- */
+/* A transaction that began a moment ago is in nobody's way. */
+#define OLD_S 1
 
-static const char *
-pass_name(const StatusRow *row)
+#define WATCH_EVERY_US ((int64_t)2 * 1000000)
+
+/* What is shown at one moment; lives in `arena`. */
+typedef struct Snapshot {
+    Arena *arena;
+    const char *name; /* NULL = all jobs */
+    StatusRow *rows;
+    int count;
+    StatusView view; /* of the one job */
+} Snapshot;
+
+/* ---- read ---- */
+
+static bool
+read_rows(PgConn *conn, Snapshot *snapshot, Err *err)
 {
-    return row->pass == 0 ? "-" : passkind_name(row->pass_kind);
+    bool exists = false;
+    return schema_check(conn, &exists, err) &&
+           (!exists || status_jobs(conn, snapshot->name, snapshot->arena, &snapshot->rows,
+                           &snapshot->count, err));
 }
 
-/* What stands in the way, or why it ended; "" when all is well. */
-static const char *
-reason_of(const StatusRow *row)
+/* Whoever holds the table, else the oldest transaction: the fence of a job without a trigger waits
+ * for those anywhere. */
+static bool
+ask_who(PgConn *conn, const StatusRow *row, Arena *arena, const char **who, Err *err)
 {
-    if (row->throttle != NULL) {
-        return row->throttle;
+    uint32_t oid = 0;
+    char oldest[200] = "";
+    if (!status_table_oid(conn, row->id, &oid, err) ||
+        !probe_table_holders(conn, oid, arena, who, err)) {
+        return false;
     }
-    if (row->state == JOB_RUNNING && row->runs == 0) {
-        return "no run is alive; pghaul run goes on with it";
+    if (*who == NULL && !probe_oldest_snapshot(conn, OLD_S, oldest, sizeof(oldest), err)) {
+        return false;
     }
-    return row->reason == NULL ? "" : row->reason;
+    if (oldest[0] != '\0') {
+        *who = arena_strdup(arena, oldest);
+    }
+    return true;
 }
+
+static bool
+read_snapshot(App *app, PgConn *conn, Snapshot *snapshot, Err *err)
+{
+    StatusView *view = &snapshot->view;
+    if (!read_rows(conn, snapshot, err)) {
+        return false;
+    }
+    if (snapshot->name == NULL) {
+        return true;
+    }
+    JobRow job; /* only to say so when there is none */
+    if (snapshot->count == 0 && !app_find_job(app, conn, snapshot->name, &job, err)) {
+        return false;
+    }
+    if (snapshot->count == 0) {
+        return err_set(err, ERR_BUSY, "job %s was made at this moment", job.name);
+    }
+    view->row = snapshot->rows[0];
+    Err ignored = ERR_INIT; /* a role that may not look into the table's schema */
+    if (health_may_be_blocked(view->row.verdict.health) &&
+        !ask_who(conn, &view->row, snapshot->arena, &view->in_the_way, &ignored)) {
+        view->in_the_way = NULL;
+    }
+    return status_runs(conn, view->row.id, snapshot->arena, &view->runs, &view->run_count, err);
+}
+
+/* ---- show once ---- */
 
 static void
-put_table_row(StrBuf *out, const StatusRow *row)
+put_snapshot(StrBuf *out, const App *app, const Snapshot *snapshot)
 {
-    char percent[FORMAT_SIZE];
-    char rate[FORMAT_SIZE];
-    char eta[FORMAT_SIZE];
-    int64_t eta_s = status_eta_s(row);
-    strbuf_printf(out, "%-24s %-8s %-6s %8s %9s %8s  ", row->name, jobstate_name(row->state),
-        pass_name(row), format_percent(status_share(row), percent),
-        row->rows_per_s < 0 ? "-" : format_count((int64_t)row->rows_per_s, rate),
-        eta_s < 0 ? "-" : format_duration(eta_s * 1000000, eta));
-    text_put_safe(out, reason_of(row));
-    strbuf_putc(out, '\n');
-}
-
-static void
-print_table(const App *app, const StatusRow *rows, int count)
-{
-    STRBUF_AUTO text = STRBUF_INIT;
-    if (count == 0) {
-        app_print(app, "no jobs\n");
-        return;
-    }
-    strbuf_printf(&text, "%-24s %-8s %-6s %8s %9s %8s  %s\n", "job", "state", "pass", "done",
-        "rows/s", "ETA", "reason");
-    for (int i = 0; i < count; i++) {
-        put_table_row(&text, &rows[i]);
-    }
-    app_print(app, strbuf_text(&text));
-}
-
-static void
-put_pass(StrBuf *out, const StatusRow *row)
-{
-    char percent[FORMAT_SIZE];
-    char rows[FORMAT_SIZE];
-    char number[FORMAT_SIZE];
-    strbuf_printf(out, "  pass     %s (%d), %s of about %s rows\n", pass_name(row), row->pass,
-        format_percent(status_share(row), percent), format_count(row->est_rows, rows));
-    strbuf_printf(out, "  rows     %s %s\n", format_count(row->rows, rows),
-        row->pass_kind == PASS_VERIFY ? "compared" : "changed");
-    strbuf_printf(out, "  ranges   %lld of %lld%s done\n", (long long)row->ranges_done,
-        (long long)row->ranges, row->carved ? "" : " so far");
-    if (row->pass_kind == PASS_VERIFY) {
-        strbuf_printf(out, "  differ   %lld rows\n", (long long)row->differing);
-    }
-    if (row->leftover > 0) {
-        strbuf_printf(out, "  locked   %lld rows left behind locks, to be visited again\n",
-            (long long)row->leftover);
-    }
-    if (row->rows_per_s >= 0) {
-        strbuf_printf(out, "  pace     %s rows/s", format_count((int64_t)row->rows_per_s, number));
-        int64_t eta_s = status_eta_s(row);
-        strbuf_printf(out, ", ETA %s\n", format_duration(eta_s < 0 ? -1 : eta_s * 1000000, number));
+    if (snapshot->name == NULL) {
+        status_put_table(
+            out, snapshot->rows, snapshot->count, app->out.is_tty ? term_width(&app->out) : 0);
+    } else {
+        status_put_job(out, &snapshot->view, term_text_width(&app->out));
     }
 }
 
-static void
-put_runs(StrBuf *out, const StatusRun *runs, int count)
+static json_t *
+snapshot_json(const Snapshot *snapshot)
 {
-    for (int i = 0; i < count; i++) {
-        strbuf_printf(out, "  run %-4lld ", (long long)runs[i].id);
-        text_put_safe(out, runs[i].host);
-        strbuf_printf(out, " pid %d, %d workers, heartbeat %.0f s ago", runs[i].pid,
-            runs[i].workers, runs[i].heartbeat_age_s);
-        if (runs[i].throttle != NULL) {
-            strbuf_puts(out, ", throttled: ");
-            text_put_safe(out, runs[i].throttle);
-        }
-        strbuf_putc(out, '\n');
+    if (snapshot->name != NULL) {
+        return status_view_json(&snapshot->view);
     }
-    if (count == 0) {
-        strbuf_puts(out, "  runs     none alive\n");
+    json_t *list = json_array();
+    for (int i = 0; i < snapshot->count; i++) {
+        (void)json_array_append_new(list, status_row_json(&snapshot->rows[i]));
     }
+    json_t *object = json_object();
+    (void)json_object_set_new(object, "jobs", list);
+    return object;
 }
 
+/* Takes `object`. */
 static void
-print_job(const App *app, const StatusRow *row, const StatusRun *runs, int run_count)
+add_to_result(App *app, json_t *object)
 {
-    STRBUF_AUTO text = STRBUF_INIT;
-    strbuf_printf(&text, "job %s, backfill of ", row->name);
-    text_put_safe(&text, row->table_name);
-    strbuf_printf(&text, ": %s", jobstate_name(row->state));
-    const char *reason = reason_of(row);
-    if (reason[0] != '\0') {
-        strbuf_puts(&text, ", ");
-        text_put_safe(&text, reason);
-    }
-    strbuf_putc(&text, '\n');
-    if (row->pass > 0) {
-        put_pass(&text, row);
-    }
-    put_runs(&text, runs, run_count);
-    app_print(app, strbuf_text(&text));
-}
-
-/* ---- JSON ---- */
-
-static void
-put(json_t *object, const char *name, json_t *value)
-{
-    if (json_object_set_new(object, name, value) != 0) {
+    if (json_object_update(app->result, object) != 0) {
         abort(); /* out of memory, as in mem.h */
     }
+    json_decref(object);
 }
 
-static json_t *
-run_json(const StatusRun *run)
+static void
+show(App *app, const Snapshot *snapshot)
 {
-    json_t *object = json_object();
-    put(object, "run_id", json_integer(run->id));
-    put(object, "host", json_text(run->host));
-    put(object, "pid", json_integer(run->pid));
-    put(object, "workers", json_integer(run->workers));
-    put(object, "heartbeat_age_s", json_known(run->heartbeat_age_s));
-    put(object, "throttle_reason", json_text(run->throttle));
-    return object;
+    STRBUF_AUTO text = STRBUF_INIT;
+    put_snapshot(&text, app, snapshot);
+    app_print(app, strbuf_text(&text));
+    add_to_result(app, snapshot_json(snapshot));
 }
 
-static json_t *
-job_json(const StatusRow *row)
+/* A job that was cleaned has its history only. */
+static bool
+show_history(App *app, PgConn *conn, Snapshot *snapshot, Err *err)
 {
-    int64_t eta_s = status_eta_s(row);
-    json_t *object = json_object();
-    put(object, "job", json_text(row->name));
-    put(object, "job_id", json_integer(row->id));
-    put(object, "table", json_text(row->table_name));
-    put(object, "state", json_text(jobstate_name(row->state)));
-    put(object, "reason", json_text(row->reason));
-    put(object, "pass", json_integer(row->pass));
-    put(object, "pass_kind", row->pass == 0 ? json_null() : json_text(pass_name(row)));
-    put(object, "done_ratio", json_known(status_share(row)));
-    put(object, "pass_rows", json_integer(row->rows));
-    put(object, "estimated_rows", json_integer(row->est_rows));
-    put(object, "ranges", json_integer(row->ranges));
-    put(object, "ranges_done", json_integer(row->ranges_done));
-    put(object, "ranges_are_all", json_boolean(row->carved));
-    put(object, "differing_rows", json_integer(row->differing));
-    put(object, "leftover_rows", json_integer(row->leftover));
-    put(object, "rows_per_s", json_known(row->rows_per_s));
-    put(object, "eta_s", eta_s < 0 ? json_null() : json_integer(eta_s));
-    put(object, "elapsed_s", json_known(row->elapsed_s));
-    put(object, "throttle_reason", json_text(row->throttle));
-    put(object, "runs_alive", json_integer(row->runs));
-    return object;
+    History history = {.is_known = false};
+    bool exists = false;
+    Err missing = ERR_INIT;
+    if (!schema_check(conn, &exists, err) ||
+        (exists && !history_read(conn, snapshot->name, snapshot->arena, &history, err))) {
+        return false;
+    }
+    if (read_snapshot(app, conn, snapshot, &missing)) {
+        show(app, snapshot);
+    } else if (missing.cls == ERR_USER && history.is_known) {
+        STRBUF_AUTO cleaned = STRBUF_INIT;
+        strbuf_printf(&cleaned, "job %s was cleaned\n", snapshot->name);
+        app_print(app, strbuf_text(&cleaned));
+        app_result(app, "job", json_text(snapshot->name));
+    } else {
+        *err = missing;
+        return false;
+    }
+    STRBUF_AUTO text = STRBUF_INIT;
+    status_put_history(&text, &history, term_text_width(&app->out));
+    app_print(app, strbuf_text(&text));
+    status_add_history(app->result, &history);
+    return true;
+}
+
+/* ---- watch ---- */
+
+/* From the top of the screen; each line erases what stood there before, so nothing flickers. */
+static void
+draw(const App *app, const char *text)
+{
+    int height = term_height(&app->out);
+    STRBUF_AUTO screen = STRBUF_INIT;
+    STRBUF_AUTO line = STRBUF_INIT;
+    strbuf_puts(&screen, "\033[H");
+    for (int row = 1; *text != '\0' && (height == 0 || row < height); row++) {
+        size_t len = strcspn(text, "\n");
+        strbuf_clear(&line);
+        strbuf_put(&line, text, len);
+        text_put_cut(&screen, strbuf_text(&line), term_width(&app->out));
+        strbuf_puts(&screen, "\033[K\n");
+        text += len + (text[len] == '\n');
+    }
+    strbuf_puts(&screen, "\033[J");
+    (void)fputs(strbuf_text(&screen), stdout);
+}
+
+static void
+print_lines(const Snapshot *snapshot)
+{
+    STRBUF_AUTO text = STRBUF_INIT;
+    char now[32];
+    clock_format_now(now, sizeof(now));
+    for (int i = 0; i < snapshot->count; i++) {
+        strbuf_printf(&text, "%s ", now);
+        status_put_line(&text, &snapshot->rows[i]);
+    }
+    (void)fputs(strbuf_text(&text), stdout);
+}
+
+static void
+show_again(const App *app, const Snapshot *snapshot)
+{
+    if (app->options.json) {
+        json_t *object = snapshot_json(snapshot);
+        (void)json_object_set_new(object, "type", json_text("status"));
+        json_print(object);
+    } else if (app->out.is_tty) {
+        STRBUF_AUTO text = STRBUF_INIT;
+        put_snapshot(&text, app, snapshot);
+        draw(app, strbuf_text(&text));
+    } else {
+        print_lines(snapshot);
+    }
+    (void)fflush(stdout);
+}
+
+/* One job: it is over, in any way.  All jobs: every one is done. */
+static bool
+is_over(App *app, const Snapshot *snapshot)
+{
+    bool over = snapshot->count > 0;
+    int exit_code = 0;
+    for (int i = 0; over && i < snapshot->count; i++) {
+        over = health_is_over(snapshot->rows[i].verdict.health, &exit_code) &&
+               (snapshot->name != NULL || exit_code == 0);
+    }
+    app->exit_code = over ? exit_code : 0;
+    return over;
+}
+
+static bool
+is_connection_lost(const Err *err)
+{
+    return err->cls == ERR_RECONNECT || err->cls == ERR_CONNECT;
+}
+
+/* A server that restarts is waited for: its jobs go on as well. */
+static bool
+look(App *app, PgConn **conn, Snapshot *snapshot, Err *err)
+{
+    if (*conn == NULL && !app_connect(app, "status", conn, err)) {
+        return false;
+    }
+    if (read_snapshot(app, *conn, snapshot, err)) {
+        return true;
+    }
+    if (is_connection_lost(err)) {
+        conn_close(*conn);
+        *conn = NULL;
+    }
+    return false;
+}
+
+/* Ctrl-C ends the process as it does by default: nothing is left behind. */
+static bool
+watch(App *app, PgConn **conn, const char *name, Err *err)
+{
+    if (app->out.is_tty && !app->options.json) {
+        (void)fputs("\033[2J", stdout);
+    }
+    for (;;) {
+        Arena arena = ARENA_INIT;
+        Snapshot snapshot = {.arena = &arena, .name = name};
+        bool over = false;
+        if (look(app, conn, &snapshot, err)) {
+            show_again(app, &snapshot);
+            over = is_over(app, &snapshot);
+        } else if (is_connection_lost(err)) {
+            STRBUF_AUTO text = STRBUF_INIT;
+            text_put_error(&text, err);
+            (void)fputs(strbuf_text(&text), stderr);
+            *err = ERR_INIT;
+        } else {
+            arena_reset(&arena);
+            return false;
+        }
+        if (over) {
+            add_to_result(app, snapshot_json(&snapshot));
+        }
+        arena_reset(&arena);
+        if (over) {
+            return true;
+        }
+        clock_sleep_us(WATCH_EVERY_US);
+    }
 }
 
 /* ---- the verb ---- */
 
 static bool
-show_all(App *app, PgConn *conn, Err *err)
+check_usage(const Options *options, Err *err)
 {
-    StatusRow *rows = NULL;
-    int count = 0;
-    bool exists = false;
-    if (!schema_check(conn, &exists, err) ||
-        (exists && !status_jobs(conn, NULL, &app->arena, &rows, &count, err))) {
-        return false;
+    if (options->history && options->arg_count == 0) {
+        (void)err_set(err, ERR_USER, "pghaul status: --history needs a job");
+        return err_hint(err, "Usage: pghaul status JOB --history; pghaul status lists the jobs.");
     }
-    print_table(app, rows, count);
-    json_t *list = json_array();
-    for (int i = 0; i < count; i++) {
-        (void)json_array_append_new(list, job_json(&rows[i]));
+    if (options->history && options->watch) {
+        return err_set(err, ERR_USER, "pghaul status: --history and --watch do not go together");
     }
-    app_result(app, "jobs", list);
-    return true;
-}
-
-static bool
-show_one(App *app, PgConn *conn, const char *name, Err *err)
-{
-    JobRow job; /* only to say so when there is none */
-    StatusRow *rows = NULL;
-    StatusRun *runs = NULL;
-    int count = 0;
-    int run_count = 0;
-    if (!app_find_job(app, conn, name, &job, err) ||
-        !status_jobs(conn, job.name, &app->arena, &rows, &count, err) ||
-        !status_runs(conn, job.id, &app->arena, &runs, &run_count, err)) {
-        return false;
-    }
-    if (count != 1) {
-        return err_set(err, ERR_USER, "job %s was cleaned at this moment", job.name);
-    }
-    print_job(app, &rows[0], runs, run_count);
-    json_t *object = job_json(&rows[0]);
-    json_t *list = json_array();
-    for (int i = 0; i < run_count; i++) {
-        (void)json_array_append_new(list, run_json(&runs[i]));
-    }
-    put(object, "runs", list);
-    if (json_object_update(app->result, object) != 0) {
-        abort();
-    }
-    json_decref(object);
     return true;
 }
 
 bool
 verb_status(App *app, Err *err)
 {
+    const Options *options = &app->options;
     const char *name = NULL;
     PGCONN_AUTO *conn = NULL;
-    bool one = app->options.arg_count > 0;
-    if ((one && !app_job_name(app, app->options.args[0], &name, err)) ||
-        !app_connect(app, "catalog", &conn, err)) {
+    if (!check_usage(options, err) ||
+        (options->arg_count > 0 && !app_job_name(app, options->args[0], &name, err)) ||
+        !app_connect(app, "status", &conn, err)) {
         return false;
     }
-    return one ? show_one(app, conn, name, err) : show_all(app, conn, err);
+    if (options->watch) {
+        return watch(app, &conn, name, err);
+    }
+    Snapshot snapshot = {.arena = &app->arena, .name = name};
+    if (options->history) {
+        return show_history(app, conn, &snapshot, err);
+    }
+    if (!read_snapshot(app, conn, &snapshot, err)) {
+        return false;
+    }
+    show(app, &snapshot);
+    return true;
 }

@@ -104,6 +104,9 @@ add_worker(Worker *worker, Progress *progress)
     const WorkerCounters *counters = &worker->counters;
     progress->run_rows += counters->rows;
     progress->batches += counters->batches;
+    if (counters->batch_us > progress->batch_us) {
+        progress->batch_us = counters->batch_us;
+    }
     progress->lock_retries += counters->lock_retries;
     progress->cancels += counters->cancels;
     progress->errors += counters->errors;

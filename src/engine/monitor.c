@@ -245,6 +245,21 @@ publish_totals(Monitor *monitor, const JobRow *job, const RangeTotals *totals, i
 }
 
 static bool
+send_heartbeat(Monitor *monitor, Err *err)
+{
+    Progress now;
+    engine_snapshot(monitor->engine, &now);
+    RunBeat row = {
+        .run = monitor->engine->setup.run,
+        .rows = now.run_rows,
+        .rows_per_s = eta_rate(&monitor->eta),
+        .batch_age_us = now.batch_us == 0 ? -1 : clock_mono_us() - now.batch_us,
+        .reason = monitor->was_paused ? monitor->governor.verdict.reason : NULL,
+    };
+    return run_heartbeat(monitor->conn, &row, err);
+}
+
+static bool
 beat(Monitor *monitor, Err *err)
 {
     const EngineSetup *setup = &monitor->engine->setup;
@@ -252,8 +267,7 @@ beat(Monitor *monitor, Err *err)
     JobRow job;
     RangeTotals totals;
     int runs = 0;
-    const char *reason = monitor->was_paused ? monitor->governor.verdict.reason : NULL;
-    bool ok = run_heartbeat(monitor->conn, setup->run, eta_rate(&monitor->eta), reason, err) &&
+    bool ok = send_heartbeat(monitor, err) &&
               job_read_id(monitor->conn, setup->job, &arena, &job, err) &&
               ranges_totals(monitor->conn, setup->job, job.pass, &totals, err) &&
               run_count_alive(monitor->conn, setup->job, &runs, err);
@@ -425,6 +439,10 @@ monitor_main(void *arg)
             survive(monitor, &err, now_us);
         }
         clock_sleep_us(TICK_US);
+    }
+    Err last = ERR_INIT; /* what the last batches changed; the next run needs none of it */
+    if (monitor->conn != NULL && !send_heartbeat(monitor, &last)) {
+        log_line(LOG_DEBUG, "monitor", "%s", last.message);
     }
     conn_close(monitor->conn);
     arena_reset(&monitor->lock_arena);

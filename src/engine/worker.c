@@ -203,6 +203,7 @@ count_batch(Worker *worker, const CarryResult *result, int64_t duration_us)
     WorkerCounters *counters = &worker->counters;
     counters->rows += worker->job.pass_kind == PASS_VERIFY ? 0 : result->rows;
     counters->batches++;
+    counters->batch_us = clock_mono_us();
     counters->busy = true;
     smooth(&counters->batch_rows, (double)result->rows);
     smooth(&counters->batch_ms, (double)duration_us / 1000.0);

@@ -1,6 +1,7 @@
 #include "ops/prepare.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -293,7 +294,9 @@ begin_first_pass(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Er
 bool
 prepare_objects(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err *err)
 {
-    if (!prepare_functions(conn, plan, id, err)) {
+    char label[48]; /* status tells by it that a run is there before it is registered */
+    (void)snprintf(label, sizeof(label), "%s/main", plan->spec->job);
+    if (!conn_set_label(conn, label, err) || !prepare_functions(conn, plan, id, err)) {
         return false;
     }
     Arena arena = ARENA_INIT;

@@ -70,6 +70,17 @@ static const char SQL_SET_CONFIG[] =
     " WHERE n <> 'client_connection_check_interval'\n"
     "    OR pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 140000";
 
+static const char SQL_LABEL[] =
+    "SELECT pg_catalog.set_config('application_name', 'pghaul/' || $1::pg_catalog.text, false)";
+
+bool
+conn_set_label(PgConn *conn, const char *label, Err *err)
+{
+    Statement set = {
+        .sql = SQL_LABEL, .count = 1, .values = &label, .timeout_us = QUERY_TIMEOUT_US};
+    return query_statement(conn, &set, NULL, err) || err_wrap(err, "name the session");
+}
+
 static const char SQL_BACKEND[] = "SELECT pg_catalog.pg_backend_pid(), a.backend_start::text\n"
                                   "  FROM pg_catalog.pg_stat_activity a\n"
                                   " WHERE a.pid = pg_catalog.pg_backend_pid()";

@@ -35,18 +35,22 @@ static const char SQL_HEARTBEAT[] =
     "UPDATE pghaul.run AS u\n"
     "   SET heartbeat = pg_catalog.clock_timestamp(), rows_per_s = $2::pg_catalog.float8,\n"
     "       reason = $3::pg_catalog.text, backend_pid = $4::pg_catalog.int4,\n"
-    "       backend_start = $5::pg_catalog.timestamptz\n"
+    "       backend_start = $5::pg_catalog.timestamptz, rows = $6::pg_catalog.int8,\n"
+    "       last_batch = CASE WHEN $7::pg_catalog.int8 >= 0 THEN pg_catalog.clock_timestamp()\n"
+    "           - $7 * '1 us'::pg_catalog.interval END\n"
     " WHERE u.id = $1::pg_catalog.int8";
 
 bool
-run_heartbeat(PgConn *conn, int64_t id, double rows_per_s, const char *reason, Err *err)
+run_heartbeat(PgConn *conn, const RunBeat *beat, Err *err)
 {
     Params params = PARAMS_INIT;
-    params_int(&params, id);
-    params_float(&params, rows_per_s);
-    params_text(&params, reason);
+    params_int(&params, beat->run);
+    params_float(&params, beat->rows_per_s);
+    params_text(&params, beat->reason);
     params_int(&params, conn_backend_pid(conn));
     params_text(&params, conn_backend_start(conn));
+    params_int(&params, beat->rows);
+    params_int(&params, beat->batch_age_us);
     return query_with(conn, SQL_HEARTBEAT, &params, NULL, err) || err_wrap(err, "heartbeat");
 }
 

@@ -15,8 +15,10 @@
 #include "pg/probe.h"
 #include "store/control.h"
 #include "store/guards.h"
+#include "store/history.h"
 #include "store/past.h"
 #include "store/run.h"
+#include "store/status.h"
 
 #define TABLE                                                                                      \
     "CREATE TABLE t (id bigint, part text, src text, c text, d int DEFAULT 0,"                     \
@@ -300,12 +302,41 @@ check_range_texts(JobFixture *f)
 }
 
 static void
+check_status_texts(JobFixture *f)
+{
+    Err err = ERR_INIT;
+    StatusRow *rows = NULL;
+    StatusRun *runs = NULL;
+    History history;
+    int count = 0;
+    uint32_t oid = 0;
+    OK(status_jobs(f->conn, f->job.name, &f->arena, &rows, &count, &err));
+    cr_assert(eq(int, 1, count));
+    cr_expect(eq(int, JOB_RUNNING, rows[0].facts.state));
+    OK(status_runs(f->conn, f->job.id, &f->arena, &runs, &count, &err));
+    cr_expect(eq(int, 1, count));
+    cr_expect(eq(i64, 7, runs[0].rows));
+    OK(status_table_oid(f->conn, f->job.id, &oid, &err));
+    cr_expect(eq(u32, oid, f->survey.facts.table.oid));
+    OK(history_read(f->conn, f->job.name, &f->arena, &history, &err));
+    cr_expect(history.is_known);
+    cr_expect(eq(int, 1, history.run_count));
+    cr_expect(eq(int, 3, history.event_count));
+    OK(conn_set_label(f->conn, "j/main", &err));
+    cr_expect(eq(i64, 1,
+        pg_int(f->sql, "SELECT count(*) FROM pg_stat_activity"
+                       " WHERE application_name = 'pghaul/j/main'")));
+}
+
+static void
 check_run_texts(JobFixture *f)
 {
     Err err = ERR_INIT;
     int count = -1;
-    OK(run_heartbeat(f->conn, f->run, 12.5, "because", &err));
+    RunBeat beat = {.run = f->run, .rows = 7, .rows_per_s = 12.5, .reason = "because"};
+    OK(run_heartbeat(f->conn, &beat, &err));
     OK(run_count_alive(f->conn, f->job.id, &count, &err));
+    check_status_texts(f);
     RunSample sample = {.job = f->job.id, .run = f->run, .lag_s = -1, .hot_ratio = 0.5};
     OK(run_sample(f->conn, &sample, &err));
     cr_expect(eq(i64, 1,

@@ -37,6 +37,18 @@ Test(app_text, wide_label_does_not_squeeze_its_text)
     cr_expect(eq(str, "standbys    \n  application\n", out.text));
 }
 
+Test(app_text, what_is_too_wide_is_cut_between_characters)
+{
+    STRBUF_AUTO out = STRBUF_INIT;
+    text_put_cut(&out, "abc\xe6\xbc\xa2z", 4);
+    cr_expect(eq(str, "abc", out.text));
+    text_put_cut(&out, "\xe6\xbc\xa2\033z", 4);
+    cr_expect(eq(str, "abc\xe6\xbc\xa2?z", out.text));
+    strbuf_clear(&out);
+    text_put_cut(&out, "as wide as it gets", 0);
+    cr_expect(eq(str, "as wide as it gets", out.text));
+}
+
 Test(app_text, control_characters_and_bad_bytes_do_not_pass)
 {
     STRBUF_AUTO out = STRBUF_INIT;

@@ -1,0 +1,65 @@
+/*
+ * history.h - what happened to the jobs of a name, those that were cleaned too.
+ */
+#ifndef STORE_HISTORY_H
+#define STORE_HISTORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "pg/conn.h"
+
+typedef struct HistoryRun {
+    int64_t id;
+    int64_t job;
+    bool is_cleaned; /* its job is */
+    bool is_alive;
+    bool has_ended;
+    const char *host;
+    int pid;
+    int workers;
+    const char *version;
+    const char *started; /* "2026-01-31 12:00:00+00" */
+    const char *ended;   /* NULL = not, or nobody could tell */
+    double duration_s;   /* until it ended or was last heard of */
+    int64_t rows;        /* changed by it */
+    int exit_code;
+} HistoryRun;
+
+/* All times of being throttled or paused for one reason; numbers in it do not tell reasons apart.
+ */
+typedef struct HistoryThrottle {
+    const char *reason; /* as it read last */
+    int64_t count;
+    double total_s;
+    const char *last_at;
+} HistoryThrottle;
+
+typedef struct HistoryEvent {
+    int64_t job;
+    int64_t run; /* 0 = of no run */
+    const char *at;
+    const char *who;
+    const char *what;
+    const char *reason;
+} HistoryEvent;
+
+/* The last 50 runs and the last 20 other events, newest last; the 10 reasons for throttling that
+ * took the most time. */
+typedef struct History {
+    HistoryRun *runs;
+    int run_count;
+    HistoryThrottle *throttles;
+    int throttle_count;
+    HistoryEvent *events;
+    int event_count;
+    bool is_known; /* there is or was a job of that name */
+} History;
+
+/* Owner:   everything in *history lives in `arena`. */
+bool history_read(PgConn *conn, const char *name, Arena *arena, History *history, Err *err)
+    __attribute__((warn_unused_result));
+
+#endif
