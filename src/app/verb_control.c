@@ -70,7 +70,7 @@ all(App *app, PgConn *conn, Err *err)
     const char **names = NULL;
     int count = 0;
     bool exists = false;
-    if (!schema_exists(conn, &exists, err) ||
+    if (!schema_check(conn, &exists, err) ||
         (exists &&
             !control_jobs(conn, ALL[app->options.verb].scope, &app->arena, &names, &count, err))) {
         return false;

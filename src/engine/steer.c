@@ -137,8 +137,7 @@ follow_stop(Engine *engine, const Control *control)
 static bool
 take_up_again(const Engine *engine, PgConn *conn, const Control *control, Err *err)
 {
-    bool idle = control->state == JOB_READY || control->state == JOB_STOPPED ||
-                control->state == JOB_FAILED;
+    bool idle = control->state == JOB_READY || control->state == JOB_STOPPED;
     return !idle || job_set_state(conn, engine->setup.job, JOB_RUNNING, NULL, err);
 }
 

@@ -408,7 +408,7 @@ park(Worker *worker)
         drop_session(worker);
     }
     set_busy(worker, false);
-    (void)stop_sleep_us(&worker->engine->stop, GATE_SLEEP_US);
+    (void)stop_sleep_us(&worker->engine->stop, IDLE_SLEEP_US);
 }
 
 /* One step forward; *finished when the job has no work left. */

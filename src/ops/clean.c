@@ -106,7 +106,7 @@ drop_objects(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
     if (alive > 0) {
         (void)err_set(err, ERR_BUSY, "job %s is being worked on by %d run%s", job->name, alive,
             alive == 1 ? "" : "s");
-        return err_hint(err, "Stop it first (Ctrl-C, or SIGTERM to its process).");
+        return err_hint(err, "pghaul stop %s ends it; then clean it again.", job->name);
     }
     return drop_triggers(conn, job->id, stop, err) && drop_functions(conn, job->id, err);
 }

@@ -304,7 +304,8 @@ prepare_objects(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err
     bool ok = job_read_id(conn, id, &arena, &job, err);
     if (ok && job.pass == 0) {
         ok = begin_first_pass(conn, plan, id, stop, err);
-    } else if (ok && job.state == JOB_FAILED && job.pass_kind == PASS_VERIFY) {
+    } else if (ok && (job.state == JOB_FAILED || job.state == JOB_STOPPED) &&
+               job.pass_kind == PASS_VERIFY) {
         /* The guards stay as recorded: what differs from them now is drift. */
         ok = repair_differences(conn, plan, &job, err);
     }

@@ -137,6 +137,28 @@ Test(control, pause_is_noticed_within_a_second_and_reads_the_same_everywhere, .t
     job_close_cluster(&test);
 }
 
+Test(control, pause_in_an_open_transaction_holds_from_its_commit, .timeout = 120)
+{
+    JobTest test;
+    open_job(&test);
+    Proc *proc = start(&test, "-q");
+    cr_assert(job_wait_batches(&test, proc, 0, 3));
+    Session *person = session_open(test.uri);
+    pg_exec(session_conn(person), "BEGIN; SELECT pghaul.pause('" JOB_NAME "')");
+    cr_assert(job_wait_batches(&test, proc, job_batches(&test), 20), "work goes on meanwhile");
+    pg_exec(session_conn(person), "ROLLBACK; BEGIN; SELECT pghaul.pause('" JOB_NAME "')");
+    cr_expect(eq(i64, 0,
+        pg_int(test.conn, "SELECT count(*) FROM pghaul.event"
+                          " WHERE what IN ('pause', 'paused')")));
+    pg_exec(session_conn(person), "COMMIT");
+    cr_expect(lt(i64, last_batch_after(&test), NOTICE_US));
+    wait_event(&test, "paused", 1);
+    session_close(person);
+    pg_exec(test.conn, "SELECT pghaul.resume('" JOB_NAME "')");
+    finish(&test, proc);
+    job_close_cluster(&test);
+}
+
 Test(control, run_of_a_paused_job_waits_however_the_one_before_ended, .timeout = 120)
 {
     JobTest test;
