@@ -31,6 +31,7 @@ typedef enum VerbId {
     VERB_STOP,
     VERB_SET,
     VERB_VERIFY,
+    VERB_QUARANTINE,
     VERB_CLEAN,
     VERB_HELP,
     VERB_VERSION,
@@ -96,6 +97,7 @@ typedef struct Options {
     bool repair;
     bool grants;
     const char *reason;
+    bool retry;
     int workers;            /* 0 = as the plan says */
     int64_t max_runtime_us; /* 0 = none */
 } Options;

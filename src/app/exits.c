@@ -8,6 +8,7 @@ static const ExitCode EXIT_CODES[] = {
     {2, "usage, job file, unknown job, error in an expression"},
     {3, "no connection"},
     {4, "refused by a fact about the server, or the plan was not accepted"},
+    {5, "done, but rows are set aside (pghaul quarantine)"},
     {6, "verify found differences"},
     {7, "stopped cleanly with work left"},
     {8, "held by another"},
