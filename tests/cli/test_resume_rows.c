@@ -44,17 +44,6 @@ application(const JobTest *test)
     };
 }
 
-/* Run to the end; fails unless it exits with the code and says the text. */
-static void
-expect_words(Proc *proc, int exit_code, const char *words)
-{
-    cr_assert(proc_wait(proc, HARNESS_TIMEOUT_US));
-    char *err = proc_stderr(proc);
-    cr_expect(strstr(err, words) != NULL, "no \"%s\" in:\n%s", words, err);
-    free(err);
-    job_expect_exit(proc, exit_code);
-}
-
 static void
 expect_right(JobTest *test, const WorkloadSpec *spec, Workload *workload)
 {
