@@ -218,15 +218,36 @@ Test(quarantine, the_limit_ends_the_run_and_is_never_passed)
         cr_expect(eq(i64, 1, pg_int(base.conn, "SELECT state = 'stopped' FROM pghaul.job")));
         cli_free(&result);
 
-        STRBUF_AUTO job = STRBUF_INIT;
-        strbuf_printf(&job, "job: test\npath: %s\n" SET("src::numeric") ASIDE, PATHS[i]);
-        cli_base_write_job(&base, strbuf_text(&job));
-        result = CLI("run", base.job_file, "-d", base.uri);
+        result = CLI("set", "test", "limits.quarantine=20", "-d", base.uri);
+        cr_expect(eq(int, 0, result.code), "%s", result.err);
+        cli_free(&result);
+        result = CLI("run", "test", "-d", base.uri);
         cr_expect(eq(int, 5, result.code), "%s", result.err);
         cr_expect(eq(i64, 20, pg_int(base.conn, "SELECT count(*) FROM pghaul.quarantine")));
         cr_expect(eq(i64, 1980, pg_int(base.conn, "SELECT count(c) FROM t")));
         cli_free(&result);
     }
+    cli_base_free(&base);
+}
+
+Test(quarantine, a_job_that_stopped_may_be_told_to_set_rows_aside)
+{
+    CliBase base = cli_base_new(1);
+    pg_exec(base.conn, PLAIN);
+    cli_base_write_job(&base, "job: test\n" SET("src::numeric") "throttle: {standbys: none}\n");
+    CliResult result = CLI("run", base.job_file, "-d", base.uri, "--yes");
+    cr_expect(eq(int, 1, result.code), "%s", result.err);
+    cr_expect(
+        cli_has(result.err, "SQLSTATE 22P02 (invalid_text_representation)"), "%s", result.err);
+    cli_free(&result);
+    result = CLI("set", "test", "on_error=quarantine", "-d", base.uri);
+    cr_expect(eq(int, 0, result.code), "%s", result.err);
+    cli_free(&result);
+    result = CLI("run", base.job_file, "-d", base.uri);
+    cr_expect(eq(int, 5, result.code), "%s", result.err);
+    cr_expect(eq(i64, 1,
+        pg_int(base.conn, "SELECT count(*) = 3 AND bool_and(set_aside) FROM pghaul.quarantine")));
+    cli_free(&result);
     cli_base_free(&base);
 }
 
