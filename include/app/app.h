@@ -106,6 +106,7 @@ bool verb_blockers(App *app, Err *err);
 bool verb_control(App *app, Err *err); /* pause, resume, stop */
 bool verb_set(App *app, Err *err);
 bool verb_verify(App *app, Err *err);
+bool verb_quarantine(App *app, Err *err);
 bool verb_clean(App *app, Err *err);
 bool verb_help(App *app, Err *err);
 bool verb_version(App *app, Err *err);

@@ -21,10 +21,12 @@ typedef struct Drive {
     int other_runs; /* alive when this one had ended */
 
     /* after drive_read_outcome() */
+    int pass;
     PassKind pass_kind;
     RangeTotals totals; /* of the job's last pass */
     int64_t found_rows; /* that differed; before the repair pass, if there was one just now */
     int64_t repaired_rows;
+    int64_t aside; /* rows of the job that are set aside */
 } Drive;
 
 /* Register the run and let the engine work; signals are blocked from here on. */
@@ -48,6 +50,9 @@ void drive_set_state(Drive *drive, JobState state, const char *reason);
 
 /* The run failed or was stopped: end it, set the state unless `keep_state`, complete *err. */
 void drive_fail(Drive *drive, bool keep_state, Err *err);
+
+/* Say that rows of the job are set aside, and exit with 5. */
+void drive_tell_aside(App *app, const char *job, int64_t rows);
 
 /* Print the summary and add it to the result. */
 void drive_summary(const Drive *drive);

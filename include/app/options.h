@@ -31,6 +31,7 @@ typedef enum VerbId {
     VERB_STOP,
     VERB_SET,
     VERB_VERIFY,
+    VERB_QUARANTINE,
     VERB_CLEAN,
     VERB_HELP,
     VERB_VERSION,
@@ -98,6 +99,7 @@ typedef struct Options {
     const char *reason;
     bool history;
     bool watch;
+    bool retry;
     int workers;            /* 0 = as the plan says */
     int64_t max_runtime_us; /* 0 = none */
 } Options;

@@ -26,7 +26,7 @@ typedef struct PlanEstimate {
  */
 PlanEstimate plan_estimate(const Plan *plan);
 
-#define PLAN_STATEMENTS_MAX 16
+#define PLAN_STATEMENTS_MAX 24
 
 typedef struct PlanStatement {
     const char *title; /* when it runs, and how often */

@@ -10,7 +10,11 @@
  *   result     see BatchColumn; exactly one row
  *
  * Each statement of the function has its own snapshot (READ COMMITTED), so "lock, then read in the
- * next statement" holds.  There is no EXCEPTION block: a failure fails the transaction.
+ * next statement" holds.  Only the functions that isolate refused rows have an EXCEPTION block: a
+ * failure of the others fails the transaction.
+ *
+ * Rows that are set aside (pghaul.quarantine) are left out before an expression of the user's is
+ * evaluated for them: it would raise again.
  */
 #ifndef CORE_SQL_BATCH_H
 #define CORE_SQL_BATCH_H
@@ -29,7 +33,7 @@ typedef enum BatchColumn {
     BATCH_WATERMARK,
     BATCH_LEFT,    /* rows left behind locks (move) or that differ (verify) */
     BATCH_HOLDERS, /* int[]: backends that hold them */
-    BATCH_SAMPLE,  /* text[]: a few keys that differ */
+    BATCH_ASIDE,   /* rows that were refused and set aside */
 } BatchColumn;
 
 /* CREATE FUNCTION pghaul.move_..: change the rows that need work. */
@@ -38,16 +42,45 @@ void sql_move_function(StrBuf *out, const Plan *plan, int64_t job);
 /* CREATE FUNCTION pghaul.repair_..: the same by key, for jobs whose move goes by block. */
 void sql_repair_function(StrBuf *out, const Plan *plan, int64_t job);
 
-/* CREATE FUNCTION pghaul.verify_..: count the rows that differ, by key. */
+/* CREATE FUNCTION pghaul.verify_..: count the rows that differ, by key; the keys of a few are
+ * recorded in pghaul.difference. */
 void sql_verify_function(StrBuf *out, const Plan *plan, int64_t job);
+
+/*
+ * CREATE FUNCTION pghaul.isolate_key_.. (isolate_block_..) and isolate_verify_..: the smallest
+ * batch of the move or of the verify pass (one row by key, one block by block), row by row.  Those
+ * that the server refuses are set aside, and the watermark moves past them.
+ *
+ * Shape:   $7 is the number of rows of the job that may be set aside; with one more the batch fails
+ *          with PH003.
+ */
+void sql_isolate_function(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind);
+void sql_isolate_verify_function(StrBuf *out, const Plan *plan, int64_t job);
+
+/*
+ * CREATE FUNCTION pghaul.retry_..: try the row with key $6 that is set aside once more.  It leaves
+ * quarantine, in the same transaction, when it is changed, needs no work any more or is gone.
+ *
+ * Shape:   outcome 'done', 'refused' (still in quarantine, with one attempt more) or 'lost' (it was
+ *          not set aside); $1 to $5, $7 and $8 are not looked at.
+ */
+void sql_retry_function(StrBuf *out, const Plan *plan, int64_t job);
 
 /*
  * CREATE FUNCTION pghaul.locate_..: find the first row of a slice that the server refuses, by
  * trying each for real and taking it back.
  *
- * Parameters $1 from, $2 to, $3 size, $4 stripe, $5 stripes; at most one row (key, sqlstate,
- * message).
+ * Parameters $1 from, $2 to, $3 size, $4 stripe, $5 stripes, $6 take a census: go on until a row
+ * is not refused, or a hundred are.  One row, see LocateColumn.
  */
+typedef enum LocateColumn {
+    LOCATE_KEY = 0, /* of the first row that is refused; NULL = none is */
+    LOCATE_STATE,
+    LOCATE_MESSAGE,
+    LOCATE_TRIED,
+    LOCATE_REFUSED,
+} LocateColumn;
+
 void sql_locate_function(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind);
 
 /* SELECT * FROM pghaul.move_..($1, ..) */

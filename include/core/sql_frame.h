@@ -2,7 +2,7 @@
  * sql_frame.h - the parts of a batch function that every kind of move shares.
  *
  * Only core/sql_*.c use it.  A kind of move writes: declare, BEGIN, claim, slice, its own
- * statements (which set pghaul_rows and pghaul_left), guards, checkpoint, END.
+ * statements (which set pghaul_rows, pghaul_left and pghaul_aside), guards, checkpoint, END.
  */
 #ifndef CORE_SQL_FRAME_H
 #define CORE_SQL_FRAME_H
@@ -18,6 +18,15 @@ void sql_put_batch_mark(StrBuf *out, int64_t job);
 
 /* 1 The mark, and the compare-and-set on the range; returns 'lost' when the range is not ours. */
 void sql_put_frame_claim(StrBuf *out, int64_t job);
+
+/* The predicate "row is not set aside". */
+void sql_put_not_aside(StrBuf *out, const Plan *plan, int64_t job);
+
+/* UPDATE .. SET .. WHERE, up to the predicate. */
+void sql_put_update(StrBuf *out, const Plan *plan);
+
+/* Add pghaul_differing to the range, and record the keys in pghaul_keys. */
+void sql_put_differences(StrBuf *out, int64_t job);
 
 /* 2 The bounds of the batch, `size_sql` units from the watermark on. */
 void sql_put_frame_slice(StrBuf *out, const Plan *plan, SliceKind kind, const char *size_sql);

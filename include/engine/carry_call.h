@@ -18,7 +18,7 @@ typedef struct CarryResult {
     int64_t rows;     /* changed, or looked at */
     int64_t left;     /* left behind locks, or differing */
     char holders[64]; /* "{1,2}": backends that hold rows; "" */
-    char sample[200]; /* verify: a few keys that differ; "" */
+    int64_t aside;    /* refused and set aside */
 } CarryResult;
 
 /*
@@ -30,10 +30,29 @@ bool carry_call(Worker *worker, int64_t size, bool skip_locked, CarryResult *res
     __attribute__((warn_unused_result));
 
 /*
- * Find the first row of the batch at hand that the server refuses.
+ * Run the smallest batch of the worker's range row by row; those that are refused are set aside.
  *
- * Shape:   true when none was found; else ERR_POISON with the row's key in *err.
+ * Errors:  as carry_call(); ERR_LIMIT when more rows would be set aside than the job may.
+ */
+bool carry_isolate(Worker *worker, bool skip_locked, CarryResult *result, Err *err)
+    __attribute__((warn_unused_result));
+
+/*
+ * Find the first row of the batch at hand that the server refuses, and record it.
+ *
+ * Shape:   true when none was found; else ERR_POISON, without key or value.
  */
 bool carry_locate(Worker *worker, int64_t size, Err *err) __attribute__((warn_unused_result));
+
+/*
+ * Try the rows that follow, without changing one: is it they that are bad, or the expression?
+ *
+ * Shape:   true when one of them is not refused, or too few are there to tell; else ERR_POISON, and
+ *          the first is recorded as the row at which the run stopped.
+ */
+bool carry_census(Worker *worker, Err *err) __attribute__((warn_unused_result));
+
+/* ERR_POISON for a row that is refused with this state; returns false. */
+bool carry_refused(const char *sqlstate, Err *err);
 
 #endif

@@ -31,6 +31,7 @@ bool sqlstate_may_quote_row(const ErrorOrigin *origin);
 /* Raised by our own functions (core/sql_batch.h). */
 #define SQLSTATE_DRIFT_TABLE "PH001"
 #define SQLSTATE_DRIFT_FILE  "PH002"
+#define SQLSTATE_LIMIT       "PH003"
 #define SQLSTATE_DENIED      "42501"
 /* Raised by the functions of schema pghaul that people call. */
 #define SQLSTATE_NOT_DONE  "PH010"

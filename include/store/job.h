@@ -122,7 +122,7 @@ bool job_record_vacuum(PgConn *conn, int64_t id, int64_t rows, Err *err)
 bool job_set_timeline(PgConn *conn, int64_t id, int64_t timeline, Err *err)
     __attribute__((warn_unused_result));
 
-/* Mark as cleaned and drop its ranges and samples; history stays. */
+/* Mark as cleaned and drop its ranges, samples and keys of rows; history stays. */
 bool job_mark_cleaned(PgConn *conn, int64_t id, Err *err) __attribute__((warn_unused_result));
 
 bool job_event(PgConn *conn, int64_t id, int64_t run, const char *what, const char *reason,

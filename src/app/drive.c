@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/format.h"
+#include "store/quarantine.h"
 #include "store/run.h"
 
 #define REOPEN_TIMEOUT_US ((int64_t)5 * 1000000)
@@ -136,9 +137,11 @@ read_outcome(Drive *drive, Err *err)
         return err_set(err, ERR_RECONNECT, "no session");
     }
     if (!job_read_id(*drive->conn, drive->job->id, &drive->app->arena, &row, err) ||
-        !ranges_totals(*drive->conn, row.id, row.pass, &drive->totals, err)) {
+        !ranges_totals(*drive->conn, row.id, row.pass, &drive->totals, err) ||
+        !quarantine_count(*drive->conn, row.id, &drive->aside, err)) {
         return false;
     }
+    drive->pass = row.pass;
     drive->pass_kind = row.pass_kind;
     drive->found_rows = drive->totals.differing;
     if (row.pass_kind == PASS_VERIFY && row.last_pass_kind == PASS_REPAIR &&
@@ -165,7 +168,8 @@ set_complete(Drive *drive, Err *err)
     if (*drive->conn == NULL) {
         return err_set(err, ERR_RECONNECT, "no session");
     }
-    return job_set_state(*drive->conn, drive->job->id, JOB_COMPLETE, NULL, err);
+    return quarantine_forget_stops(*drive->conn, drive->job->id, err) &&
+           job_set_state(*drive->conn, drive->job->id, JOB_COMPLETE, NULL, err);
 }
 
 /* The state commits after everything that its session has seen.  A session that is opened anew has
@@ -293,10 +297,30 @@ put_verified(StrBuf *out, const Drive *drive)
     strbuf_printf(
         out, "  verify          %s rows compared, ", format_count(drive->totals.rows, rows));
     if (drive->totals.differing == 0) {
-        strbuf_puts(out, "none differs\n");
+        strbuf_puts(out, "none differs");
     } else {
-        strbuf_printf(out, "%lld differ\n", (long long)drive->totals.differing);
+        strbuf_printf(out, "%lld differ", (long long)drive->totals.differing);
     }
+    if (drive->aside > 0) {
+        strbuf_printf(out, "; %lld set aside are left out", (long long)drive->aside);
+    }
+    strbuf_putc(out, '\n');
+}
+
+void
+drive_tell_aside(App *app, const char *job, int64_t rows)
+{
+    app_result(app, "quarantined_rows", json_integer(rows));
+    if (rows == 0) {
+        return;
+    }
+    STRBUF_AUTO text = STRBUF_INIT;
+    strbuf_printf(&text,
+        "job %s: %lld row%s refused and set aside; pghaul quarantine %s shows them, and with "
+        "--retry tries them again\n",
+        job, (long long)rows, rows == 1 ? " is" : "s are", job);
+    app_print(app, strbuf_text(&text));
+    app->exit_code = 5;
 }
 
 static void
@@ -329,5 +353,6 @@ drive_summary(const Drive *drive)
     put_rows(app, "differing_rows", verified, drive->totals.differing);
     put_rows(app, "found_rows", verified, drive->found_rows);
     put_rows(app, "repaired_rows", verified, drive->repaired_rows);
+    app_result(app, "quarantined_rows", json_integer(drive->aside));
     app_result(app, "progress", json_progress(drive->job->name, last));
 }

@@ -32,7 +32,8 @@ static const Verb VERBS[VERB_COUNT] = {
         "hosts, may work on one job together. The first Ctrl-C or SIGTERM ends the batches in "
         "flight and says how to go on; the second one cancels them. A run that was killed in any "
         "way is taken up by the next one without a row lost or changed twice.\n",
-        "0 done, 3 no connection, 4 refused or not accepted, 6 verify found differences, 7 stopped "
+        "0 done, 3 no connection, 4 refused or not accepted, 5 done but rows are set aside, 6 "
+        "verify found differences, 7 stopped "
         "with work left, 8 held by another, 9 limit, 130 second signal",
         1, 1, verb_run},
     [VERB_STATUS] = {"status", "[JOB]", "how a job is doing, why, and what to do next; or all jobs",
@@ -89,10 +90,17 @@ static const Verb VERBS[VERB_COUNT] = {
         "once more; a sync trigger that was dropped or disabled is put back first, and a move that "
         "it was missing from begins anew. The next run or verify --repair goes on with a repair "
         "that was cut off.\n",
-        "0 no row differs (any more), 3 no connection, 4 refused, 6 rows differ, 7 stopped, 8 the "
-        "job is at "
+        "0 no row differs (any more), 3 no connection, 4 refused, 5 none differs but rows are set "
+        "aside, 6 rows differ, 7 stopped, 8 the job is at "
         "work",
         1, 1, verb_verify},
+    [VERB_QUARANTINE] = {"quarantine", "JOB", "rows that the server refused; --retry tries them",
+        "Prints key, SQLSTATE and message of each: of rows that were set aside (on_error: "
+        "quarantine), and of the row at which the last run stopped. With --retry each row that is "
+        "set aside is tried again, in a short transaction of its own; rows that are right by now, "
+        "or gone, leave quarantine. It may be done while a run is at work.\n",
+        "0 done, 3 no connection, 4 refused, 5 rows are still set aside after --retry", 1, 1,
+        verb_quarantine},
     [VERB_CLEAN] = {"clean", "JOB | --all", "remove the trigger and functions of a job",
         "Removes what the job made in the database and what it knows of its progress; the history "
         "of runs and events stays. With --all every job is cleaned and schema pghaul is dropped. "
@@ -167,6 +175,8 @@ static const OptionDef OPTIONS[] = {
         OPTION_FLAG, FIELD(history)},
     {"watch", 0, NULL, "show it anew every 2 s, until the job is over", BIT(VERB_STATUS),
         OPTION_FLAG, FIELD(watch)},
+    {"retry", 0, NULL, "try the rows that are set aside again", BIT(VERB_QUARANTINE), OPTION_FLAG,
+        FIELD(retry)},
     {"json", 0, NULL, "JSON lines on standard output, the last one the result", EVERY, OPTION_FLAG,
         FIELD(json)},
     {"quiet", 'q', NULL, "no progress, only warnings and errors", EVERY, OPTION_FLAG, FIELD(quiet)},

@@ -248,17 +248,39 @@ locate_by_block(StrBuf *out, const Plan *plan, int64_t job)
 }
 
 static void
+isolate_by_key(StrBuf *out, const Plan *plan, int64_t job)
+{
+    sql_isolate_function(out, plan, job, SLICE_KEY);
+}
+
+static void
+isolate_by_block(StrBuf *out, const Plan *plan, int64_t job)
+{
+    sql_isolate_function(out, plan, job, SLICE_BLOCK);
+}
+
+static void
 add_functions(Lister *lister)
 {
     const Plan *plan = lister->plan;
     add_function(lister, "Changes the rows of a batch", "move", sql_move_function);
+    add_function(lister, "Changes rows one by one and sets aside what the server refuses, by key",
+        "isolate_key", isolate_by_key);
+    if (plan->path == PATH_BLOCK) {
+        add_function(lister,
+            "Changes rows one by one and sets aside what the server refuses, by block",
+            "isolate_block", isolate_by_block);
+    }
     if (!plan->self_referring) {
         add_function(lister, "Compares the rows of a batch", "verify", sql_verify_function);
+        add_function(lister, "Compares them one by one and sets aside what the server refuses",
+            "isolate_verify", sql_isolate_verify_function);
     }
     if (plan->path == PATH_BLOCK) {
         add_function(lister, "Changes the rows of a batch by key, when differences are repaired",
             "repair", sql_repair_function);
     }
+    add_function(lister, "Tries a row again that was set aside", "retry", sql_retry_function);
     add_function(
         lister, "Finds a row that the server refuses, by key", "locate_key", locate_by_key);
     if (plan->path == PATH_BLOCK) {

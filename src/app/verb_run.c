@@ -17,6 +17,7 @@
 #include "engine/passes.h"
 #include "ops/prepare.h"
 #include "store/guards.h"
+#include "store/quarantine.h"
 
 /* ---- acceptance ---- */
 
@@ -69,14 +70,15 @@ accept_plan(App *app, PgConn *conn, const Survey *survey, const JobRow *job, Err
 /* ---- outcome ---- */
 
 static bool
-differ_error(int64_t rows, Err *err)
+differ_error(int64_t rows, int64_t job, int pass, Err *err)
 {
     (void)err_set(err, ERR_DIFFERENCE, "verify found %lld row%s that differ%s", (long long)rows,
         rows == 1 ? "" : "s", rows == 1 ? "s" : "");
     return err_hint(err,
-        "The log names keys of some. Where the expression fails for a row that the application "
-        "wrote, the trigger leaves NULL. The next run changes them, as pghaul verify --repair "
-        "does.");
+        "Keys of some: SELECT key FROM pghaul.difference WHERE job = %lld AND pass = %d. Where the "
+        "expression fails for a row that the application wrote, the trigger leaves NULL. The next "
+        "run changes them, as pghaul verify --repair does.",
+        (long long)job, pass);
 }
 
 static void
@@ -97,10 +99,10 @@ finish(Drive *drive, bool keep_state, Err *err)
         return false;
     }
     int64_t differing = drive->pass_kind == PASS_VERIFY ? drive->totals.differing : 0;
-    drive_end(drive, differing > 0 ? 6 : 0);
+    drive_end(drive, differing > 0 ? 6 : drive->aside > 0 ? 5 : 0);
     drive_summary(drive);
     if (differing > 0) {
-        (void)differ_error(differing, err);
+        (void)differ_error(differing, drive->job->id, drive->pass, err);
         if (!keep_state) {
             drive_set_state(drive, JOB_FAILED, err->message);
         }
@@ -110,6 +112,7 @@ finish(Drive *drive, bool keep_state, Err *err)
         return false;
     }
     print_contract(drive->app, drive->plan);
+    drive_tell_aside(drive->app, drive->job->name, drive->aside);
     return true;
 }
 
@@ -118,17 +121,20 @@ static bool
 already_complete(App *app, PgConn *conn, const JobRow *job, Err *err)
 {
     int64_t differing = 0;
-    if (job->pass_kind == PASS_VERIFY &&
-        !job_differing(conn, job->id, job->pass, &differing, err)) {
+    int64_t aside = 0;
+    if ((job->pass_kind == PASS_VERIFY &&
+            !job_differing(conn, job->id, job->pass, &differing, err)) ||
+        !quarantine_count(conn, job->id, &aside, err)) {
         return false;
     }
     if (differing > 0) {
-        return differ_error(differing, err);
+        return differ_error(differing, job->id, job->pass, err);
     }
     STRBUF_AUTO text = STRBUF_INIT;
     strbuf_printf(&text, "job %s is complete already\n", job->name);
     app_print(app, strbuf_text(&text));
     app_result(app, "already_complete", json_true());
+    drive_tell_aside(app, job->name, aside);
     return true;
 }
 

@@ -124,21 +124,26 @@ finish(Drive *drive, bool keep_state, Err *err)
         return false;
     }
     int64_t differing = drive->totals.differing;
-    drive_end(drive, differing > 0 ? 6 : 0);
+    drive_end(drive, differing > 0 ? 6 : drive->aside > 0 ? 5 : 0);
     drive_summary(drive);
     if (differing > 0) {
         (void)err_set(err, ERR_DIFFERENCE, "%lld row%s of %lld differ%s", (long long)differing,
             differing == 1 ? "" : "s", (long long)drive->totals.rows, differing == 1 ? "s" : "");
-        (void)err_hint(err, "The log names keys of some; pghaul verify %s --repair changes them.",
-            drive->job->name);
-    }
-    if (differing > 0) {
+        (void)err_hint(err,
+            "Keys of some: SELECT key FROM pghaul.difference WHERE job = %lld AND pass = %d. "
+            "pghaul "
+            "verify %s --repair changes them.",
+            (long long)drive->job->id, drive->pass, drive->job->name);
         if (!keep_state) {
             drive_set_state(drive, JOB_FAILED, err->message);
         }
         return false;
     }
-    return keep_state || drive_complete(drive, err);
+    if (!keep_state && !drive_complete(drive, err)) {
+        return false;
+    }
+    drive_tell_aside(drive->app, drive->job->name, drive->aside);
+    return true;
 }
 
 static bool

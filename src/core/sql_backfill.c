@@ -18,27 +18,30 @@ move_slice(const Plan *plan)
 /* ---- move ---- */
 
 /*
- * The rows of the batch: slice, stripe, the job's predicate, needs work.
+ * The rows of the batch: slice, stripe, not set aside, the job's predicate, needs work.
  *
  * The planner orders predicates by cost, and an expression may look cheaper than the test for the
- * stripe; CASE keeps it from being evaluated for the rows of all other stripes.  The test is there
+ * stripe; CASE keeps it from being evaluated for the rows of all other stripes, and for those that
+ * are set aside because it raises for them.  The test for the stripe is there
  * also when the plan has one stripe: the range says how many it has, and a later run of the job may
  * carve ranges with more.
  */
 static void
-put_batch_rows(StrBuf *out, const Plan *plan, SliceKind kind)
+put_batch_rows(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
 {
     sql_put_slice(out, plan, kind);
     strbuf_puts(out, "\n       AND CASE WHEN ");
     sql_put_in_stripe(out, plan, kind, "$5", "pghaul_stripes");
+    strbuf_puts(out, "\n       AND ");
+    sql_put_not_aside(out, plan, job);
     strbuf_puts(out, "\n       THEN true");
     sql_put_where(out, plan);
     sql_put_needs_work(out, plan);
     strbuf_puts(out, "\n       ELSE false END");
 }
 
-static void
-put_update(StrBuf *out, const Plan *plan)
+void
+sql_put_update(StrBuf *out, const Plan *plan)
 {
     strbuf_puts(out, "    UPDATE ");
     sql_put_only_table(out, plan);
@@ -52,7 +55,7 @@ put_update(StrBuf *out, const Plan *plan)
  * snapshot sees the very versions that are locked.
  */
 static void
-put_update_skipping(StrBuf *out, const Plan *plan, SliceKind kind)
+put_update_skipping(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
 {
     strbuf_puts(out, "    SELECT pg_catalog.array_agg(s.pghaul_tid) INTO pghaul_tids\n"
                      "      FROM (SELECT ");
@@ -60,9 +63,9 @@ put_update_skipping(StrBuf *out, const Plan *plan, SliceKind kind)
     strbuf_puts(out, " AS pghaul_tid\n      FROM ");
     sql_put_only_table(out, plan);
     strbuf_puts(out, "\n     WHERE ");
-    put_batch_rows(out, plan, kind);
+    put_batch_rows(out, plan, job, kind);
     strbuf_puts(out, "\n       FOR NO KEY UPDATE SKIP LOCKED) AS s;\n");
-    put_update(out, plan);
+    sql_put_update(out, plan);
     sql_put_column(out, plan, "ctid");
     strbuf_puts(out, " = ANY (pghaul_tids)");
     sql_put_where(out, plan);
@@ -72,7 +75,7 @@ put_update_skipping(StrBuf *out, const Plan *plan, SliceKind kind)
                      "    SELECT pg_catalog.count(*) INTO pghaul_left\n      FROM ");
     sql_put_only_table(out, plan);
     strbuf_puts(out, "\n     WHERE ");
-    put_batch_rows(out, plan, kind);
+    put_batch_rows(out, plan, job, kind);
     strbuf_puts(out, ";\n    IF pghaul_left > 0 THEN\n"
                      "        SELECT pg_catalog.array_agg(DISTINCT l.pid) INTO pghaul_holders\n"
                      "          FROM pg_catalog.pg_locks AS l\n"
@@ -82,15 +85,15 @@ put_update_skipping(StrBuf *out, const Plan *plan, SliceKind kind)
     strbuf_puts(out, " AS pghaul_xid\n          FROM ");
     sql_put_only_table(out, plan);
     strbuf_puts(out, "\n     WHERE ");
-    put_batch_rows(out, plan, kind);
+    put_batch_rows(out, plan, job, kind);
     strbuf_puts(out, "\n         LIMIT 100) AS s);\n    END IF;\n");
 }
 
 static void
-put_update_plain(StrBuf *out, const Plan *plan, SliceKind kind)
+put_update_plain(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
 {
-    put_update(out, plan);
-    put_batch_rows(out, plan, kind);
+    sql_put_update(out, plan);
+    put_batch_rows(out, plan, job, kind);
     strbuf_puts(out, ";\n    GET DIAGNOSTICS pghaul_rows = ROW_COUNT;\n");
 }
 
@@ -109,12 +112,12 @@ put_move_function(StrBuf *out, const Plan *plan, const char *what, int64_t job, 
     strbuf_puts(&body, "    -- 3 the rows\n");
     if (plan->may_skip_locked) {
         strbuf_puts(&body, "    IF $8 THEN\n");
-        put_update_skipping(&body, plan, kind);
+        put_update_skipping(&body, plan, job, kind);
         strbuf_puts(&body, "    ELSE\n");
-        put_update_plain(&body, plan, kind);
+        put_update_plain(&body, plan, job, kind);
         strbuf_puts(&body, "    END IF;\n");
     } else {
-        put_update_plain(&body, plan, kind);
+        put_update_plain(&body, plan, job, kind);
     }
     sql_put_frame_guards(&body, plan, kind);
     sql_put_frame_checkpoint(&body, plan, job, kind);
@@ -137,11 +140,29 @@ sql_repair_function(StrBuf *out, const Plan *plan, int64_t job)
 /* ---- verify ---- */
 
 void
+sql_put_differences(StrBuf *out, int64_t job)
+{
+    long long no = (long long)job;
+    strbuf_printf(out,
+        "    IF pghaul_differing > 0 THEN\n"
+        "        UPDATE pghaul.ranges AS r SET differing = r.differing + pghaul_differing\n"
+        "         WHERE r.job = %lld AND r.pass = $4 AND r.no = $1;\n"
+        "        INSERT INTO pghaul.difference AS d (job, pass, key)\n"
+        "        SELECT %lld, $4, ARRAY(SELECT pg_catalog.unnest(pghaul_keys[s.i:s.i]))\n"
+        "          FROM pg_catalog.generate_subscripts(pghaul_keys, 1) AS s(i)\n"
+        "            ON CONFLICT (job, pass, key) DO NOTHING;\n"
+        "        pghaul_left := pghaul_differing;\n"
+        "    END IF;\n",
+        no, no);
+}
+
+void
 sql_verify_function(StrBuf *out, const Plan *plan, int64_t job)
 {
     STRBUF_AUTO body = STRBUF_INIT;
     sql_put_frame_declare(&body, plan, SLICE_KEY);
     strbuf_puts(&body, "    pghaul_differing pg_catalog.int8;\n"
+                       "    pghaul_keys pg_catalog.text[];\n"
                        "BEGIN\n");
     sql_put_frame_claim(&body, job);
     sql_put_frame_slice(&body, plan, SLICE_KEY, "$7");
@@ -149,99 +170,25 @@ sql_verify_function(StrBuf *out, const Plan *plan, int64_t job)
         "    -- 3 one statement, one snapshot: a row is right or it is not\n"
         "    SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE s.pghaul_differs),\n"
         "           (pg_catalog.array_agg(s.pghaul_key) FILTER (WHERE s.pghaul_differs))[1:5]\n"
-        "      INTO pghaul_rows, pghaul_differing, pghaul_sample\n"
-        "      FROM (SELECT pg_catalog.array_to_string(");
+        "      INTO pghaul_rows, pghaul_differing, pghaul_keys\n"
+        "      FROM (SELECT ");
     sql_put_key_text(&body, plan);
-    strbuf_puts(&body, ", ', ') AS pghaul_key,\n           ");
+    strbuf_puts(&body, " AS pghaul_key,\n           ");
     sql_put_differs(&body, plan);
     strbuf_puts(&body, " AS pghaul_differs\n      FROM ");
     sql_put_only_table(&body, plan);
     strbuf_puts(&body, "\n     WHERE ");
     sql_put_slice(&body, plan, SLICE_KEY);
+    strbuf_puts(&body, "\n       AND CASE WHEN ");
+    sql_put_not_aside(&body, plan, job);
+    strbuf_puts(&body, "\n       THEN true");
     sql_put_where(&body, plan);
-    strbuf_puts(&body, " OFFSET 0) AS s;\n");
+    strbuf_puts(&body, "\n       ELSE false END OFFSET 0) AS s;\n");
     sql_put_frame_guards(&body, plan, SLICE_KEY);
     sql_put_frame_checkpoint(&body, plan, job, SLICE_KEY);
-    strbuf_printf(&body,
-        "    IF pghaul_differing > 0 THEN\n"
-        "        UPDATE pghaul.ranges AS r SET differing = r.differing + pghaul_differing\n"
-        "         WHERE r.job = %lld AND r.pass = $4 AND r.no = $1;\n"
-        "        pghaul_left := pghaul_differing;\n"
-        "    END IF;\n"
-        "    RETURN NEXT;\n"
-        "END\n",
-        (long long)job);
+    sql_put_differences(&body, job);
+    strbuf_puts(&body, "    RETURN NEXT;\nEND\n");
     sql_put_batch_function(out, plan, "verify", job, SLICE_KEY, strbuf_text(&body));
-}
-
-/* ---- locate ---- */
-
-static void
-put_locate_loop(StrBuf *out, const Plan *plan, SliceKind kind)
-{
-    strbuf_puts(out, "    FOR pghaul_row IN SELECT ");
-    sql_put_column(out, plan, "ctid");
-    strbuf_puts(out, " AS pghaul_tid, ");
-    sql_put_key_text(out, plan);
-    strbuf_puts(out, " AS pghaul_text\n      FROM ");
-    sql_put_only_table(out, plan);
-    strbuf_puts(out, "\n     WHERE ");
-    sql_put_slice(out, plan, kind);
-    strbuf_puts(out, "\n       AND ");
-    sql_put_in_stripe(out, plan, kind, "$4", "$5");
-    strbuf_puts(out, "\n    LOOP\n"
-                     "    BEGIN\n");
-    put_update(out, plan);
-    sql_put_column(out, plan, "ctid");
-    strbuf_puts(out, " = pghaul_row.pghaul_tid");
-    sql_put_where(out, plan);
-    sql_put_needs_work(out, plan);
-    strbuf_puts(out, ";\n"
-                     "    SET CONSTRAINTS ALL IMMEDIATE;\n"
-                     "    RAISE EXCEPTION USING ERRCODE = 'PH009'; -- take it back\n"
-                     "    EXCEPTION\n"
-                     "    WHEN SQLSTATE 'PH009' THEN\n"
-                     "        NULL;\n"
-                     "    WHEN lock_not_available THEN\n"
-                     "        NULL; -- held by somebody, which is not why the batch was refused\n"
-                     "    WHEN OTHERS THEN\n"
-                     "        pghaul_key := pghaul_row.pghaul_text;\n"
-                     "        pghaul_state := SQLSTATE;\n"
-                     "        pghaul_message := SQLERRM;\n"
-                     "        RETURN NEXT;\n"
-                     "        RETURN;\n"
-                     "    END;\n"
-                     "    END LOOP;\n");
-}
-
-void
-sql_locate_function(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
-{
-    STRBUF_AUTO head = STRBUF_INIT;
-    strbuf_puts(&head, "CREATE FUNCTION ");
-    sql_put_function_name(&head, plan, kind == SLICE_KEY ? "locate_key" : "locate_block", job);
-    strbuf_puts(&head,
-        "(pg_catalog.text[], pg_catalog.text[], pg_catalog.int8, pg_catalog.int4,\n"
-        "    pg_catalog.int4)\n"
-        "RETURNS TABLE (pghaul_key pg_catalog.text[], pghaul_state pg_catalog.text,\n"
-        "    pghaul_message pg_catalog.text)\n"
-        "LANGUAGE plpgsql VOLATILE\n");
-    sql_put_meaning_settings(&head, plan);
-    strbuf_puts(&head, "SET lock_timeout = '5ms'\n"
-                       "SET plan_cache_mode = 'force_custom_plan'\n"
-                       "SET enable_seqscan = 'off'\n");
-
-    STRBUF_AUTO body = STRBUF_INIT;
-    sql_put_frame_declare(&body, plan, kind);
-    strbuf_puts(&body, "    pghaul_row pg_catalog.record;\n"
-                       "BEGIN\n"
-                       "    pghaul_at := $1;\n"
-                       "    pghaul_high := $2;\n");
-    sql_put_batch_mark(&body, job);
-    sql_put_frame_slice(&body, plan, kind, kind == SLICE_KEY ? "$3 * $5" : "$3");
-    put_locate_loop(&body, plan, kind);
-    strbuf_puts(&body, "END\n");
-    sql_put_function(out, strbuf_text(&head), strbuf_text(&body));
 }
 
 /* ---- sync trigger ---- */

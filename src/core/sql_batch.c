@@ -39,7 +39,7 @@ static const char BATCH_ARGUMENTS[] =
     "RETURNS TABLE (pghaul_outcome pg_catalog.text, pghaul_rows pg_catalog.int8,\n"
     "    pghaul_stripe pg_catalog.int4, pghaul_watermark pg_catalog.text[],\n"
     "    pghaul_left pg_catalog.int8, pghaul_holders pg_catalog.int4[],\n"
-    "    pghaul_sample pg_catalog.text[])\n"
+    "    pghaul_aside pg_catalog.int8)\n"
     "LANGUAGE plpgsql VOLATILE\n";
 
 void
@@ -76,7 +76,8 @@ sql_put_frame_declare(StrBuf *out, const Plan *plan, SliceKind kind)
                      "    pghaul_at pg_catalog.text[];\n"
                      "    pghaul_stripes pg_catalog.int4;\n"
                      "    pghaul_before pg_catalog.int8;\n"
-                     "    pghaul_last pg_catalog.bool := true;\n");
+                     "    pghaul_last pg_catalog.bool := true;\n"
+                     "    pghaul_clean pg_catalog.bool := false;\n");
     sql_put_slice_declare(out, plan, kind);
     strbuf_puts(out, kind == SLICE_KEY ? "    pghaul_end pg_catalog.text[];\n"
                                        : "    pghaul_block pg_catalog.int8;\n");
@@ -90,15 +91,40 @@ sql_put_batch_mark(StrBuf *out, int64_t job)
         out, "    PERFORM pg_catalog.set_config('pghaul.batch', '%lld', true);\n", (long long)job);
 }
 
+static void
+put_set_aside(StrBuf *out, int64_t job)
+{
+    strbuf_printf(out,
+        "\n           SELECT q.key FROM pghaul.quarantine AS q"
+        "\n            WHERE q.job = %lld AND q.set_aside",
+        (long long)job);
+}
+
+/* The plan is made for the values of the variables: where nothing is set aside this folds to true
+ * and costs nothing for each row; else the keys are hashed once a statement. */
+void
+sql_put_not_aside(StrBuf *out, const Plan *plan, int64_t job)
+{
+    strbuf_puts(out, "(pghaul_clean OR NOT ");
+    sql_put_key_text(out, plan);
+    strbuf_puts(out, " = ANY (");
+    put_set_aside(out, job);
+    strbuf_puts(out, "))");
+}
+
 void
 sql_put_frame_claim(StrBuf *out, int64_t job)
 {
     sql_put_batch_mark(out, job);
     strbuf_puts(out, "    pghaul_rows := 0;\n"
                      "    pghaul_left := 0;\n"
+                     "    pghaul_aside := 0;\n"
                      "    -- 1 compare and set: is the range still ours, and at this very place?\n"
-                     "    SELECT r.low, r.high, r.stripes, r.leftover\n"
-                     "      INTO pghaul_low, pghaul_high, pghaul_stripes, pghaul_before\n"
+                     "    SELECT r.low, r.high, r.stripes, r.leftover, NOT EXISTS (");
+    put_set_aside(out, job);
+    strbuf_puts(out, ")\n"
+                     "      INTO pghaul_low, pghaul_high, pghaul_stripes, pghaul_before,\n"
+                     "           pghaul_clean\n"
                      "      FROM pghaul.ranges AS r\n");
     strbuf_printf(out, "     WHERE r.job = %lld AND r.pass = $4 AND r.no = $1\n", (long long)job);
     strbuf_puts(out, "       AND r.epoch = $2 AND r.lease = $3 AND r.state = 'leased'\n"
@@ -259,15 +285,6 @@ sql_batch_call(StrBuf *out, const Plan *plan, const char *what, int64_t job)
                      "    $4::pg_catalog.int4, $5::pg_catalog.int4, $6::pg_catalog.text[],\n"
                      "    $7::pg_catalog.int8, $8::pg_catalog.bool, $9::pg_catalog.text[],\n"
                      "    $10::pg_catalog.int8)");
-}
-
-void
-sql_locate_call(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
-{
-    strbuf_puts(out, "SELECT * FROM ");
-    sql_put_function_name(out, plan, kind == SLICE_KEY ? "locate_key" : "locate_block", job);
-    strbuf_puts(out, "($1::pg_catalog.text[], $2::pg_catalog.text[], $3::pg_catalog.int8,\n"
-                     "    $4::pg_catalog.int4, $5::pg_catalog.int4)");
 }
 
 /* ---- carving by key ---- */

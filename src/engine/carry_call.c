@@ -6,10 +6,18 @@
 
 #include "core/sql_batch.h"
 #include "pg/params.h"
+#include "pg/sqlstate.h"
+#include "store/quarantine.h"
 
 /* A verify batch locks no row; its statement may take as long as a snapshot may live. */
 #define VERIFY_TIMEOUT_MS 5000
 #define LOCATE_TIMEOUT_MS 10000
+/* A page row by row takes a while, and a smaller batch there is not.  Whoever waits for it is still
+ * seen by the monitor, which cancels it. */
+#define ISOLATE_TIMEOUT_MS 2000
+/* Keys or blocks to look for rows to try in; from so many refused ones on they tell something. */
+#define CENSUS_SIZE     1000
+#define CENSUS_MIN_ROWS 3
 /* Above the server's own timers: then the network is at fault. */
 #define ANSWER_GRACE_US ((int64_t)20 * 1000000)
 
@@ -93,11 +101,10 @@ take_result(Worker *worker, const PgResult *rows, CarryResult *result)
         .outcome = outcome_of(result_text(rows, 0, BATCH_OUTCOME)),
         .rows = result_int(rows, 0, BATCH_ROWS),
         .left = result_int(rows, 0, BATCH_LEFT),
+        .aside = result_int(rows, 0, BATCH_ASIDE),
     };
     (void)snprintf(
         result->holders, sizeof(result->holders), "%s", result_text(rows, 0, BATCH_HOLDERS));
-    (void)snprintf(
-        result->sample, sizeof(result->sample), "%s", result_text(rows, 0, BATCH_SAMPLE));
     if (result->outcome != CARRY_MORE) {
         return;
     }
@@ -110,6 +117,13 @@ take_result(Worker *worker, const PgResult *rows, CarryResult *result)
     }
 }
 
+/* Only the move pass does, where the plan says so. */
+static bool
+goes_by_block(const Worker *worker)
+{
+    return worker->job.pass_kind == PASS_MOVE && worker->engine->setup.plan->path == PATH_BLOCK;
+}
+
 /* By key the move function repairs as well: it changes what needs work. */
 static const char *
 function_of(const Plan *plan, PassKind kind)
@@ -120,10 +134,23 @@ function_of(const Plan *plan, PassKind kind)
     return kind == PASS_REPAIR && plan->path == PATH_BLOCK ? "repair" : "move";
 }
 
-bool
-carry_call(Worker *worker, int64_t size, bool skip_locked, CarryResult *result, Err *err)
+static int64_t
+batch_timeout_ms(const Worker *worker)
 {
-    const Plan *plan = worker->engine->setup.plan;
+    return worker->job.pass_kind == PASS_VERIFY ? VERIFY_TIMEOUT_MS
+                                                : worker->settings.throttle.yield_after_us / 1000;
+}
+
+typedef struct BatchFunction {
+    const char *what;
+    int64_t number; /* its $7 */
+    int64_t timeout_ms;
+} BatchFunction;
+
+static bool
+call_batch(
+    Worker *worker, const BatchFunction *function, bool skip_locked, CarryResult *result, Err *err)
+{
     const RangeLease *lease = &worker->lease;
     Params params = PARAMS_INIT;
     params_int(&params, lease->no);
@@ -132,19 +159,16 @@ carry_call(Worker *worker, int64_t size, bool skip_locked, CarryResult *result, 
     params_int(&params, lease->pass);
     params_int(&params, lease->stripe);
     params_text(&params, lease->watermark);
-    params_int(&params, size);
+    params_int(&params, function->number);
     params_bool(&params, skip_locked);
     params_text(&params, worker->job.signature);
     params_int(&params, worker->job.filenode);
     assert(params.count == BATCH_PARAMS);
 
     STRBUF_AUTO sql = STRBUF_INIT;
-    PassKind kind = worker->job.pass_kind;
-    sql_batch_call(&sql, plan, function_of(plan, kind), worker->job.id);
-    int64_t timeout_ms =
-        kind == PASS_VERIFY ? VERIFY_TIMEOUT_MS : worker->settings.throttle.yield_after_us / 1000;
+    sql_batch_call(&sql, worker->engine->setup.plan, function->what, worker->job.id);
     PGRESULT_AUTO *rows = NULL;
-    if (!run_call(worker, strbuf_text(&sql), &params, timeout_ms, &rows, err)) {
+    if (!run_call(worker, strbuf_text(&sql), &params, function->timeout_ms, &rows, err)) {
         return false;
     }
     if (result_rows(rows) != 1) {
@@ -155,30 +179,138 @@ carry_call(Worker *worker, int64_t size, bool skip_locked, CarryResult *result, 
 }
 
 bool
-carry_locate(Worker *worker, int64_t size, Err *err)
+carry_call(Worker *worker, int64_t size, bool skip_locked, CarryResult *result, Err *err)
+{
+    BatchFunction function = {
+        .what = function_of(worker->engine->setup.plan, worker->job.pass_kind),
+        .number = size,
+        .timeout_ms = batch_timeout_ms(worker),
+    };
+    return call_batch(worker, &function, skip_locked, result, err);
+}
+
+/* ---- rows that are refused ---- */
+
+bool
+carry_refused(const char *sqlstate, Err *err)
+{
+    char state[sizeof(err->sqlstate)];
+    (void)snprintf(state, sizeof(state), "%s", sqlstate);
+    (void)err_set(
+        err, ERR_POISON, "a row is refused: SQLSTATE %s (%s)", state, sqlstate_name(state));
+    (void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", state);
+    return false;
+}
+
+bool
+carry_isolate(Worker *worker, bool skip_locked, CarryResult *result, Err *err)
+{
+    int64_t limit = worker->settings.limits.quarantine;
+    int64_t timeout_ms = batch_timeout_ms(worker);
+    BatchFunction function = {
+        .what = worker->job.pass_kind == PASS_VERIFY ? "isolate_verify"
+                : goes_by_block(worker)              ? "isolate_block"
+                                                     : "isolate_key",
+        .number = limit,
+        .timeout_ms = timeout_ms < ISOLATE_TIMEOUT_MS ? ISOLATE_TIMEOUT_MS : timeout_ms,
+    };
+    if (call_batch(worker, &function, skip_locked, result, err)) {
+        return true;
+    }
+    if (strcmp(err->sqlstate, SQLSTATE_LIMIT) == 0) {
+        *err = ERR_INIT;
+        (void)err_set(err, ERR_LIMIT, "more than %lld rows are refused", (long long)limit);
+        return err_hint(err,
+            "pghaul quarantine %s shows them. Mend them or the expression, or raise the limit: "
+            "pghaul set %s limits.quarantine=N",
+            worker->job.name, worker->job.name);
+    }
+    return false;
+}
+
+/* Which rows to try, and what is to be known of them. */
+typedef struct Trial {
+    int64_t size;
+    int stripe;
+    int stripes;
+    bool census;
+} Trial;
+
+static bool
+try_rows(Worker *worker, const Trial *trial, PgResult **rows, Err *err)
 {
     const Plan *plan = worker->engine->setup.plan;
     const RangeLease *lease = &worker->lease;
-    bool by_block = worker->job.pass_kind == PASS_MOVE && plan->path == PATH_BLOCK;
     Params params = PARAMS_INIT;
     params_text(&params, lease->watermark == NULL ? lease->low : lease->watermark);
     params_text(&params, lease->high);
-    params_int(&params, size);
-    params_int(&params, lease->stripe);
-    params_int(&params, lease->stripes);
+    params_int(&params, trial->size);
+    params_int(&params, trial->stripe);
+    params_int(&params, trial->stripes);
+    params_bool(&params, trial->census);
 
     STRBUF_AUTO sql = STRBUF_INIT;
-    sql_locate_call(&sql, plan, worker->job.id, by_block ? SLICE_BLOCK : SLICE_KEY);
+    sql_locate_call(&sql, plan, worker->job.id, goes_by_block(worker) ? SLICE_BLOCK : SLICE_KEY);
+    return run_call(worker, strbuf_text(&sql), &params, LOCATE_TIMEOUT_MS, rows, err) ||
+           err_wrap(err, "locate the row");
+}
+
+/* Its key and the server's words are for the operator's eyes, not for a log. */
+static bool
+record_first(Worker *worker, const PgResult *rows, Err *err)
+{
+    QuarantineStop row = {
+        .job = worker->job.id,
+        .pass = worker->lease.pass,
+        .key = result_text(rows, 0, LOCATE_KEY),
+        .sqlstate = result_text(rows, 0, LOCATE_STATE),
+        .message = result_text(rows, 0, LOCATE_MESSAGE),
+    };
+    return quarantine_record_stop(worker->conn, &row, err);
+}
+
+bool
+carry_locate(Worker *worker, int64_t size, Err *err)
+{
+    const RangeLease *lease = &worker->lease;
+    Trial trial = {.size = size, .stripe = lease->stripe, .stripes = lease->stripes};
     PGRESULT_AUTO *rows = NULL;
-    if (!run_call(worker, strbuf_text(&sql), &params, LOCATE_TIMEOUT_MS, &rows, err)) {
-        return err_wrap(err, "locate the row");
+    if (!try_rows(worker, &trial, &rows, err)) {
+        return false;
     }
-    if (result_rows(rows) == 0) {
+    if (result_is_null(rows, 0, LOCATE_KEY)) {
         return true;
     }
-    (void)err_set(err, ERR_POISON, "the row with key %s is refused: %s", result_text(rows, 0, 0),
-        result_text(rows, 0, 2));
-    (void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", result_text(rows, 0, 1));
-    return err_hint(err, "Mend the row or the expression, then run the job again; it goes on from "
-                         "there.");
+    if (!record_first(worker, rows, err)) {
+        return false;
+    }
+    (void)carry_refused(result_text(rows, 0, LOCATE_STATE), err);
+    return err_hint(err,
+        "pghaul quarantine %s shows its key and what the server said. Mend the row or the "
+        "expression, then run again; or on_error: quarantine sets such rows aside.",
+        worker->job.name);
+}
+
+bool
+carry_census(Worker *worker, Err *err)
+{
+    Trial trial = {.size = CENSUS_SIZE, .stripe = 0, .stripes = 1, .census = true};
+    PGRESULT_AUTO *rows = NULL;
+    if (!try_rows(worker, &trial, &rows, err)) {
+        return false;
+    }
+    int64_t tried = result_int(rows, 0, LOCATE_TRIED);
+    if (tried < CENSUS_MIN_ROWS || result_int(rows, 0, LOCATE_REFUSED) < tried) {
+        return true;
+    }
+    if (!record_first(worker, rows, err)) {
+        return false;
+    }
+    (void)err_set(err, ERR_POISON,
+        "every one of the first %lld rows is refused: nothing was set aside", (long long)tried);
+    (void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", result_text(rows, 0, LOCATE_STATE));
+    return err_hint(err,
+        "Look at the expression, not at the rows: pghaul quarantine %s shows the first of them and "
+        "what the server said.",
+        worker->job.name);
 }

@@ -20,6 +20,7 @@
 #include "pg/probe.h"
 #include "pg/sqlstate.h"
 #include "store/guards.h"
+#include "store/quarantine.h"
 
 #define CONNECT_TIMEOUT_US ((int64_t)5 * 1000000)
 /* Restarts and failovers take minutes; what takes longer needs a person. */
@@ -224,8 +225,8 @@ static bool
 report_left(Worker *worker, const CarryResult *result, Err *err)
 {
     if (worker->job.pass_kind == PASS_VERIFY) {
-        log_line(LOG_WARNING, worker->name, "range %lld: %lld rows differ, such as %s",
-            (long long)worker->lease.no, (long long)result->left, result->sample);
+        log_line(LOG_WARNING, worker->name, "range %lld: %lld rows differ",
+            (long long)worker->lease.no, (long long)result->left);
         return true;
     }
     char holders[128] = "another session";
@@ -241,34 +242,44 @@ report_left(Worker *worker, const CarryResult *result, Err *err)
     return true;
 }
 
+/* A batch has committed, or found the range gone. */
+static bool
+take_batch(Worker *worker, const CarryResult *result, int64_t size, int64_t duration_us, Err *err)
+{
+    worker->has_lease = result->outcome == CARRY_MORE;
+    if (result->outcome == CARRY_LOST) {
+        log_line(LOG_INFO, worker->name, "range %lld was taken over by another worker",
+            (long long)worker->lease.no);
+        return true;
+    }
+    log_line(LOG_DEBUG, worker->name, "range %lld stripe %d: %lld rows in %lld ms",
+        (long long)worker->lease.no, worker->lease.stripe, (long long)result->rows,
+        (long long)(duration_us / 1000));
+    bool range_ended = result->outcome != CARRY_MORE || worker->lease.watermark == NULL;
+    pacer_observe(pacing_of(worker), range_ended ? size / 2 : size, duration_us);
+    retry_succeeded(&worker->history);
+    worker->backoff = BACKOFF_INIT;
+    count_batch(worker, result, duration_us);
+    if (result->aside > 0) {
+        log_line(LOG_WARNING, worker->name, "range %lld: %lld row%s refused and set aside",
+            (long long)worker->lease.no, (long long)result->aside,
+            result->aside == 1 ? " is" : "s are");
+    }
+    return result->left == 0 || report_left(worker, result, err);
+}
+
 static bool
 run_batch(Worker *worker, Err *err)
 {
     const Plan *plan = worker->engine->setup.plan;
-    Pacer *pacer = pacing_of(worker);
-    int64_t size = pacer_size(pacer);
+    int64_t size = pacer_size(pacing_of(worker));
     bool skip = worker->history.may_skip && (plan->strict || retry_skips_locked(&worker->history));
     int64_t begun_us = clock_mono_us();
     CarryResult result;
     if (!carry_call(worker, size, skip, &result, err)) {
         return err_wrap(err, "range %lld", (long long)worker->lease.no);
     }
-    int64_t duration_us = clock_mono_us() - begun_us;
-    worker->has_lease = result.outcome == CARRY_MORE;
-    if (result.outcome == CARRY_LOST) {
-        log_line(LOG_INFO, worker->name, "range %lld was taken over by another worker",
-            (long long)worker->lease.no);
-        return true;
-    }
-    log_line(LOG_DEBUG, worker->name, "range %lld stripe %d: %lld rows in %lld ms%s",
-        (long long)worker->lease.no, worker->lease.stripe, (long long)result.rows,
-        (long long)(duration_us / 1000), skip ? ", past locked rows" : "");
-    bool range_ended = result.outcome != CARRY_MORE || worker->lease.watermark == NULL;
-    pacer_observe(pacer, range_ended ? size / 2 : size, duration_us);
-    retry_succeeded(&worker->history);
-    worker->backoff = BACKOFF_INIT;
-    count_batch(worker, &result, duration_us);
-    return result.left == 0 || report_left(worker, &result, err);
+    return take_batch(worker, &result, size, clock_mono_us() - begun_us, err);
 }
 
 /* ---- failures ---- */
@@ -300,7 +311,46 @@ restart_pass(Worker *worker, Err *err)
                "the table was rewritten; its blocks are walked over anew", err);
 }
 
-/* At the floor: look for the row.  None found means that the reason has gone. */
+static bool
+is_transient(ErrClass cls)
+{
+    return cls == ERR_RETRY || cls == ERR_TIMEOUT || cls == ERR_RECONNECT || cls == ERR_SLOTS ||
+           cls == ERR_RESOURCE;
+}
+
+/* Before anything of a job was changed or set aside: does the expression work at all? */
+static bool
+check_expression(Worker *worker, Err *err)
+{
+    RangeTotals totals;
+    int64_t aside = 0;
+    int64_t job = worker->job.id;
+    if (!ranges_totals(worker->conn, job, worker->lease.pass, &totals, err) ||
+        !quarantine_count(worker->conn, job, &aside, err)) {
+        return false;
+    }
+    return totals.rows > 0 || aside > 0 || carry_census(worker, err);
+}
+
+/* The batch row by row.  What it fails with otherwise than by a row is tried again from the start:
+ * rows held by somebody do not count as refused. */
+static bool
+isolate_poison(Worker *worker, Err *err)
+{
+    int64_t begun_us = clock_mono_us();
+    CarryResult result;
+    if ((worker->job.pass_kind == PASS_MOVE && !check_expression(worker, err)) ||
+        !carry_isolate(worker, worker->history.may_skip, &result, err)) {
+        if (is_transient(err->cls)) {
+            worker->history.poison_failures = 0;
+        }
+        return false;
+    }
+    int64_t size = pacer_size(pacing_of(worker));
+    return take_batch(worker, &result, size, clock_mono_us() - begun_us, err);
+}
+
+/* At the floor: set the row aside, or look for it.  None found means that the reason has gone. */
 static bool
 locate_poison(Worker *worker, const Err *cause, Err *err)
 {
@@ -310,10 +360,12 @@ locate_poison(Worker *worker, const Err *cause, Err *err)
         return true;
     }
     if (worker->history.poison_failures > POISON_FAILURES_MAX) {
-        *err = *cause;
-        return false;
+        (void)carry_refused(cause->sqlstate, err);
+        return err_hint(err, "No single row is to blame; a constraint over several rows may be.");
     }
-    return carry_locate(worker, pacer_size(pacer), err);
+    return worker->settings.on_error == ON_ERROR_QUARANTINE
+               ? isolate_poison(worker, err)
+               : carry_locate(worker, pacer_size(pacer), err);
 }
 
 static bool
@@ -435,13 +487,6 @@ worker_step(Worker *worker, bool *finished, Err *err)
         return get_range(worker, finished, err);
     }
     return run_batch(worker, err);
-}
-
-static bool
-is_transient(ErrClass cls)
-{
-    return cls == ERR_RETRY || cls == ERR_TIMEOUT || cls == ERR_RECONNECT || cls == ERR_SLOTS ||
-           cls == ERR_RESOURCE;
 }
 
 /* A column that was renamed fails in the statement that uses it, before the guards are looked at:

@@ -33,9 +33,7 @@ static const char SQL_FUNCTIONS[] =
     "SELECT p.oid::pg_catalog.regprocedure\n"
     "  FROM pg_catalog.pg_proc p\n"
     " WHERE p.pronamespace = 'pghaul'::pg_catalog.regnamespace\n"
-    "   AND p.proname ~ ('^(move|repair|verify|locate_key|locate_block|sync)_' || "
-    "$1::pg_catalog.text\n"
-    "                    || '_[0-9a-f]{16}$')";
+    "   AND p.proname ~ ('^[a-z_]+_' || $1::pg_catalog.text || '_[0-9a-f]{16}$')";
 
 static bool
 drop_trigger(PgConn *conn, const PgResult *triggers, int row, StopToken *stop, Err *err)

@@ -115,6 +115,18 @@ locate_block(StrBuf *out, const Plan *plan, int64_t job)
     sql_locate_function(out, plan, job, SLICE_BLOCK);
 }
 
+static void
+isolate_key(StrBuf *out, const Plan *plan, int64_t job)
+{
+    sql_isolate_function(out, plan, job, SLICE_KEY);
+}
+
+static void
+isolate_block(StrBuf *out, const Plan *plan, int64_t job)
+{
+    sql_isolate_function(out, plan, job, SLICE_BLOCK);
+}
+
 static const struct {
     const char *what;
     FunctionText *text;
@@ -122,6 +134,10 @@ static const struct {
     {"move", sql_move_function},
     {"verify", sql_verify_function},
     {"repair", sql_repair_function},
+    {"isolate_key", isolate_key},
+    {"isolate_block", isolate_block},
+    {"isolate_verify", sql_isolate_verify_function},
+    {"retry", sql_retry_function},
     {"locate_key", locate_key},
     {"locate_block", locate_block},
     {"sync", sql_sync_function},
@@ -130,10 +146,11 @@ static const struct {
 static bool
 is_needed(const Plan *plan, const char *what)
 {
-    if (strcmp(what, "verify") == 0) {
+    if (strcmp(what, "verify") == 0 || strcmp(what, "isolate_verify") == 0) {
         return !plan->self_referring;
     }
-    if (strcmp(what, "locate_block") == 0 || strcmp(what, "repair") == 0) {
+    if (strcmp(what, "locate_block") == 0 || strcmp(what, "isolate_block") == 0 ||
+        strcmp(what, "repair") == 0) {
         return plan->path == PATH_BLOCK;
     }
     return strcmp(what, "sync") != 0 || plan->sync_trigger;

@@ -11,6 +11,7 @@ typedef struct StateClass {
 static const StateClass CLASSES[] = {
     {SQLSTATE_DRIFT_TABLE, ERR_DRIFT},
     {SQLSTATE_DRIFT_FILE, ERR_DRIFT},
+    {SQLSTATE_LIMIT, ERR_LIMIT},
     {SQLSTATE_UNKNOWN, ERR_USER},
     {SQLSTATE_JOB_STATE, ERR_REFUSED},
     {"40001", ERR_RETRY},

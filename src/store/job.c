@@ -312,7 +312,9 @@ job_set_timeline(PgConn *conn, int64_t id, int64_t timeline, Err *err)
 
 static const char SQL_CLEANED[] =
     "WITH r AS (DELETE FROM pghaul.ranges WHERE job = $1::pg_catalog.int8),\n"
-    "     s AS (DELETE FROM pghaul.sample WHERE job = $1::pg_catalog.int8)\n"
+    "     s AS (DELETE FROM pghaul.sample WHERE job = $1::pg_catalog.int8),\n"
+    "     q AS (DELETE FROM pghaul.quarantine WHERE job = $1::pg_catalog.int8),\n"
+    "     d AS (DELETE FROM pghaul.difference WHERE job = $1::pg_catalog.int8)\n"
     "UPDATE pghaul.job AS j\n"
     "   SET cleaned = pg_catalog.clock_timestamp(), trigger_name = NULL,\n"
     "       signature = NULL\n"

@@ -11,12 +11,14 @@
 #include "core/sql_batch.h"
 #include "harness/harness.h"
 #include "integration/job_fixture.h"
+#include "ops/quarantine.h"
 #include "pg/params.h"
 #include "pg/probe.h"
 #include "store/control.h"
 #include "store/guards.h"
 #include "store/history.h"
 #include "store/past.h"
+#include "store/quarantine.h"
 #include "store/run.h"
 #include "store/status.h"
 
@@ -47,8 +49,9 @@ check_batches(JobFixture *f, const char *what, const char *low, const char *high
 }
 
 static void
-check_locate(JobFixture *f, SliceKind kind, const char *low, const char *high)
+check_locate_as(JobFixture *f, SliceKind kind, const char *low, const char *high, bool census)
 {
+    int64_t tried = kind == SLICE_KEY ? 10 : 30; /* of two stripes */
     Err err = ERR_INIT;
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_locate_call(&sql, &f->survey.plan, f->job.id, kind);
@@ -58,9 +61,33 @@ check_locate(JobFixture *f, SliceKind kind, const char *low, const char *high)
     params_int(&params, 10);
     params_int(&params, 0);
     params_int(&params, 2);
+    params_bool(&params, census);
     PGRESULT_AUTO *result = NULL;
     cr_assert(query_with(f->conn, strbuf_text(&sql), &params, &result, &err), "%s", err.message);
-    cr_expect(eq(int, 0, result_rows(result)), "no row is refused");
+    cr_assert(eq(int, 1, result_rows(result)));
+    cr_expect(result_is_null(result, 0, LOCATE_KEY), "no row is refused");
+    cr_expect(eq(i64, 0, result_int(result, 0, LOCATE_REFUSED)));
+    cr_expect(eq(i64, census ? 1 : tried, result_int(result, 0, LOCATE_TRIED)));
+}
+
+static void
+check_locate(JobFixture *f, SliceKind kind, const char *low, const char *high)
+{
+    check_locate_as(f, kind, low, high, false);
+    check_locate_as(f, kind, low, high, true);
+}
+
+static void
+check_retry(JobFixture *f)
+{
+    Err err = ERR_INIT;
+    StopToken stop;
+    stop_init(&stop);
+    RowTrials trials = {.conn = f->conn, .plan = &f->survey.plan, .job = &f->job, .stop = &stop};
+    RowTrial outcome = TRIAL_HELD;
+    OK(quarantine_try(&trials, "{p1,1}", &outcome, &err));
+    cr_expect(eq(int, TRIAL_NO_WORK, (int)outcome), "it is not set aside");
+    stop_destroy(&stop);
 }
 
 static void
@@ -70,6 +97,13 @@ check_functions(const char *job_file)
     job_fixture_open(&f, TABLE, job_file);
     bool by_block = f.survey.plan.path == PATH_BLOCK;
     check_batches(&f, "move", by_block ? "{0}" : NULL, by_block ? "{9}" : "{p1,20}", 2);
+    pg_exec(f.sql, "UPDATE pghaul.job SET frontier = NULL");
+    if (by_block) {
+        check_batches(&f, "isolate_block", "{0}", "{9}", 2);
+        pg_exec(f.sql, "UPDATE pghaul.job SET frontier = NULL");
+    }
+    check_batches(&f, "isolate_key", NULL, "{p1,20}", 2);
+    check_retry(&f);
     if (by_block) {
         check_locate(&f, SLICE_BLOCK, "{0}", "{1}");
         pg_exec(f.sql, "UPDATE pghaul.job SET frontier = NULL");
@@ -77,6 +111,7 @@ check_functions(const char *job_file)
     check_locate(&f, SLICE_KEY, NULL, "{p1,20}");
     if (!f.survey.plan.self_referring) {
         check_batches(&f, "verify", "{p1,20}", NULL, 1);
+        check_batches(&f, "isolate_verify", "{p1,20}", NULL, 1);
     }
     if (by_block) {
         check_batches(&f, "repair", "{p1,20}", NULL, 1);
@@ -329,6 +364,32 @@ check_status_texts(JobFixture *f)
 }
 
 static void
+check_quarantine_texts(JobFixture *f)
+{
+    Err err = ERR_INIT;
+    QuarantineRow *rows = NULL;
+    int count = 0;
+    int64_t aside = -1;
+    int64_t id = f->job.id;
+    QuarantineStop stop = {id, 1, "{p1,1}", "22P02", "bad"};
+    OK(quarantine_record_stop(f->conn, &stop, &err));
+    stop.key = "{p1,4}";
+    OK(quarantine_record_stop(f->conn, &stop, &err));
+    OK(quarantine_record_stop(f->conn, &stop, &err));
+    OK(quarantine_list(f->conn, id, &f->arena, &rows, &count, &err));
+    cr_assert(eq(int, 1, count), "only the latest");
+    cr_expect(eq(str, (char *)(uintptr_t)rows[0].key, "{p1,4}"));
+    cr_expect(eq(int, 2, rows[0].attempts));
+    cr_expect(not(rows[0].set_aside));
+    OK(quarantine_count(f->conn, id, &aside, &err));
+    cr_expect(eq(i64, 0, aside));
+    pg_exec(f->sql, "UPDATE pghaul.quarantine SET set_aside = true");
+    OK(quarantine_forget_stops(f->conn, id, &err));
+    OK(quarantine_count(f->conn, id, &aside, &err));
+    cr_expect(eq(i64, 1, aside));
+}
+
+static void
 check_run_texts(JobFixture *f)
 {
     Err err = ERR_INIT;
@@ -419,6 +480,7 @@ Test(sql_prepare, statements_of_store_and_probes_run)
     check_range_texts(&f);
     check_job_texts(&f);
     check_control_texts(&f);
+    check_quarantine_texts(&f);
     check_run_texts(&f);
     check_probe_texts(&f);
     cr_expect(eq(i64, 1, pg_int(f.sql, "SELECT count(*) FROM pghaul.progress")));
@@ -430,5 +492,6 @@ Test(sql_prepare, statements_of_store_and_probes_run)
     cr_expect(not(past.exists || past.has_trigger));
     OK(job_mark_cleaned(f.conn, f.job.id, &err));
     cr_expect(eq(i64, 0, pg_int(f.sql, "SELECT count(*) FROM pghaul.ranges")));
+    cr_expect(eq(i64, 0, pg_int(f.sql, "SELECT count(*) FROM pghaul.quarantine")));
     job_fixture_close(&f);
 }

@@ -17,8 +17,14 @@ locate_key(StrBuf *out, const Plan *plan, int64_t job)
     sql_locate_function(out, plan, job, SLICE_KEY);
 }
 
-static Generator *const FUNCTIONS[] = {
-    sql_move_function, sql_verify_function, locate_key, sql_sync_function};
+static void
+isolate_key(StrBuf *out, const Plan *plan, int64_t job)
+{
+    sql_isolate_function(out, plan, job, SLICE_KEY);
+}
+
+static Generator *const FUNCTIONS[] = {sql_move_function, sql_verify_function, isolate_key,
+    sql_isolate_verify_function, sql_retry_function, locate_key, sql_sync_function};
 #define FUNCTION_COUNT (sizeof(FUNCTIONS) / sizeof(FUNCTIONS[0]))
 
 static Plan
