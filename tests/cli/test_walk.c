@@ -1,0 +1,131 @@
+/*
+ * test_walk.c - a stranger's walk: what the README's step by step says, word for word.
+ *
+ * Its indented blocks are run one after the other by bash, in an empty folder, against a server
+ * of their own.  A block that comes after the words "from another terminal" is run while the one
+ * before it is still at work.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/strbuf.h"
+#include "harness/harness.h"
+#include "harness/pgcluster.h"
+#include "harness/proc.h"
+#include "harness/session.h"
+
+#define SECTION   "\n## A backfill, step by step\n"
+#define MEANWHILE "from another terminal"
+#define BLOCKS    16
+
+typedef struct Block {
+    StrBuf text;
+    bool meanwhile;
+} Block;
+
+/* The indented blocks of the section; returns their number. */
+static int
+read_blocks(Block blocks[static BLOCKS])
+{
+    STRBUF_AUTO path = STRBUF_INIT;
+    strbuf_printf(&path, "%s/../README.md", harness_env("PGHAUL_TEST_DIR", "tests"));
+    char *text = harness_read_file(strbuf_text(&path));
+    char *line = strstr(text, SECTION);
+    cr_assert(ne(ptr, line, NULL), "README.md has no section of that title");
+    int count = 0;
+    bool inside = false;
+    bool meanwhile = false;
+    char *rest = line + strlen(SECTION);
+    while ((line = strsep(&rest, "\n")) != NULL && strncmp(line, "## ", 3) != 0) {
+        bool indented = strncmp(line, "    ", 4) == 0;
+        if (indented && !inside) {
+            cr_assert(lt(int, count, BLOCKS));
+            blocks[count++] = (Block){.text = STRBUF_INIT, .meanwhile = meanwhile};
+            meanwhile = false;
+        }
+        if (indented) {
+            strbuf_printf(&blocks[count - 1].text, "%s\n", line + 4);
+        }
+        meanwhile = meanwhile || strstr(line, MEANWHILE) != NULL;
+        inside = indented;
+    }
+    free(text);
+    return count;
+}
+
+/* A job that is not there yet cannot be paused: a stranger looks first whether it has begun. */
+static void
+write_script(StrBuf *script, Block *blocks, int count)
+{
+    strbuf_puts(script, "set -eu\n");
+    for (int i = 0; i < count; i++) {
+        bool background = i + 1 < count && blocks[i + 1].meanwhile;
+        if (background) {
+            strbuf_printf(script, "(\n%s) & run=$!\n", strbuf_text(&blocks[i].text));
+            strbuf_puts(script,
+                "for try in {1..600}; do\n"
+                "  pghaul status orders-amount -d shop 2>&1 | grep -q running && break\n"
+                "  sleep 0.05\ndone\n");
+        } else {
+            strbuf_puts(script, strbuf_text(&blocks[i].text));
+        }
+        if (blocks[i].meanwhile) {
+            strbuf_puts(script, "wait $run\n"
+                                "psql shop -Atc \"SELECT 'right: ' || count(*) FROM orders"
+                                " WHERE amount = amount_text::numeric\"\n");
+        }
+        strbuf_free(&blocks[i].text);
+    }
+    strbuf_puts(script, "psql shop -Atc 'SELECT * FROM orders WHERE id = 7'\n"
+                        "echo walked\n");
+}
+
+static char *
+folder_with_pghaul(void)
+{
+    char *folder = harness_scratch_new();
+    STRBUF_AUTO link = STRBUF_INIT;
+    strbuf_printf(&link, "%s/pghaul", folder);
+    cr_assert(eq(int, symlink(harness_env("PGHAUL_BIN", ""), strbuf_text(&link)), 0));
+    return folder;
+}
+
+Test(walk, readme_leads_from_a_table_to_a_finished_backfill_and_back, .timeout = 240)
+{
+    Block blocks[BLOCKS];
+    int count = read_blocks(blocks);
+    STRBUF_AUTO script = STRBUF_INIT;
+    write_script(&script, blocks, count);
+
+    PgCluster *cluster = cluster_start(&(ClusterOptions){.with_standby = false});
+    char *folder = folder_with_pghaul();
+    STRBUF_AUTO path = STRBUF_INIT;
+    STRBUF_AUTO host = STRBUF_INIT;
+    STRBUF_AUTO port = STRBUF_INIT;
+    strbuf_printf(
+        &path, "PATH=%s:%s:%s", folder, harness_env("PG_BIN", "/usr/bin"), getenv("PATH"));
+    strbuf_printf(&host, "PGHOST=%s", cluster_socket_dir(cluster));
+    strbuf_printf(&port, "PGPORT=%d", cluster_port(cluster));
+    const char *const env[] = {
+        strbuf_text(&path), strbuf_text(&host), strbuf_text(&port), "PGUSER=postgres", NULL};
+    const char *const argv[] = {"/bin/bash", "-c", strbuf_text(&script), NULL};
+    Proc *proc = proc_start(&(ProcSpec){.argv = argv, .env = env, .cwd = folder});
+    int code = proc_finish(proc, SECONDS_US(200));
+    char *out = proc_stdout(proc);
+    char *err = proc_stderr(proc);
+    cr_expect(eq(int, code, 0), "%s\n%s\n%s", strbuf_text(&script), out, err);
+    static const char *const SAID[] = {
+        "paused", "right: 2000000\n", "none differs", "\n7|7.50\nwalked\n"};
+    for (size_t i = 0; i < sizeof(SAID) / sizeof(SAID[0]); i++) {
+        cr_expect(ne(ptr, strstr(out, SAID[i]), NULL), "no \"%s\" in:\n%s\n%s", SAID[i], out, err);
+    }
+    free(out);
+    free(err);
+    proc_free(proc);
+    harness_scratch_remove(folder);
+    cluster_stop(cluster);
+}
