@@ -8,6 +8,7 @@
 #include "core/ident.h"
 #include "core/sql_backfill.h"
 #include "core/sql_batch.h"
+#include "core/sql_functions.h"
 #include "core/sql_parts.h"
 
 /* ---- costs ---- */
@@ -177,14 +178,14 @@ add_made(Lister *lister, const char *title, MakeText *make)
 
 /* A function is for its owner only. */
 static void
-add_function(Lister *lister, const char *title, const char *what, MakeText *make)
+add_function(Lister *lister, const SqlFunction *function)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
-    make(&sql, lister->plan, 0);
+    function->text(&sql, lister->plan, 0);
     strbuf_puts(&sql, ";\nREVOKE ALL ON FUNCTION ");
-    sql_put_function_name(&sql, lister->plan, what, 0);
+    sql_put_function_name(&sql, lister->plan, function->what, 0);
     strbuf_puts(&sql, " FROM PUBLIC;\n");
-    add(lister, title, &sql);
+    add(lister, function->title, &sql);
 }
 
 static void
@@ -236,60 +237,13 @@ add_vacuum(Lister *lister)
 }
 
 static void
-locate_by_key(StrBuf *out, const Plan *plan, int64_t job)
-{
-    sql_locate_function(out, plan, job, SLICE_KEY);
-}
-
-static void
-locate_by_block(StrBuf *out, const Plan *plan, int64_t job)
-{
-    sql_locate_function(out, plan, job, SLICE_BLOCK);
-}
-
-static void
-isolate_by_key(StrBuf *out, const Plan *plan, int64_t job)
-{
-    sql_isolate_function(out, plan, job, SLICE_KEY);
-}
-
-static void
-isolate_by_block(StrBuf *out, const Plan *plan, int64_t job)
-{
-    sql_isolate_function(out, plan, job, SLICE_BLOCK);
-}
-
-static void
 add_functions(Lister *lister)
 {
-    const Plan *plan = lister->plan;
-    add_function(lister, "Changes the rows of a batch", "move", sql_move_function);
-    add_function(lister, "Changes rows one by one and sets aside what the server refuses, by key",
-        "isolate_key", isolate_by_key);
-    if (plan->path == PATH_BLOCK) {
-        add_function(lister,
-            "Changes rows one by one and sets aside what the server refuses, by block",
-            "isolate_block", isolate_by_block);
-    }
-    if (!plan->self_referring) {
-        add_function(lister, "Compares the rows of a batch", "verify", sql_verify_function);
-        add_function(lister, "Compares them one by one and sets aside what the server refuses",
-            "isolate_verify", sql_isolate_verify_function);
-    }
-    if (plan->path == PATH_BLOCK) {
-        add_function(lister, "Changes the rows of a batch by key, when differences are repaired",
-            "repair", sql_repair_function);
-    }
-    add_function(lister, "Tries a row again that was set aside", "retry", sql_retry_function);
-    add_function(
-        lister, "Finds a row that the server refuses, by key", "locate_key", locate_by_key);
-    if (plan->path == PATH_BLOCK) {
-        add_function(lister, "Finds a row that the server refuses, by block", "locate_block",
-            locate_by_block);
-    }
-    if (plan->sync_trigger) {
-        add_function(
-            lister, "Keeps rows right that the application writes", "sync", sql_sync_function);
+    for (size_t i = 0; i < sql_functions_count(); i++) {
+        const SqlFunction *function = sql_functions_at(i);
+        if (sql_functions_needed(function, lister->plan)) {
+            add_function(lister, function);
+        }
     }
 }
 

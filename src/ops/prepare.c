@@ -10,7 +10,8 @@
 #include "core/jobfile.h"
 #include "core/jobspec_diff.h"
 #include "core/sql_backfill.h"
-#include "core/sql_batch.h"
+#include "core/sql_functions.h"
+#include "core/sql_parts.h"
 #include "engine/passes.h"
 #include "ops/ddl.h"
 #include "pg/params.h"
@@ -101,61 +102,6 @@ prepare_job(PgConn *conn, const Plan *plan, Arena *arena, JobRow *job, Err *err)
 
 /* ---- functions ---- */
 
-typedef void FunctionText(StrBuf *out, const Plan *plan, int64_t job);
-
-static void
-locate_key(StrBuf *out, const Plan *plan, int64_t job)
-{
-    sql_locate_function(out, plan, job, SLICE_KEY);
-}
-
-static void
-locate_block(StrBuf *out, const Plan *plan, int64_t job)
-{
-    sql_locate_function(out, plan, job, SLICE_BLOCK);
-}
-
-static void
-isolate_key(StrBuf *out, const Plan *plan, int64_t job)
-{
-    sql_isolate_function(out, plan, job, SLICE_KEY);
-}
-
-static void
-isolate_block(StrBuf *out, const Plan *plan, int64_t job)
-{
-    sql_isolate_function(out, plan, job, SLICE_BLOCK);
-}
-
-static const struct {
-    const char *what;
-    FunctionText *text;
-} FUNCTIONS[] = {
-    {"move", sql_move_function},
-    {"verify", sql_verify_function},
-    {"repair", sql_repair_function},
-    {"isolate_key", isolate_key},
-    {"isolate_block", isolate_block},
-    {"isolate_verify", sql_isolate_verify_function},
-    {"retry", sql_retry_function},
-    {"locate_key", locate_key},
-    {"locate_block", locate_block},
-    {"sync", sql_sync_function},
-};
-
-static bool
-is_needed(const Plan *plan, const char *what)
-{
-    if (strcmp(what, "verify") == 0 || strcmp(what, "isolate_verify") == 0) {
-        return !plan->self_referring;
-    }
-    if (strcmp(what, "locate_block") == 0 || strcmp(what, "isolate_block") == 0 ||
-        strcmp(what, "repair") == 0) {
-        return plan->path == PATH_BLOCK;
-    }
-    return strcmp(what, "sync") != 0 || plan->sync_trigger;
-}
-
 static const char SQL_FUNCTION_EXISTS[] =
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p\n"
     "                WHERE p.pronamespace = 'pghaul'::pg_catalog.regnamespace\n"
@@ -187,14 +133,15 @@ prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
         return false;
     }
     bool ok = job_lock(conn, job, err);
-    for (size_t i = 0; ok && i < sizeof(FUNCTIONS) / sizeof(FUNCTIONS[0]); i++) {
-        if (!is_needed(plan, FUNCTIONS[i].what)) {
+    for (size_t i = 0; ok && i < sql_functions_count(); i++) {
+        const SqlFunction *function = sql_functions_at(i);
+        if (!sql_functions_needed(function, plan)) {
             continue;
         }
         STRBUF_AUTO name = STRBUF_INIT;
         STRBUF_AUTO text = STRBUF_INIT;
-        sql_put_function_name(&name, plan, FUNCTIONS[i].what, job);
-        FUNCTIONS[i].text(&text, plan, job);
+        sql_put_function_name(&name, plan, function->what, job);
+        function->text(&text, plan, job);
         ok = create_function(conn, strbuf_text(&name), strbuf_text(&text), err);
     }
     if (!ok) {

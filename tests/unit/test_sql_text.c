@@ -7,25 +7,8 @@
 
 #include "core/sql_backfill.h"
 #include "core/sql_batch.h"
+#include "core/sql_functions.h"
 #include "unit/findings_job.h"
-
-typedef void Generator(StrBuf *out, const Plan *plan, int64_t job);
-
-static void
-locate_key(StrBuf *out, const Plan *plan, int64_t job)
-{
-    sql_locate_function(out, plan, job, SLICE_KEY);
-}
-
-static void
-isolate_key(StrBuf *out, const Plan *plan, int64_t job)
-{
-    sql_isolate_function(out, plan, job, SLICE_KEY);
-}
-
-static Generator *const FUNCTIONS[] = {sql_move_function, sql_verify_function, isolate_key,
-    sql_isolate_verify_function, sql_retry_function, locate_key, sql_sync_function};
-#define FUNCTION_COUNT (sizeof(FUNCTIONS) / sizeof(FUNCTIONS[0]))
 
 static Plan
 build(const Job *job)
@@ -75,9 +58,9 @@ Test(sql_text, the_dollar_quote_does_not_occur_in_the_body)
     for (size_t e = 0; e < sizeof(EXPRS) / sizeof(EXPRS[0]); e++) {
         job.set[0].expr.text = EXPRS[e];
         Plan plan = build(&job);
-        for (size_t i = 0; i < FUNCTION_COUNT; i++) {
+        for (size_t i = 0; i < sql_functions_count(); i++) {
             STRBUF_AUTO sql = STRBUF_INIT;
-            FUNCTIONS[i](&sql, &plan, 7);
+            sql_functions_at(i)->text(&sql, &plan, 7);
             const char *text = strbuf_text(&sql);
             const char *quote = quote_of(text, &job.arena);
             cr_expect(eq(int, count_of(text, quote), 2), "%s in %s", quote, text);
@@ -96,9 +79,9 @@ Test(sql_text, a_comment_at_the_end_of_an_expression_does_not_swallow_what_follo
     job.set[0].expr.text = "amount_text::numeric -- euros";
     job.spec.where.text = "id > 0 -- all";
     Plan plan = build(&job);
-    for (size_t i = 0; i < FUNCTION_COUNT; i++) {
+    for (size_t i = 0; i < sql_functions_count(); i++) {
         STRBUF_AUTO sql = STRBUF_INIT;
-        FUNCTIONS[i](&sql, &plan, 7);
+        sql_functions_at(i)->text(&sql, &plan, 7);
         const char *text = strbuf_text(&sql);
         cr_expect(lt(int, 0, count_of(text, "-- euros\n)")), "%s", text);
         cr_expect(eq(int, count_of(text, "-- euros"), count_of(text, "-- euros\n)")), "%s", text);
@@ -143,8 +126,8 @@ Test(sql_text, a_failing_expression_makes_null_only_of_a_column_that_may_be_null
 static void
 put_all(StrBuf *out, const Plan *plan)
 {
-    for (size_t i = 0; i < FUNCTION_COUNT; i++) {
-        FUNCTIONS[i](out, plan, 7);
+    for (size_t i = 0; i < sql_functions_count(); i++) {
+        sql_functions_at(i)->text(out, plan, 7);
     }
     sql_sync_trigger(out, plan, 7);
     sql_sync_enable(out, plan, 7);
