@@ -197,10 +197,12 @@ Test(sql_text, every_batch_function_begins_with_the_compare_and_set)
     JOB(job);
     job.set[0].expr.text = "1";
     Plan plan = build(&job);
-    Generator *const batches[] = {sql_move_function, sql_verify_function};
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sql_functions_count(); i++) {
         STRBUF_AUTO sql = STRBUF_INIT;
-        batches[i](&sql, &plan, 7);
+        sql_functions_at(i)->text(&sql, &plan, 7);
+        if (!has(&sql, "-- 5 ")) {
+            continue; /* it has no checkpoint */
+        }
         const char *text = strbuf_text(&sql);
         const char *claim = strstr(text, "FOR NO KEY UPDATE;\n    IF NOT FOUND");
         const char *rows = strstr(text, "-- 3 ");
