@@ -80,8 +80,8 @@ static const Verb VERBS[VERB_COUNT] = {
         "Runs follow within a second and later ones begin with it. KEY=default puts back what "
         "the job file says; several changes at once hold together or not at all. Without "
         "KEY=VALUE: what is in force and where it comes from. A value set here wins over the job "
-        "file, and over an option of the runs that are alive; the options of a run that begins "
-        "later win over it.\n",
+        "file, and over the number of workers that a run alive was begun with; a run that begins "
+        "later with a number of its own keeps that.\n",
         "0 done, 3 no connection, 4 not permitted", 1, 65, verb_set},
     [VERB_VERIFY] = {"verify", "JOB", "compare all rows again with what the job makes of them",
         "A new verify pass over a job whose move has ended, with the job's own throttle and "

@@ -424,20 +424,23 @@ check_control_texts(JobFixture *f)
     const char *answer = NULL;
     const char **names = NULL;
     int count = -1;
+    RunNew run = {.job = f->job.id, .host = "here", .pid = 1, .version = "1", .workers = 1};
+    int64_t run_id = 0;
     OK(job_set_state(f->conn, f->job.id, JOB_RUNNING, NULL, &err));
+    OK(run_register(f->conn, &run, &run_id, &err));
     OK(control_set(f->conn, "j", &workers, &f->arena, &answer, &err));
     OK(control_set(f->conn, "j", &lag, &f->arena, &answer, &err));
     OK(control_set(f->conn, "j", &back, &f->arena, &answer, &err));
     OK(control_stop(f->conn, "j", &f->arena, &answer, &err));
     OK(control_pause(f->conn, "j", NULL, &f->arena, &answer, &err));
-    OK(control_read(f->conn, f->job.id, f->run, &f->arena, &control, &err));
+    OK(control_read(f->conn, f->job.id, run_id, &f->arena, &control, &err));
     cr_expect(eq(int, JOB_PAUSED, control.state));
     cr_expect(eq(str, (char *)(uintptr_t)control.stop_by, "postgres"));
     cr_assert(eq(int, 1, control.setting_count));
     cr_expect(eq(str, (char *)(uintptr_t)control.settings[0].value, "3"));
     cr_expect(control.settings[0].is_newer);
     OK(control_resume(f->conn, "j", &f->arena, &answer, &err));
-    OK(control_record_workers(f->conn, f->run, 3, &err));
+    OK(control_record_workers(f->conn, run_id, 3, &err));
     OK(control_runs(f->conn, f->job.id, &f->arena, &runs, &count, &err));
     for (int i = CONTROL_AT_WORK; i <= CONTROL_WITH_RUNS; i++) {
         OK(control_jobs(f->conn, (ControlScope)i, &f->arena, &names, &count, &err));
@@ -483,9 +486,9 @@ Test(sql_prepare, statements_of_store_and_probes_run)
     job_fixture_open(&f, TABLE, "job: j\nbackfill: t\npath: key\nset:\n  c: upper(src)\n" THROTTLE);
     check_range_texts(&f);
     check_job_texts(&f);
-    check_control_texts(&f);
     check_quarantine_texts(&f);
     check_run_texts(&f);
+    check_control_texts(&f);
     check_probe_texts(&f);
     cr_expect(eq(i64, 1, pg_int(f.sql, "SELECT count(*) FROM pghaul.progress")));
     Past past;
