@@ -349,6 +349,11 @@ Test(drift, table_may_be_attached_as_a_partition)
                               "ALTER TABLE whole ATTACH PARTITION app DEFAULT");
 }
 
+Test(drift, table_may_get_a_child_whose_rows_are_not_touched)
+{
+    check_harmless(NONE_JOB, "CREATE TABLE child () INHERITS (app)");
+}
+
 Test(drift, columns_and_indexes_that_the_job_does_not_use_may_come_and_go)
 {
     check_harmless(KEY_JOB, "ALTER TABLE app ADD COLUMN more text, DROP COLUMN note,"
