@@ -37,8 +37,8 @@ bool prepare_objects(PgConn *conn, const Plan *plan, int64_t job, StopToken *sto
 bool prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
     __attribute__((warn_unused_result));
 
-/* See to it that the sync trigger is there and fires always, also when it was dropped or disabled
- * since; nothing without one.  ERR_STOPPED as above. */
+/* See to it that the sync trigger is there as the plan has it and fires always, also when it was
+ * dropped or disabled since; nothing without one.  ERR_STOPPED as above. */
 bool prepare_trigger(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop, Err *err)
     __attribute__((warn_unused_result));
 

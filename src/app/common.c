@@ -67,17 +67,20 @@ app_refused(const Survey *survey, Err *err)
 }
 
 /* A job that is under way and a table that does not fit it any more: say what was changed, not only
- * what is missing now.  Whatever hinders that is not the reason that *err has. */
+ * what is missing now.  Whatever hinders that is not the reason that *err has.  Triggers a repair
+ * takes as they are: what refuses the job stands in its way, not that they were changed. */
 static void
 prefer_drift(App *app, PgConn *conn, const char *name, Err *err)
 {
-    Err ignored = ERR_INIT;
+    Err drift = ERR_INIT;
+    DriftKind kind = DRIFT_NONE;
     JobRow job;
     bool found = false;
-    if (schema_exists(conn, &found, &ignored) && found &&
-        job_read(conn, name, &app->arena, &job, &found, &ignored) && found && job.pass > 0 &&
-        job.state != JOB_COMPLETE) {
-        guards_explain(conn, job.id, err);
+    if (schema_exists(conn, &found, &drift) && found &&
+        job_read(conn, name, &app->arena, &job, &found, &drift) && found && job.pass > 0 &&
+        job.state != JOB_COMPLETE && !guards_check(conn, job.id, &kind, &drift) &&
+        kind != DRIFT_NONE && !(kind == DRIFT_TRIGGER && app->options.repair)) {
+        *err = drift;
     }
 }
 

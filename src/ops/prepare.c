@@ -155,37 +155,31 @@ prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
 /* ---- sync trigger ---- */
 
 static const char SQL_TRIGGER_STATE[] =
-    "SELECT (SELECT g.tgenabled = 'A' FROM pg_catalog.pg_trigger g\n"
+    "SELECT (SELECT CASE WHEN p.pronamespace <> 'pghaul'::pg_catalog.regnamespace THEN 'foreign'\n"
+    "                    WHEN g.tgenabled = 'A' AND (g.tgqual IS NOT NULL) = $3::pg_catalog.bool\n"
+    "                    THEN 'right' ELSE 'wrong' END\n"
+    "          FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid\n"
     "         WHERE g.tgrelid = $1::pg_catalog.oid AND g.tgname = $2::pg_catalog.name)";
 
-/* A trigger that is there, but does not fire always, is enabled only where `enable` asks for it.  A
- * second run that comes at the same moment finds the trigger by its name (42710). */
 static bool
-put_trigger(PgConn *conn, const Plan *plan, int64_t job, bool enable_too, StopToken *stop, Err *err)
+run_trigger_ddl(PgConn *conn, const Plan *plan, int64_t job, bool drop, StopToken *stop, Err *err)
 {
-    STRBUF_AUTO name = STRBUF_INIT;
-    sql_sync_name(&name, job);
-    Params params = PARAMS_INIT;
-    params_int(&params, plan->facts->table.oid);
-    params_text(&params, strbuf_text(&name));
-    PGRESULT_AUTO *state = NULL;
-    if (!query_one_with(conn, SQL_TRIGGER_STATE, &params, &state, err)) {
-        return err_wrap(err, "look for the sync trigger");
-    }
-    bool exists = !result_is_null(state, 0, 0);
-    if (exists && (!enable_too || result_bool(state, 0, 0))) {
-        return true;
-    }
+    STRBUF_AUTO drop_text = STRBUF_INIT;
     STRBUF_AUTO create = STRBUF_INIT;
     STRBUF_AUTO enable = STRBUF_INIT;
+    strbuf_puts(&drop_text, "DROP TRIGGER ");
+    sql_sync_name(&drop_text, job);
+    strbuf_puts(&drop_text, " ON ");
+    sql_put_table(&drop_text, plan);
     sql_sync_trigger(&create, plan, job);
     sql_sync_enable(&enable, plan, job);
-    const char *statements[] = {strbuf_text(&create), strbuf_text(&enable)};
+    const char *statements[] = {
+        strbuf_text(&drop_text), strbuf_text(&create), strbuf_text(&enable)};
     DdlStep step = {
         .table_oid = plan->facts->table.oid,
-        .what = exists ? "enable the sync trigger" : "create the sync trigger",
-        .statements = exists ? &statements[1] : statements,
-        .count = exists ? 1 : 2,
+        .what = "create the sync trigger",
+        .statements = drop ? statements : statements + 1,
+        .count = drop ? 3 : 2,
     };
     if (ddl_run(conn, &step, plan->spec->throttle.yield_after_us, stop, err)) {
         return true;
@@ -195,6 +189,27 @@ put_trigger(PgConn *conn, const Plan *plan, int64_t job, bool enable_too, StopTo
     }
     *err = ERR_INIT;
     return true;
+}
+
+/* A trigger of ours that is there, but disabled or of an earlier plan, is made anew only where
+ * `anew` asks for it.  A second run that comes at the same moment finds the trigger by its name
+ * (42710). */
+static bool
+put_trigger(PgConn *conn, const Plan *plan, int64_t job, bool anew, StopToken *stop, Err *err)
+{
+    STRBUF_AUTO name = STRBUF_INIT;
+    sql_sync_name(&name, job);
+    Params params = PARAMS_INIT;
+    params_int(&params, plan->facts->table.oid);
+    params_text(&params, strbuf_text(&name));
+    params_bool(&params, plan->trigger_skips_batches);
+    PGRESULT_AUTO *result = NULL;
+    if (!query_one_with(conn, SQL_TRIGGER_STATE, &params, &result, err)) {
+        return err_wrap(err, "look for the sync trigger");
+    }
+    bool exists = !result_is_null(result, 0, 0);
+    bool wrong = anew && strcmp(result_text(result, 0, 0), "wrong") == 0;
+    return (exists && !wrong) || run_trigger_ddl(conn, plan, job, wrong, stop, err);
 }
 
 /* ---- fence ---- */

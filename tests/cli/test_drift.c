@@ -349,6 +349,11 @@ Test(drift, table_may_be_attached_as_a_partition)
                               "ALTER TABLE whole ATTACH PARTITION app DEFAULT");
 }
 
+Test(drift, table_may_get_a_child_whose_rows_are_not_touched)
+{
+    check_harmless(NONE_JOB, "CREATE TABLE child () INHERITS (app)");
+}
+
 Test(drift, columns_and_indexes_that_the_job_does_not_use_may_come_and_go)
 {
     check_harmless(KEY_JOB, "ALTER TABLE app ADD COLUMN more text, DROP COLUMN note,"
@@ -456,7 +461,20 @@ Test(drift, column_that_is_renamed_while_no_run_is_alive_is_named_by_the_next_on
     job_close_cluster(&test);
 }
 
-Test(drift, trigger_that_is_dropped_during_a_pause_ends_the_run_when_it_goes_on, .timeout = 120)
+Test(drift, trigger_that_is_dropped_while_a_person_holds_the_job_ends_the_run_when_it_goes_on)
+{
+    JobTest test;
+    Proc *proc = start_moving(&test, BLOCK_JOB);
+    job_expect_verb(&test, "pause", NULL, 0);
+    pg_exec(test.conn, "DROP TRIGGER " TRIGGER " ON app");
+    job_expect_verb(&test, "resume", NULL, 0);
+    expect_words(proc, 1, "trigger " TRIGGER " was dropped");
+    cr_expect(job_is_state(&test, "failed"));
+    job_close_cluster(&test);
+}
+
+Test(drift, trigger_that_is_dropped_while_it_is_throttled_ends_the_run_when_it_goes_on,
+    .timeout = 120)
 {
     PgCluster *cluster = cluster_start(&(ClusterOptions){.with_standby = true});
     JobTest test;

@@ -158,7 +158,7 @@ Test(repair, next_run_mends_what_the_verify_pass_found)
 Test(repair, rows_that_differ_for_good_are_reported_once_and_not_mended_for_ever)
 {
     JobTest test;
-    open_complete(&test, cluster_shared(), BLOCK_JOB);
+    open_complete(&test, cluster_shared(), JOB_SET_AMOUNT "sync: none\nallow: [user-triggers]\n");
     spoil(&test, "id = 5");
     /* A trigger of the application's that insists on its own value. */
     pg_exec(test.conn, "CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS"
@@ -415,6 +415,31 @@ Test(repair, another_trigger_under_the_name_is_refused)
     job_expect_verb(&test, "verify", REPAIR, 4);
     pg_exec(test.conn, "DROP TRIGGER " TRIGGER " ON app");
     job_expect_verb(&test, "verify", REPAIR, 0);
+    expect_right(&test);
+    job_close_cluster(&test);
+}
+
+/* It may go on firing where the job file allows it; then the table is taken as it is now, and the
+ * sync trigger fires after it for our own batches too. */
+Test(repair, trigger_of_the_applications_is_accepted_by_the_job_file)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, SLOW_US);
+    job_write(&test, BLOCK_JOB);
+    Proc *proc = job_start(&test);
+    cr_assert(job_wait_batches(&test, proc, 0, 5));
+    pg_exec(test.conn, "CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS"
+                       " 'BEGIN NEW.amount_text := ''7''; RETURN NEW; END';"
+                       "CREATE TRIGGER aaa BEFORE UPDATE ON app FOR EACH ROW"
+                       " EXECUTE FUNCTION mine()");
+    job_set_slow(&test, 0);
+    job_expect_exit(proc, 1);
+    job_expect_verb(&test, "verify", REPAIR, 4);
+    job_write(&test, BLOCK_JOB "allow: [user-triggers]\n");
+    job_expect_verb(&test, "verify", REPAIR, 0);
+    cr_expect(lt(i64, 0,
+        pg_int(test.conn, "SELECT count(*) FROM app WHERE amount = 7"
+                          " AND id % 1000 <> 7")));
     expect_right(&test);
     job_close_cluster(&test);
 }
