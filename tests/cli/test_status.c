@@ -256,11 +256,11 @@ Test(status, failed_and_paused_jobs_say_by_what, .timeout = 120)
     status_expect_text(status, "next_step", "then pghaul run fill");
     json_decref(status);
 
-    pg_exec(test.conn, "UPDATE pghaul.job SET state = 'paused', reason = 'paused: for the night';"
-                       "INSERT INTO pghaul.event (job, what, reason)"
-                       " SELECT id, 'state', 'paused: for the night' FROM pghaul.job");
+    const char *const reason[] = {"--reason", "for the night", NULL};
+    job_expect_verb(&test, "pause", reason, 0);
     status = status_wait_health(&test, "paused");
-    status_expect_text(status, "health_reason", "for the night");
+    status_expect_text(status, "health_reason", "paused by postgres: for the night");
+    status_expect_output(&test, NULL, "  health   paused by postgres: for the night\n");
     status_expect_text(status, "paused_by", "postgres");
     status_expect_text(status, "next_step", "pghaul run fill, since no run is alive");
     json_decref(status);
