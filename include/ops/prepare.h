@@ -15,7 +15,8 @@
 #include "store/job.h"
 
 /*
- * Install the schema, create the job's row or find it.
+ * Install the schema, create the job's row or find it, and take over what its file now says about
+ * settings.
  *
  * Errors:  ERR_REFUSED when the row belongs to another plan (the job file changed) or to another
  *          server; ERR_BUSY never.

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "core/jobspec.h"
 #include "core/jobstate.h"
 #include "pg/conn.h"
 
@@ -63,6 +64,11 @@ bool job_names(PgConn *conn, Arena *arena, const char ***names, int *count, Err 
 
 /* Create unless it exists (two first runs at once); the row is there afterwards. */
 bool job_create(PgConn *conn, const JobNew *job, Err *err) __attribute__((warn_unused_result));
+
+/* Take over the text of a job file that says other settings than before, and the standbys that it
+ * names; NULL = it names none, those of the first run stay. */
+bool job_follow_file(PgConn *conn, int64_t id, const char *spec, const NameList *standbys, Err *err)
+    __attribute__((warn_unused_result));
 
 /*
  * Change the state, with the reason as an event.  A paused job stays so, whatever its runs report,

@@ -97,7 +97,13 @@ prepare_job(PgConn *conn, const Plan *plan, Arena *arena, JobRow *job, Err *err)
     if (!found) {
         return err_set(err, ERR_BUSY, "job %s was cleaned at this moment", plan->spec->job);
     }
-    return check_row(plan, job, arena, err);
+    if (!check_row(plan, job, arena, err) || strcmp(job->spec, row.spec) == 0) {
+        return err->cls == ERR_NONE;
+    }
+    bool named = plan->spec->throttle.standby_mode != STANDBYS_AUTO;
+    NameList must_keep_up = {.names = standbys, .count = standby_count};
+    return job_follow_file(conn, job->id, row.spec, named ? &must_keep_up : NULL, err) &&
+           job_read_id(conn, job->id, arena, job, err);
 }
 
 /* ---- functions ---- */

@@ -123,6 +123,32 @@ job_create(PgConn *conn, const JobNew *job, Err *err)
     return ok || err_wrap(err, "create job");
 }
 
+static const char SQL_FOLLOW[] =
+    "WITH j AS (\n"
+    "    UPDATE pghaul.job AS j\n"
+    "       SET spec = $2::pg_catalog.text,\n"
+    "           standbys = COALESCE($3::pg_catalog.text[], j.standbys)\n"
+    "     WHERE j.id = $1::pg_catalog.int8 AND j.spec <> $2\n"
+    " RETURNING j.id, j.standbys)\n"
+    "INSERT INTO pghaul.event (job, what, reason)\n"
+    "SELECT j.id, 'job file', 'changed; standbys that must keep up: '\n"
+    "       || COALESCE(NULLIF(pg_catalog.array_to_string(j.standbys, ', '), ''), 'none')\n"
+    "  FROM j";
+
+bool
+job_follow_file(PgConn *conn, int64_t id, const char *spec, const NameList *standbys, Err *err)
+{
+    Arena arena = ARENA_INIT;
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    params_text(&params, spec);
+    params_text(&params,
+        standbys == NULL ? NULL : pg_array_format(standbys->names, standbys->count, &arena));
+    bool ok = query_with(conn, SQL_FOLLOW, &params, NULL, err);
+    arena_reset(&arena);
+    return ok || err_wrap(err, "record the job file");
+}
+
 /* ---- state ---- */
 
 static const char SQL_SET_STATE[] =

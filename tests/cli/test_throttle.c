@@ -4,6 +4,7 @@
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,6 +136,30 @@ Test(throttle, vanished_standby_pauses_until_it_is_back, .timeout = 120)
     cr_expect(eq(i64, job_count_wrong(&test, JOB_AMOUNT_RIGHT), 0));
     job_close(&test);
     cluster_stop(cluster);
+}
+
+Test(throttle, standby_that_is_gone_for_good_is_given_up_in_the_job_file, .timeout = 120)
+{
+    PgCluster *cluster = cluster_start(&(ClusterOptions){.with_standby = true});
+    JobTest test;
+    job_open(&test, cluster, 1000, 1100);
+    job_write(&test, JOB_SET_AMOUNT "path: key\nbatch: {rows: 20}\n");
+    Proc *proc = start_json(&test);
+    cr_assert(job_wait_batches(&test, proc, 0, 5));
+    cluster_stop_standby(cluster);
+    wait_throttled(&test, GONE_TEXT);
+    proc_signal(proc, SIGTERM);
+    job_expect_exit(proc, 7);
+
+    job_write(&test, JOB_SET_AMOUNT "path: key\nbatch: {rows: 20}\nthrottle: {standbys: none}\n");
+    job_set_slow(&test, 0);
+    job_expect_run(&test, 0);
+    cr_expect(eq(i64, job_count_wrong(&test, JOB_AMOUNT_RIGHT), 0));
+    cr_expect(eq(i64, 1,
+        pg_int(test.conn, "SELECT count(*) FROM pghaul.event WHERE what = 'job file'"
+                          " AND reason LIKE '%keep up: none'")));
+    cr_expect(eq(i64, 1, pg_int(test.conn, "SELECT spec LIKE '%none%' FROM pghaul.job")));
+    job_close_cluster(&test);
 }
 
 Test(throttle, idle_cluster_never_shows_lag, .timeout = 120)

@@ -289,6 +289,8 @@ check_job_texts(JobFixture *f)
     bool yes = false;
     int64_t rows = -1;
     int64_t id = f->job.id;
+    const NameList none = {.count = 0};
+    OK(job_follow_file(f->conn, id, f->job.spec, &none, &err));
     OK(job_names(f->conn, &f->arena, &names, &count, &err));
     cr_expect(eq(int, 1, count));
     OK(job_set_state(f->conn, id, JOB_READY, "accepted", &err));
