@@ -106,8 +106,8 @@ Test(walk, readme_leads_from_a_table_to_a_finished_backfill_and_back, .timeout =
     STRBUF_AUTO path = STRBUF_INIT;
     STRBUF_AUTO host = STRBUF_INIT;
     STRBUF_AUTO port = STRBUF_INIT;
-    strbuf_printf(
-        &path, "PATH=%s:%s:%s", folder, harness_env("PG_BIN", "/usr/bin"), getenv("PATH"));
+    strbuf_printf(&path, "PATH=%s:%s:%s", folder, harness_env("PG_BIN", "/usr/bin"),
+        harness_env("PATH", "/usr/bin:/bin"));
     strbuf_printf(&host, "PGHOST=%s", cluster_socket_dir(cluster));
     strbuf_printf(&port, "PGPORT=%d", cluster_port(cluster));
     const char *const env[] = {
