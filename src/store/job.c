@@ -146,6 +146,10 @@ job_set_state(PgConn *conn, int64_t id, JobState to, const char *reason, Err *er
     if (result_is_null(result, 0, 0)) {
         return err_set(err, ERR_BUSY, "the job was cleaned at this moment");
     }
+    /* Another run accepted the plan at the same moment, and has gone on. */
+    if (to == JOB_READY) {
+        return true;
+    }
     if (to == JOB_COMPLETE && !guards_check(conn, id, NULL, err)) {
         return false;
     }
