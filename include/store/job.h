@@ -75,8 +75,9 @@ bool job_follow_file(PgConn *conn, int64_t id, const char *spec, const NameList 
  * until it is resumed or complete.
  *
  * Errors:  ERR_BUSY when the state is one from which `to` is not allowed; ERR_DRIFT when the job
- *          would complete on a table that has changed.  Already being in `to` is fine.  Final
- * states commit with synchronous_commit = on (the session's setting).
+ *          would complete on a table that has changed.  Already being in `to` is fine, and being
+ *          past JOB_READY; a job that was cleaned has no state any more.  Final states commit
+ *          with synchronous_commit = on (the session's setting).
  */
 bool job_set_state(PgConn *conn, int64_t id, JobState to, const char *reason, Err *err)
     __attribute__((warn_unused_result));

@@ -107,6 +107,7 @@ put_move_function(StrBuf *out, const Plan *plan, const char *what, int64_t job, 
     }
     strbuf_puts(&body, "BEGIN\n");
     sql_put_frame_claim(&body, job);
+    sql_put_table_lock(&body, plan);
     /* By key a batch of one stripe walks over the keys of all of them. */
     sql_put_frame_slice(&body, plan, kind, kind == SLICE_KEY ? "$7 * pghaul_stripes" : "$7");
     strbuf_puts(&body, "    -- 3 the rows\n");

@@ -138,6 +138,22 @@ sql_put_frame_claim(StrBuf *out, int64_t job)
                      "    pghaul_at := COALESCE($6, pghaul_low);\n");
 }
 
+/* LOCK TABLE asks for the privilege on the whole table, and whoever calls may have it on columns
+ * only: then the UPDATE takes the lock. */
+void
+sql_put_table_lock(StrBuf *out, const Plan *plan)
+{
+    strbuf_printf(out,
+        "    -- the lock of the UPDATE before a weaker one: whoever asks for more than we hold is\n"
+        "    -- not deadlocked by us asking for more as well\n"
+        "    IF pg_catalog.has_table_privilege(%u, 'UPDATE') THEN\n"
+        "        LOCK TABLE ONLY ",
+        plan->facts->table.oid);
+    sql_put_table(out, plan);
+    strbuf_puts(out, " IN ROW EXCLUSIVE MODE;\n"
+                     "    END IF;\n");
+}
+
 /* pghaul_from1.. or pghaul_to1.. from a checkpoint's text[]. */
 static void
 put_bound_values(StrBuf *out, const Plan *plan, const char *bound, const char *values)

@@ -140,6 +140,7 @@ sql_isolate_function(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
     strbuf_puts(&body, "    pghaul_row pg_catalog.record;\n"
                        "    pghaul_changed pg_catalog.int8;\n" DECLARE_REASON "BEGIN\n");
     sql_put_frame_claim(&body, job);
+    sql_put_table_lock(&body, plan);
     sql_put_frame_slice(&body, plan, kind, kind == SLICE_KEY ? "pghaul_stripes" : "1");
     strbuf_puts(&body, "    -- 3 the rows, one by one\n");
     put_loop(&body, plan, job, kind, CLAIMED_STRIPE);
@@ -214,9 +215,10 @@ sql_retry_function(StrBuf *out, const Plan *plan, int64_t job)
         "        pghaul_outcome := 'lost';\n"
         "        RETURN NEXT;\n"
         "        RETURN;\n"
-        "    END IF;\n"
-        "    BEGIN\n",
+        "    END IF;\n",
         no);
+    sql_put_table_lock(&body, plan);
+    strbuf_puts(&body, "    BEGIN\n");
     sql_put_update(&body, plan);
     put_is_row(&body, plan, "($6)[", "]");
     sql_put_where(&body, plan);
@@ -314,6 +316,7 @@ sql_locate_function(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
                        "    pghaul_tried := 0;\n"
                        "    pghaul_refused := 0;\n");
     sql_put_batch_mark(&body, job);
+    sql_put_table_lock(&body, plan);
     sql_put_frame_slice(&body, plan, kind, kind == SLICE_KEY ? "$3 * $5" : "$3");
     put_locate_loop(&body, plan, job, kind);
     strbuf_puts(&body, "END\n");

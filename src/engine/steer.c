@@ -137,7 +137,8 @@ follow_stop(Engine *engine, const Control *control)
 static bool
 take_up_again(const Engine *engine, PgConn *conn, const Control *control, Err *err)
 {
-    bool idle = control->state == JOB_READY || control->state == JOB_STOPPED;
+    bool idle = control->state == JOB_READY || control->state == JOB_STOPPED ||
+                control->state == JOB_FAILED;
     return !idle || job_set_state(conn, engine->setup.job, JOB_RUNNING, NULL, err);
 }
 

@@ -95,7 +95,7 @@ drop_functions(PgConn *conn, int64_t job, Err *err)
 }
 
 static bool
-drop_objects(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
+refuse_alive(PgConn *conn, const JobRow *job, Err *err)
 {
     int alive = 0;
     if (!run_count_alive(conn, job->id, &alive, err)) {
@@ -106,22 +106,44 @@ drop_objects(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
             alive == 1 ? "" : "s");
         return err_hint(err, "pghaul stop %s ends it; then clean it again.", job->name);
     }
-    return drop_triggers(conn, job->id, stop, err) && drop_functions(conn, job->id, err);
+    return true;
 }
 
+static bool
+commit(PgConn *conn, bool ok, Err *err)
+{
+    if (!ok) {
+        Err ignored = ERR_INIT; /* the failure before is the one to report */
+        (void)!query_script(conn, "ROLLBACK", &ignored);
+        return false;
+    }
+    return query_script(conn, "COMMIT", err);
+}
+
+/* Under the job's lock: no run makes functions or registers meanwhile, and none does afterwards. */
 bool
 clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
 {
-    return drop_objects(conn, job, stop, err) && job_mark_cleaned(conn, job->id, err) &&
-           job_event(conn, job->id, 0, "clean", "trigger, functions and ranges were removed", err);
+    if (!refuse_alive(conn, job, err) || !drop_triggers(conn, job->id, stop, err) ||
+        !query_script(conn, "BEGIN", err)) {
+        return false;
+    }
+    bool ok =
+        job_lock(conn, job->id, err) && refuse_alive(conn, job, err) &&
+        drop_functions(conn, job->id, err) && job_mark_cleaned(conn, job->id, err) &&
+        job_event(conn, job->id, 0, "clean", "trigger, functions and ranges were removed", err);
+    return commit(conn, ok, err);
 }
 
 /* Only columns that every version has. */
 static const char SQL_JOBS[] = "SELECT j.id, j.name FROM pghaul.job j\n"
                                " WHERE j.cleaned IS NULL ORDER BY j.id";
 
-bool
-clean_all(PgConn *conn, StopToken *stop, Err *err)
+/* Nobody registers a run from here on; heartbeats wait as well. */
+static const char SQL_LOCK_RUNS[] = "LOCK TABLE pghaul.run IN EXCLUSIVE MODE";
+
+static bool
+each_job(PgConn *conn, bool drop, StopToken *stop, Err *err)
 {
     PGRESULT_AUTO *jobs = NULL;
     if (!query_run(conn, SQL_JOBS, &jobs, err)) {
@@ -129,9 +151,20 @@ clean_all(PgConn *conn, StopToken *stop, Err *err)
     }
     for (int i = 0; i < result_rows(jobs); i++) {
         JobRow job = {.id = result_int(jobs, i, 0), .name = result_text(jobs, i, 1)};
-        if (!drop_objects(conn, &job, stop, err)) {
+        if (!refuse_alive(conn, &job, err) || (drop && !drop_triggers(conn, job.id, stop, err))) {
             return false;
         }
     }
-    return schema_drop(conn, err);
+    return true;
+}
+
+bool
+clean_all(PgConn *conn, StopToken *stop, Err *err)
+{
+    if (!each_job(conn, true, stop, err) || !query_script(conn, "BEGIN", err)) {
+        return false;
+    }
+    bool ok = query_run(conn, SQL_LOCK_RUNS, NULL, err) && each_job(conn, false, stop, err) &&
+              schema_drop(conn, err);
+    return commit(conn, ok, err);
 }

@@ -169,6 +169,13 @@ job_set_state(PgConn *conn, int64_t id, JobState to, const char *reason, Err *er
     if (strcmp(present, jobstate_name(to)) == 0) {
         return true;
     }
+    if (result_is_null(result, 0, 0)) {
+        return err_set(err, ERR_BUSY, "the job was cleaned at this moment");
+    }
+    /* Another run accepted the plan at the same moment, and has gone on. */
+    if (to == JOB_READY) {
+        return true;
+    }
     if (to == JOB_COMPLETE && !guards_check(conn, id, NULL, err)) {
         return false;
     }
@@ -178,8 +185,9 @@ job_set_state(PgConn *conn, int64_t id, JobState to, const char *reason, Err *er
     return err_set(err, ERR_BUSY, "the job is %s and cannot become %s", present, jobstate_name(to));
 }
 
-static const char SQL_LOCK[] =
-    "SELECT FROM pghaul.job j WHERE j.id = $1::pg_catalog.int8 FOR NO KEY UPDATE";
+static const char SQL_LOCK[] = "SELECT FROM pghaul.job j\n"
+                               " WHERE j.id = $1::pg_catalog.int8 AND j.cleaned IS NULL\n"
+                               "   FOR NO KEY UPDATE";
 
 bool
 job_lock(PgConn *conn, int64_t id, Err *err)
@@ -187,7 +195,10 @@ job_lock(PgConn *conn, int64_t id, Err *err)
     Params params = PARAMS_INIT;
     params_int(&params, id);
     PGRESULT_AUTO *result = NULL;
-    return query_one_with(conn, SQL_LOCK, &params, &result, err) || err_wrap(err, "lock job");
+    if (!query_with(conn, SQL_LOCK, &params, &result, err)) {
+        return err_wrap(err, "lock job");
+    }
+    return result_rows(result) == 1 || err_set(err, ERR_BUSY, "the job was cleaned at this moment");
 }
 
 static const char SQL_FILENODE[] =

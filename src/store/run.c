@@ -2,12 +2,14 @@
 
 #include "pg/params.h"
 
+/* FOR SHARE: whoever cleans the job sees the run, or the run sees that it is cleaned. */
 static const char SQL_REGISTER[] =
     "INSERT INTO pghaul.run (job, host, pid, backend_pid, backend_start, version, workers,\n"
     "                        workers_option)\n"
-    "VALUES ($1::pg_catalog.int8, $2::pg_catalog.text, $3::pg_catalog.int4,\n"
-    "        $4::pg_catalog.int4, $5::pg_catalog.timestamptz, $6::pg_catalog.text,\n"
-    "        $7::pg_catalog.int4, NULLIF($8::pg_catalog.int4, 0))\n"
+    "SELECT j.id, $2::pg_catalog.text, $3::pg_catalog.int4, $4::pg_catalog.int4,\n"
+    "       $5::pg_catalog.timestamptz, $6::pg_catalog.text, $7::pg_catalog.int4,\n"
+    "       NULLIF($8::pg_catalog.int4, 0)\n"
+    "  FROM pghaul.job j WHERE j.id = $1::pg_catalog.int8 AND j.cleaned IS NULL FOR SHARE\n"
     "RETURNING id";
 
 bool
@@ -23,8 +25,11 @@ run_register(PgConn *conn, const RunNew *run, int64_t *id, Err *err)
     params_int(&params, run->workers);
     params_int(&params, run->workers_option);
     PGRESULT_AUTO *result = NULL;
-    if (!query_one_with(conn, SQL_REGISTER, &params, &result, err)) {
+    if (!query_with(conn, SQL_REGISTER, &params, &result, err)) {
         return err_wrap(err, "register the run");
+    }
+    if (result_rows(result) == 0) {
+        return err_set(err, ERR_BUSY, "the job was cleaned at this moment");
     }
     *id = result_int(result, 0, 0);
     return true;

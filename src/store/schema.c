@@ -48,7 +48,7 @@ check_version(PgConn *conn, Err *err)
         (void)err_set(err, ERR_REFUSED, "schema pghaul has version %lld, this pghaul needs %d",
             (long long)version, SCHEMA_VERSION);
         return err_hint(err, "Use the pghaul that made it. An older schema is upgraded by pghaul "
-                             "run when no job is under way; one of any version is removed by "
+                             "run when its jobs are cleaned; one of any version is removed by "
                              "pghaul clean --all.");
     }
     if (result_bool(result, 0, 1)) {
@@ -131,35 +131,41 @@ fill_rules(PgConn *conn, Err *err)
 
 /* ---- upgrade ---- */
 
-/* Batch functions are of the version that made them, so a job that is under way cannot go on. */
-static const char SQL_UNFINISHED[] =
-    "SELECT j.name FROM pghaul.job j\n"
-    " WHERE j.cleaned IS NULL AND j.state NOT IN ('new', 'complete') ORDER BY j.id LIMIT 1";
+/* The functions of a job are of the version that made them; a new job has none yet.  Under the lock
+ * nobody of the older version goes on from there. */
+static const char SQL_LOCK_JOBS[] = "LOCK TABLE pghaul.job IN ACCESS EXCLUSIVE MODE";
+
+static const char SQL_NOT_CLEANED[] =
+    "SELECT j.name, j.state FROM pghaul.job j\n"
+    " WHERE j.cleaned IS NULL AND j.state <> 'new' ORDER BY j.id LIMIT 1";
 
 static const char SQL_SET_VERSION[] = "UPDATE pghaul.meta SET version = $1::pg_catalog.int4";
 
 static bool
-refuse_unfinished(PgConn *conn, int64_t version, Err *err)
+refuse_jobs(PgConn *conn, int64_t version, Err *err)
 {
     PGRESULT_AUTO *result = NULL;
-    if (!query_run(conn, SQL_UNFINISHED, &result, err)) {
+    if (!query_run(conn, SQL_LOCK_JOBS, NULL, err) ||
+        !query_run(conn, SQL_NOT_CLEANED, &result, err)) {
         return false;
     }
     if (result_rows(result) == 0) {
         return true;
     }
-    (void)err_set(err, ERR_REFUSED, "job %s is under way in schema pghaul of version %lld",
-        result_text(result, 0, 0), (long long)version);
+    (void)err_set(err, ERR_REFUSED,
+        "job %s, which is %s, was begun by pghaul with schema version "
+        "%lld and is not cleaned",
+        result_text(result, 0, 0), result_text(result, 0, 1), (long long)version);
     return err_hint(err,
-        "Finish or clean it with the pghaul that began it; then this one upgrades "
-        "the schema to version %d.",
+        "Clean its jobs with the pghaul that began them, or pghaul clean --all; then "
+        "this one upgrades the schema to version %d.",
         SCHEMA_VERSION);
 }
 
 static bool
 upgrade(PgConn *conn, int64_t version, Err *err)
 {
-    if (!refuse_unfinished(conn, version, err) || !query_script(conn, schema_drop_routines, err)) {
+    if (!refuse_jobs(conn, version, err) || !query_script(conn, schema_drop_routines, err)) {
         return false;
     }
     for (int64_t from = version; from < SCHEMA_VERSION; from++) {

@@ -16,15 +16,16 @@
 #define PRIVATE(function) "REVOKE ALL ON FUNCTION pghaul." function " FROM PUBLIC;\n"
 
 /* The row is locked before it is looked at, so nobody changes the state in between.  No job
- * completes on a table that is not what its batches were checked against. */
+ * completes on a table that is not what its batches were checked against.  A job that was cleaned
+ * has no state any more: NULL. */
 const char schema_set_state[] =
     "CREATE FUNCTION pghaul.set_state(job pg_catalog.int8, to_state pg_catalog.text,\n"
     "    why pg_catalog.text, ends_pause pg_catalog.bool DEFAULT false)\n"
     "RETURNS pg_catalog.text\n" PLPGSQL "DECLARE\n"
     "    was text;\n"
     "BEGIN\n"
-    "    SELECT j.state INTO was FROM pghaul.job j WHERE j.id = set_state.job\n"
-    "       FOR NO KEY UPDATE;\n"
+    "    SELECT j.state INTO was FROM pghaul.job j\n"
+    "     WHERE j.id = set_state.job AND j.cleaned IS NULL FOR NO KEY UPDATE;\n"
     "    IF was = 'paused' AND set_state.to_state <> 'complete' AND NOT ends_pause THEN\n"
     "        INSERT INTO pghaul.event (job, what, reason)\n"
     "        SELECT set_state.job, 'state', set_state.to_state || ' while paused: ' || why\n"

@@ -274,13 +274,16 @@ Test(control, two_runs_wait_and_go_on_together, .timeout = 120)
 }
 
 /* A resume that falls between the begin of a run and its registration finds no run alive. */
-Test(control, run_at_work_makes_a_stopped_job_running, .timeout = 120)
+/* Another run ends it, which did not see that this one begins. */
+Test(control, run_at_work_makes_a_stopped_or_failed_job_running, .timeout = 120)
 {
     JobTest test;
     open_job(&test);
     Proc *proc = start(&test, "-q");
     cr_assert(job_wait_batches(&test, proc, 0, 3));
     pg_exec(test.conn, "UPDATE pghaul.job SET state = 'stopped'");
+    pg_wait_true(test.conn, "SELECT state = 'running' FROM pghaul.job", HARNESS_TIMEOUT_US);
+    pg_exec(test.conn, "UPDATE pghaul.job SET state = 'failed'");
     pg_wait_true(test.conn, "SELECT state = 'running' FROM pghaul.job", HARNESS_TIMEOUT_US);
     finish(&test, proc);
     job_close_cluster(&test);

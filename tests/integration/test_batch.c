@@ -43,7 +43,7 @@ make_batches_patient(JobFixture *f)
 {
     char *alter = pg_text(f->sql, "SELECT string_agg(format('ALTER FUNCTION %s SET lock_timeout = "
                                   "''50s''', oid::regprocedure), '; ') FROM pg_proc"
-                                  " WHERE proname ~ '^move_'");
+                                  " WHERE proname ~ '^(move|isolate_key)_'");
     pg_exec(f->sql, alter);
     free(alter);
 }
@@ -271,6 +271,58 @@ Test(batch, a_locked_row_fails_a_plain_batch_within_moments)
     cr_expect(eq(str, sqlstate, "55P03"));
     cr_expect(eq(i64, 0, pg_int(f.sql, "SELECT count(c) FROM t")));
     session_close(app);
+    job_fixture_close(&f);
+}
+
+/* ---- an operator's lock on the table ---- */
+
+/* A batch that reads first and then asks for its own lock would be one half of a deadlock. */
+static void
+check_stronger_lock(const char *what, const char *rest)
+{
+    JobFixture f;
+    job_fixture_open(&f, TABLE, BY_KEY "on_error: quarantine\n");
+    make_batches_patient(&f);
+    RangeLease lease = job_fixture_range(&f, NULL, NULL, 1);
+    Session *dba = session_open(f.uri);
+    Session *mover = session_open(f.uri);
+    pg_exec(session_conn(dba), "BEGIN; CREATE INDEX ON t (src)");
+    session_send(mover, job_fixture_call(&f, what, &lease, rest));
+    session_wait_blocked(mover, f.sql, HARNESS_TIMEOUT_US);
+    session_send(dba, "ALTER TABLE t ALTER src SET STATISTICS 50; TRUNCATE t");
+    session_expect_ok(dba, HARNESS_TIMEOUT_US);
+    pg_exec(session_conn(dba), "COMMIT");
+    session_expect_ok(mover, HARNESS_TIMEOUT_US);
+    session_close(mover);
+    session_close(dba);
+    job_fixture_close(&f);
+}
+
+Test(batch, whoever_has_kept_it_out_may_ask_for_a_stronger_lock_while_it_waits)
+{
+    check_stronger_lock("move", PLAIN_BATCH);
+    check_stronger_lock("move", SKIPPING_BATCH);
+    check_stronger_lock("isolate_key", PLAIN_BATCH);
+}
+
+/* Not of all functions: a grant of the trigger's would be drift. */
+#define MAY_MOVE                                                                                   \
+    "GRANT USAGE ON SCHEMA pghaul TO column_mover;"                                                \
+    "GRANT ALL ON ALL TABLES IN SCHEMA pghaul TO column_mover;"                                    \
+    "GRANT ALL ON FUNCTION pghaul.table_signature TO column_mover;"                                \
+    "GRANT SELECT, UPDATE (c) ON t TO column_mover;"                                               \
+    "DO $$ BEGIN EXECUTE (SELECT format('GRANT ALL ON FUNCTION %s TO column_mover',"               \
+    " oid::regprocedure) FROM pg_proc WHERE proname ~ '^move_'); END $$;"                          \
+    "SET LOCAL ROLE column_mover"
+
+Test(batch, a_role_that_may_change_the_column_only_moves_as_well)
+{
+    JobFixture f;
+    job_fixture_open(&f, TABLE, BY_KEY);
+    RangeLease lease = job_fixture_range(&f, NULL, NULL, 1);
+    pg_exec(f.sql, "BEGIN; CREATE ROLE column_mover;" MAY_MOVE);
+    expect_outcome(&f, &lease, PLAIN_BATCH, "done");
+    pg_exec(f.sql, "ROLLBACK");
     job_fixture_close(&f);
 }
 

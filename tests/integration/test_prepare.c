@@ -52,3 +52,17 @@ Test(prepare, job_whose_table_changed_its_key_is_refused)
     expect_refused(&f, JOB("upper(src)"), "the table of job j changed");
     job_fixture_close(&f);
 }
+
+/* Two first runs, each with --yes, read the job while it is new. */
+Test(prepare, plan_that_another_run_accepted_at_the_same_moment_is_accepted)
+{
+    JobFixture f;
+    Err err = ERR_INIT;
+    job_fixture_open(&f, TABLE, JOB("upper(src)"));
+    cr_assert(job_set_state(f.conn, f.job.id, JOB_READY, NULL, &err) &&
+                  job_set_state(f.conn, f.job.id, JOB_RUNNING, NULL, &err),
+        "%s", err.message);
+    cr_expect(job_set_state(f.conn, f.job.id, JOB_READY, NULL, &err), "%s", err.message);
+    cr_expect(eq(i64, 1, pg_int(f.sql, "SELECT state = 'running' FROM pghaul.job")));
+    job_fixture_close(&f);
+}

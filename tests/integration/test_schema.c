@@ -92,7 +92,7 @@ Test(schema, upgrade_of_version_1_gives_what_a_fresh_install_gives)
     Err err = ERR_INIT;
     install_v1(&old);
     pg_exec(old.sql, "INSERT INTO pghaul.job (name, kind, table_name, spec, fingerprint, state,"
-                     " system_id, timeline) VALUES ('j', 'backfill', 't', '', '', 'complete', '1',"
+                     " system_id, timeline) VALUES ('j', 'backfill', 't', '', '', 'new', '1',"
                      " 1)");
     cr_assert(schema_install(old.conn, &err), "%s", err.message);
     cr_assert(schema_install(old.conn, &err), "again: %s", err.message);
@@ -108,26 +108,48 @@ Test(schema, upgrade_of_version_1_gives_what_a_fresh_install_gives)
     cluster_stop(cluster);
 }
 
-Test(schema, upgrade_is_refused_while_a_job_is_under_way_and_changes_nothing)
+Test(schema, upgrade_is_refused_while_a_job_is_not_cleaned_and_changes_nothing)
 {
-    static const char *const UNDER_WAY[] = {"ready", "running", "stopped", "failed"};
+    static const char *const BEGUN[] = {"ready", "running", "stopped", "failed", "complete"};
     PgCluster *cluster = cluster_shared();
     SchemaTest test = open_database(cluster);
     install_v1(&test);
     pg_exec(test.sql, "INSERT INTO pghaul.job (name, kind, table_name, spec, fingerprint,"
                       " system_id, timeline) VALUES ('j', 'backfill', 't', '', '', '1', 1)");
-    for (size_t i = 0; i < sizeof(UNDER_WAY) / sizeof(UNDER_WAY[0]); i++) {
+    for (size_t i = 0; i < sizeof(BEGUN) / sizeof(BEGUN[0]); i++) {
         Err err = ERR_INIT;
-        pg_execf(test.sql, "UPDATE pghaul.job SET state = '%s'", UNDER_WAY[i]);
-        cr_expect(not(schema_install(test.conn, &err)), "%s", UNDER_WAY[i]);
+        pg_execf(test.sql, "UPDATE pghaul.job SET state = '%s'", BEGUN[i]);
+        cr_expect(not(schema_install(test.conn, &err)), "%s", BEGUN[i]);
         cr_expect(eq(int, ERR_REFUSED, err.cls));
-        cr_expect(eq(str, err.message, "job j is under way in schema pghaul of version 1"));
+        cr_expect(strstr(err.message, "job j, which is ") != NULL, "%s", err.message);
+        cr_expect(strstr(err.hint, "pghaul clean --all") != NULL, "%s", err.hint);
     }
     cr_expect(eq(i64, 1, pg_int(test.sql, "SELECT version FROM pghaul.meta")));
     cr_expect(eq(i64, 1, pg_int(test.sql, "SELECT count(*) FROM pghaul.progress")));
     Err err = ERR_INIT;
     pg_exec(test.sql, "UPDATE pghaul.job SET cleaned = now()");
     cr_expect(schema_install(test.conn, &err), "%s", err.message);
+    close_database(&test);
+    cluster_stop(cluster);
+}
+
+/* An old pghaul goes on with its plan at this moment: whoever is first has it. */
+Test(schema, upgrade_waits_for_whoever_changes_a_job_and_then_sees_it)
+{
+    PgCluster *cluster = cluster_shared();
+    SchemaTest test = open_database(cluster);
+    install_v1(&test);
+    pg_exec(test.sql, "INSERT INTO pghaul.job (name, kind, table_name, spec, fingerprint,"
+                      " system_id, timeline) VALUES ('j', 'backfill', 't', '', '', '1', 1)");
+    Session *old = session_open(cluster_uri(cluster, test.dbname));
+    pg_exec(session_conn(old), "BEGIN; UPDATE pghaul.job SET state = 'ready'");
+    session_send(old, "SELECT pg_sleep(0.3); COMMIT");
+    Err err = ERR_INIT;
+    cr_expect(not(schema_install(test.conn, &err)));
+    cr_expect(eq(int, ERR_REFUSED, err.cls), "%s", err.message);
+    session_expect_ok(old, HARNESS_TIMEOUT_US);
+    cr_expect(eq(i64, 1, pg_int(test.sql, "SELECT version FROM pghaul.meta")));
+    session_close(old);
     close_database(&test);
     cluster_stop(cluster);
 }

@@ -64,6 +64,16 @@ Test(sql_grants, without_trigger_and_vacuum_only_the_columns_are_granted)
     arena_reset(&job.arena);
 }
 
+/* The statements with which tests/cli/test_control.c tries a role. */
+Test(sql_grants, whoever_stops_a_run_and_changes_settings_may_write_them)
+{
+    JOB(job);
+    const char *sql = grants(&job);
+    expect_part(sql, "GRANT UPDATE ON pghaul.job, pghaul.run TO a_role;\n");
+    expect_part(sql, "GRANT INSERT, UPDATE, DELETE ON pghaul.setting TO a_role;\n");
+    arena_reset(&job.arena);
+}
+
 Test(sql_grants, what_expressions_need_is_granted_once)
 {
     JOB(job);
