@@ -196,8 +196,9 @@ sql_grants(StrBuf *out, const JobSpec *spec, const Facts *facts, const ExprRepor
                      "--   GRANT USAGE ON SCHEMA pghaul TO a_role;\n"
                      "--   GRANT SELECT ON ALL TABLES IN SCHEMA pghaul TO a_role;\n"
                      "-- and for one that may also pause, resume, stop and change settings:\n"
-                     "--   GRANT UPDATE ON pghaul.job TO a_role;\n"
+                     "--   GRANT UPDATE ON pghaul.job, pghaul.run TO a_role;\n"
                      "--   GRANT INSERT ON pghaul.event TO a_role;\n"
+                     "--   GRANT INSERT, UPDATE, DELETE ON pghaul.setting TO a_role;\n"
                      "--   GRANT EXECUTE ON FUNCTION pghaul.pause, pghaul.resume, pghaul.stop, "
                      "pghaul.set\n--     TO a_role;\n");
 }
