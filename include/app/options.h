@@ -45,6 +45,7 @@ typedef struct Verb {
     const char *summary;   /* one line, no final period */
     const char *text;      /* paragraphs, each ended by a line break */
     const char *exits;     /* exit codes beside 1 and 2: "0 done, 4 refused" */
+    const char *examples;  /* command lines, each ended by a line break; "" */
     int min_args;
     int max_args;
     /* Do it; false leaves the message in *err, app->exit_code overrides the code of its class. */

@@ -19,7 +19,7 @@ typedef enum Health {
     HEALTH_FAILED,      /* ended by an error that a person must look at */
     HEALTH_DIFFERING,   /* a verify pass found rows that differ */
     HEALTH_WAITING,     /* a run prepares and waits for a lock or for older transactions */
-    HEALTH_STOPPED,     /* ended cleanly with work left */
+    HEALTH_STOPPED,     /* ended cleanly with work left, or its last verify was cut off */
     HEALTH_PAUSED,      /* by a person or a window */
     HEALTH_THROTTLED,   /* waits for the server or a standby */
     HEALTH_QUARANTINED, /* done but for rows that the server refused */

@@ -61,6 +61,9 @@ void conn_cancel(PgConn *conn);
 /* Change what application_name ends with: whom the session works for is known only later. */
 bool conn_set_label(PgConn *conn, const char *label, Err *err) __attribute__((warn_unused_result));
 
+/* Is it in recovery? */
+bool conn_is_standby(const PgConn *conn);
+
 int conn_backend_pid(const PgConn *conn);
 const char *conn_backend_start(const PgConn *conn); /* as the server prints it, UTC */
 

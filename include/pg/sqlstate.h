@@ -28,11 +28,13 @@ bool sqlstate_is_raised(const ErrorOrigin *origin);
 /* May the message quote a value of a row?  Only conditions that never do are trusted. */
 bool sqlstate_may_quote_row(const ErrorOrigin *origin);
 
+#define SQLSTATE_OURS "PH" /* how all of those begin that schema pghaul raises */
 /* Raised by our own functions (core/sql_batch.h). */
 #define SQLSTATE_DRIFT_TABLE "PH001"
 #define SQLSTATE_DRIFT_FILE  "PH002"
 #define SQLSTATE_LIMIT       "PH003"
 #define SQLSTATE_DENIED      "42501"
+#define SQLSTATE_READ_ONLY   "25006"
 /* Raised by the functions of schema pghaul that people call. */
 #define SQLSTATE_NOT_DONE  "PH010"
 #define SQLSTATE_UNKNOWN   "PH011"

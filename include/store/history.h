@@ -46,8 +46,11 @@ typedef struct HistoryEvent {
     const char *reason;
 } HistoryEvent;
 
-/* The last 50 runs and the last 20 other events, newest last; the 10 reasons for throttling that
- * took the most time. */
+/* So many runs, and so many events. */
+#define HISTORY_MAX 50
+
+/* The last runs and the last other events, newest last; the 10 reasons for throttling that took
+ * the most time. */
 typedef struct History {
     HistoryRun *runs;
     int run_count;

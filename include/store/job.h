@@ -18,7 +18,7 @@
 typedef struct JobRow {
     int64_t id;
     const char *name;
-    const char *table_name; /* quoted, for people */
+    const char *table_name; /* quoted where SQL needs it, for people */
     const char *spec;       /* the job file's text */
     const char *fingerprint;
     JobState state;

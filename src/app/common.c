@@ -111,13 +111,18 @@ app_job_or_all(const Options *options, Err *err)
 }
 
 bool
-app_explain_denied(Err *err)
+app_explain_refusal(Err *err)
 {
-    if (strcmp(err->sqlstate, SQLSTATE_DENIED) != 0) {
-        return false;
+    if (strcmp(err->sqlstate, SQLSTATE_DENIED) == 0) {
+        err->cls = ERR_REFUSED;
+        return err_hint(err, "pghaul help pause lists the privileges that a role needs.");
     }
-    err->cls = ERR_REFUSED;
-    return err_hint(err, "pghaul help pause lists the privileges that a role needs.");
+    if (strcmp(err->sqlstate, SQLSTATE_READ_ONLY) == 0) {
+        err->cls = ERR_REFUSED;
+        return err_hint(err, "A standby can be looked at only: connect to the primary, for "
+                             "instance with target_session_attrs=read-write.");
+    }
+    return false;
 }
 
 /* ---- sessions ---- */
@@ -150,11 +155,19 @@ ends_with(const char *text, const char *end)
     return len >= end_len && strcmp(text + len - end_len, end) == 0;
 }
 
+/* A folder that has the name of a job does not stand in its way. */
+static bool
+is_readable_file(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && !S_ISDIR(status.st_mode) && access(path, R_OK) == 0;
+}
+
 bool
 app_names_file(const char *job)
 {
     return strchr(job, '/') != NULL || ends_with(job, ".yaml") || ends_with(job, ".yml") ||
-           ends_with(job, ".json") || access(job, R_OK) == 0;
+           ends_with(job, ".json") || is_readable_file(job);
 }
 
 /*
@@ -234,19 +247,22 @@ unknown_job(App *app, PgConn *conn, const char *name, Err *err)
 {
     const char **names = NULL;
     int count = 0;
+    bool exists = false;
     Err ignored = ERR_INIT; /* the suggestion only */
     char shown[64];
     utf8_shorten(shown, sizeof(shown), name);
     (void)err_set(err, ERR_USER, "there is no job \"%s\" in this database", shown);
-    if (!job_names(conn, &app->arena, &names, &count, &ignored)) {
+    if (!schema_exists(conn, &exists, &ignored) ||
+        (exists && !job_names(conn, &app->arena, &names, &count, &ignored))) {
         return;
     }
     const char *near = suggest_nearest(name, names, (size_t)count);
     if (near != NULL) {
         (void)err_hint(err, "Did you mean \"%s\"?", near);
+    } else if (count == 0) {
+        (void)err_hint(err, "It has no jobs at all: pghaul run JOB.yaml begins one.");
     } else {
-        (void)err_hint(err, count == 0 ? "It has no jobs at all, and there is no file of that name."
-                                       : "pghaul status lists the jobs of a database.");
+        (void)err_hint(err, "pghaul status lists the jobs of a database.");
     }
 }
 
@@ -255,17 +271,9 @@ app_find_job(App *app, PgConn *conn, const char *name, JobRow *job, Err *err)
 {
     bool exists = false;
     bool found = false;
-    if (!schema_check(conn, &exists, err)) {
-        return false;
-    }
-    if (!exists) {
-        char shown[64];
-        utf8_shorten(shown, sizeof(shown), name);
-        (void)err_set(err, ERR_USER, "there is no job \"%s\" in this database", shown);
-        (void)err_hint(err, "It has no jobs at all: pghaul run JOB.yaml begins one.");
-        return false;
-    }
-    if (!job_read(conn, name, &app->arena, job, &found, err)) {
+    if (!schema_check(conn, &exists, err) ||
+        (exists && !job_read(conn, name, &app->arena, job, &found, err))) {
+        (void)app_explain_refusal(err);
         return false;
     }
     if (!found) {

@@ -114,7 +114,7 @@ static void
 put_keys(StrBuf *out)
 {
     for (size_t i = 0; i < jobkeys_count(); i++) {
-        if (jobkeys_at(i)->type != KEY_SECTION) {
+        if (jobkeys_at(i)->live) {
             strbuf_printf(out, " %s", jobkeys_at(i)->path);
         }
     }

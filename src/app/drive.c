@@ -129,6 +129,21 @@ read_repair(Drive *drive, const JobRow *row, Err *err)
     return true;
 }
 
+/* The last sample is up to a second old; what the database has counted is not. */
+static void
+settle_progress(Drive *drive, const JobRow *row)
+{
+    Progress *final = &drive->final;
+    final->pass = row->pass;
+    final->pass_kind = row->pass_kind;
+    final->rows = drive->totals.rows;
+    final->ranges = drive->totals.ranges;
+    final->ranges_done = drive->totals.ranges_done;
+    final->differing = drive->totals.differing;
+    final->leftover = drive->totals.leftover;
+    final->eta_s = -1;
+}
+
 static bool
 read_outcome(Drive *drive, Err *err)
 {
@@ -143,6 +158,7 @@ read_outcome(Drive *drive, Err *err)
     }
     drive->pass = row.pass;
     drive->pass_kind = row.pass_kind;
+    settle_progress(drive, &row);
     drive->found_rows = drive->totals.differing;
     if (row.pass_kind == PASS_VERIFY && row.last_pass_kind == PASS_REPAIR &&
         !read_repair(drive, &row, err)) {
@@ -245,6 +261,13 @@ drive_fail(Drive *drive, bool keep_state, Err *err)
 
 /* ---- summary ---- */
 
+/* A plain verify changes no row, whatever came before it. */
+static bool
+may_repair(const Drive *drive)
+{
+    return drive->app->options.verb == VERB_RUN || drive->app->options.repair;
+}
+
 static void
 put_moved(StrBuf *out, const Drive *drive)
 {
@@ -289,7 +312,7 @@ put_verified(StrBuf *out, const Drive *drive)
     if (drive->pass_kind != PASS_VERIFY) {
         return;
     }
-    if (drive->repaired_rows > 0) {
+    if (drive->repaired_rows > 0 && may_repair(drive)) {
         strbuf_printf(
             out, "  repair          %s rows differed", format_count(drive->found_rows, rows));
         strbuf_printf(out, ", %s changed\n", format_count(drive->repaired_rows, rows));
@@ -340,7 +363,7 @@ drive_summary(const Drive *drive)
         put_moved(&text, drive);
     }
     put_throttled(&text, last);
-    if (last->hot_ratio >= 0) {
+    if (last->hot_ratio >= 0 && may_repair(drive)) {
         char number[FORMAT_SIZE];
         strbuf_printf(&text, "  HOT updates     %s\n", format_percent(last->hot_ratio, number));
     }

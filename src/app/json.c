@@ -165,7 +165,7 @@ json_progress(const char *job, const Progress *progress)
     put(object, "done_ratio", json_known(p->share));
     put_int(object, "pass_rows", p->rows);
     put_int(object, "estimated_rows", p->est_rows);
-    put_int(object, "run_moved_rows", p->run_rows);
+    put_int(object, "changed_rows", p->run_rows);
     put(object, "rows_per_s", json_known(p->rows_per_s));
     put(object, "eta_s", p->eta_s < 0 ? json_null() : json_integer(p->eta_s));
     put(object, "elapsed_s", json_real((double)p->elapsed_us / 1e6));

@@ -55,7 +55,9 @@ dispatch(App *app, Err *err)
     if (app->options.help) {
         return verb_help(app, err);
     }
-    return verb_at(app->options.verb)->run(app, err);
+    /* What a run met is its own: the exit code stands in its row already. */
+    bool works = app->options.verb == VERB_RUN || app->options.verb == VERB_VERIFY;
+    return verb_at(app->options.verb)->run(app, err) || (!works && app_explain_refusal(err));
 }
 
 static void

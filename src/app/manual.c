@@ -116,6 +116,11 @@ put_verbs(StrBuf *out)
             put_text(out, verb->text);
         }
         put_own_options(out, i);
+        if (verb->examples[0] != '\0') {
+            strbuf_puts(out, ".PP\n.nf\n");
+            put_text(out, verb->examples);
+            strbuf_puts(out, ".fi\n");
+        }
         strbuf_puts(out, ".PP\nExit status: ");
         put_text(out, verb->exits);
         strbuf_puts(out, ".\n");

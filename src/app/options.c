@@ -19,13 +19,17 @@
 static const Verb VERBS[VERB_COUNT] = {
     [VERB_NEW] = {"new", "KIND [TABLE]", "a commented job file on standard output",
         "KIND is backfill: fill columns of a table from other columns of the same row.\n", "0 done",
-        1, 2, verb_new},
+        "pghaul new backfill orders > orders.yaml\n", 1, 2, verb_new},
     [VERB_CHECK] = {"check", "JOB", "all findings at once: job file, server, privileges, risks",
         "Reads the catalog and has the server check the expressions. Nothing survives it.\n",
-        "0 nothing refuses the job, 3 no connection, 4 refused", 1, 1, verb_check},
+        "0 nothing refuses the job, 3 no connection, 4 refused",
+        "pghaul check orders.yaml -d shop\n", 1, 1, verb_check},
     [VERB_PLAN] = {"plan", "JOB", "what will be done: decisions, locks, costs, every statement",
         "What it prints is what run does. Nothing survives it.\n",
-        "0 done, 3 no connection, 4 refused", 1, 1, verb_plan},
+        "0 done, 3 no connection, 4 refused",
+        "pghaul plan orders.yaml -d shop\n"
+        "pghaul plan orders.yaml -d shop --grants\n",
+        1, 1, verb_plan},
     [VERB_RUN] = {"run", "JOB", "do it, or go on with it",
         "The first run of a job shows the short plan and asks; elsewhere than on a terminal it "
         "needs --yes. Later runs of the same plan do not ask. Several runs, also on several "
@@ -35,6 +39,8 @@ static const Verb VERBS[VERB_COUNT] = {
         "0 done, 3 no connection, 4 refused or not accepted, 5 done but rows are set aside, 6 "
         "verify found differences, 7 stopped "
         "with work left, 8 held by another, 9 limit, 130 second signal",
+        "pghaul run orders.yaml -d shop\n"
+        "pghaul run orders.yaml -d shop --yes --max-runtime 2h\n",
         1, 1, verb_run},
     [VERB_STATUS] = {"status", "[JOB]", "how a job is doing, why, and what to do next; or all jobs",
         "Reads the database only, so it works from any host. How a job is doing is one word: "
@@ -43,8 +49,11 @@ static const Verb VERBS[VERB_COUNT] = {
         "without JOB that is when all jobs are done. Ctrl-C ends it earlier. Elsewhere than on a "
         "terminal --watch prints a line every 2 s. View pghaul.progress has the same numbers for "
         "a dashboard.\n",
-        "0 done, 3 no connection; with --watch also 1 the job failed, 5 rows are set aside, 6 "
-        "rows differ, 7 it was stopped, 130 Ctrl-C",
+        "0 done, 3 no connection, 4 not permitted; with --watch also 1 the job failed, 5 rows are "
+        "set aside, 6 rows differ, 7 it was stopped, 130 Ctrl-C",
+        "pghaul status -d shop\n"
+        "pghaul status orders-amount -d shop --watch\n"
+        "pghaul status orders-amount -d shop --history\n",
         0, 1, verb_status},
     [VERB_BLOCKERS] = {"blockers", "[JOB]",
         "who waits for whose lock, and the statement that ends it",
@@ -54,7 +63,10 @@ static const Verb VERBS[VERB_COUNT] = {
         "transactions that are open for more than 10 s and hold back the removal of dead rows. "
         "Values in queries are shown as ?.\n"
         "It reads only: the statements that it prints are yours to run.\n",
-        "0 done, also when nobody waits, 3 no connection", 0, 1, verb_blockers},
+        "0 done, also when nobody waits, 3 no connection, 4 not permitted",
+        "pghaul blockers -d shop\n"
+        "pghaul blockers orders-amount -d shop\n",
+        0, 1, verb_blockers},
     [VERB_PAUSE] = {"pause", "JOB | --all", "hold a job until it is resumed",
         "Its runs, on every host, notice within a second, end the batches in flight and wait; a "
         "run that begins meanwhile waits too, so no cron job undoes it. With --all every job "
@@ -64,25 +76,31 @@ static const Verb VERBS[VERB_COUNT] = {
         "schema; EXECUTE on these functions; SELECT on all its tables; UPDATE on job and run; "
         "INSERT on event; INSERT, UPDATE, DELETE on setting. Each call leaves a row in "
         "pghaul.event.\n",
-        "0 paused, 3 no connection, 4 the job's state or the role does not allow it", 0, 1,
-        verb_control},
+        "0 paused, 3 no connection, 4 the job's state or the role does not allow it",
+        "pghaul pause orders-amount -d shop --reason lunch\n"
+        "pghaul pause --all -d shop\n",
+        0, 1, verb_control},
     [VERB_RESUME] = {"resume", "JOB | --all", "end a pause",
         "Runs that wait go on; without one the job is stopped, and pghaul run goes on with it.\n",
         "0 resumed, or it was not paused; 3 no connection, 4 the job's state or the role does not "
         "allow it",
-        0, 1, verb_control},
+        "pghaul resume orders-amount -d shop\n", 0, 1, verb_control},
     [VERB_STOP] = {"stop", "JOB | --all", "have the runs of a job end their batches and exit",
         "As the first Ctrl-C would, from any host: they exit with 7. Runs that begin later are "
         "not affected; pause holds those too.\n",
-        "0 asked for, also when no run is alive; 3 no connection, 4 not permitted", 0, 1,
-        verb_control},
+        "0 asked for, also when no run is alive; 3 no connection, 4 not permitted",
+        "pghaul stop orders-amount -d shop\n", 0, 1, verb_control},
     [VERB_SET] = {"set", "JOB [KEY=VALUE]...", "change workers, batches, throttle, limits of a job",
         "Runs follow within a second and later ones begin with it. KEY=default puts back what "
         "the job file says; several changes at once hold together or not at all. Without "
         "KEY=VALUE: what is in force and where it comes from. A value set here wins over the job "
         "file, and over the number of workers that a run alive was begun with; a run that begins "
         "later with a number of its own keeps that.\n",
-        "0 done, 3 no connection, 4 not permitted", 1, 65, verb_set},
+        "0 done, 3 no connection, 4 not permitted",
+        "pghaul set orders-amount -d shop\n"
+        "pghaul set orders-amount workers=1 throttle.lag=1s -d shop\n"
+        "pghaul set orders-amount workers=default -d shop\n",
+        1, 65, verb_set},
     [VERB_VERIFY] = {"verify", "JOB", "compare all rows again with what the job makes of them",
         "A new verify pass over a job whose move has ended, with the job's own throttle and "
         "workers. With --repair rows that differ are changed in a pass by key, and all are "
@@ -93,25 +111,35 @@ static const Verb VERBS[VERB_COUNT] = {
         "0 no row differs (any more), 3 no connection, 4 refused, 5 none differs but rows are set "
         "aside, 6 rows differ, 7 stopped, 8 the job is at "
         "work",
+        "pghaul verify orders-amount -d shop\n"
+        "pghaul verify orders-amount -d shop --repair\n",
         1, 1, verb_verify},
     [VERB_QUARANTINE] = {"quarantine", "JOB", "rows that the server refused; --retry tries them",
         "Prints key, SQLSTATE and message of each: of rows that were set aside (on_error: "
         "quarantine), and of the row at which the last run stopped. With --retry each row that is "
         "set aside is tried again, in a short transaction of its own; rows that are right by now, "
         "or gone, leave quarantine. It may be done while a run is at work.\n",
-        "0 done, 3 no connection, 4 refused, 5 rows are still set aside after --retry", 1, 1,
-        verb_quarantine},
+        "0 done, 3 no connection, 4 refused, 5 rows are still set aside after --retry",
+        "pghaul quarantine orders-amount -d shop\n"
+        "pghaul quarantine orders-amount -d shop --retry\n",
+        1, 1, verb_quarantine},
     [VERB_CLEAN] = {"clean", "JOB | --all", "remove the trigger and functions of a job",
         "Removes what the job made in the database and what it knows of its progress; the history "
         "of runs and events stays. With --all every job is cleaned and schema pghaul is dropped. "
         "From then on the application has to write the new columns itself.\n",
-        "0 done, 3 no connection, 7 stopped, 8 a run is alive", 0, 1, verb_clean},
+        "0 done, 3 no connection, 4 not permitted, 8 a run is alive",
+        "pghaul clean orders-amount -d shop\n"
+        "pghaul clean --all -d shop\n",
+        0, 1, verb_clean},
     [VERB_HELP] = {"help", "[VERB | job | man | completion]",
         "this text, the page of a verb, or all job file keys",
         "help job lists every key of a job file with values and default, help man prints the man "
         "page, help completion the completion script of bash.\n",
-        "0 done", 0, 1, verb_help},
-    [VERB_VERSION] = {"version", "", "version of pghaul and of libpq", "", "0 done", 0, 0,
+        "0 done",
+        "pghaul help set\n"
+        "pghaul help job\n",
+        0, 1, verb_help},
+    [VERB_VERSION] = {"version", "", "version of pghaul and of libpq", "", "0 done", "", 0, 0,
         verb_version},
 };
 

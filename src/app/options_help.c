@@ -88,6 +88,33 @@ options_help(StrBuf *out, int width)
         "Passwords come from PGPASSFILE, a service file or PGPASSWORD, as for psql.", width);
 }
 
+/* Each line by itself; an empty one stays. */
+static void
+put_paragraphs(StrBuf *out, const char *text, int width)
+{
+    STRBUF_AUTO line = STRBUF_INIT;
+    while (*text != '\0') {
+        size_t len = strcspn(text, "\n");
+        strbuf_clear(&line);
+        strbuf_put(&line, text, len);
+        text_put_wrapped(out, "", strbuf_text(&line), width);
+        text += len + (text[len] == '\n');
+    }
+}
+
+/* As they are, to be copied. */
+static void
+put_examples(StrBuf *out, const char *examples)
+{
+    strbuf_puts(out, examples[0] == '\0' ? "" : "\nExamples:\n");
+    while (*examples != '\0') {
+        size_t len = strcspn(examples, "\n") + 1;
+        strbuf_puts(out, "  ");
+        strbuf_put(out, examples, len);
+        examples += len;
+    }
+}
+
 void
 options_help_verb(StrBuf *out, VerbId id, int width)
 {
@@ -99,8 +126,9 @@ options_help_verb(StrBuf *out, VerbId id, int width)
     text_put_wrapped(out, "", summary, width);
     if (verb->text[0] != '\0') {
         strbuf_putc(out, '\n');
-        text_put_wrapped(out, "", verb->text, width);
+        put_paragraphs(out, verb->text, width);
     }
+    put_examples(out, verb->examples);
     strbuf_puts(out, "\nOptions:\n");
     put_options(out, 1U << (unsigned)id, width);
     strbuf_puts(out, "\nExit codes:\n");

@@ -133,14 +133,15 @@ put_pass(StrBuf *out, const StatusRow *row, int width)
     text_put_wrapped(out, "  pass     ", line, width);
     strbuf_printf(
         out, "  rows     %s %s\n", format_count(row->rows, first), verify ? "compared" : "changed");
-    strbuf_printf(out, "  ranges   %lld of %lld%s done\n", (long long)row->ranges_done,
+    strbuf_printf(out, "  ranges   %lld of %lld done%s\n", (long long)row->ranges_done,
         (long long)row->ranges, row->carved ? "" : " so far");
     if (verify) {
-        strbuf_printf(out, "  differ   %lld rows\n", (long long)row->facts.differing_rows);
+        strbuf_printf(out, "  differ   %lld row%s\n", (long long)row->facts.differing_rows,
+            plural(row->facts.differing_rows));
     }
     if (row->leftover > 0) {
-        (void)snprintf(line, sizeof(line), "%lld rows left behind locks, to be visited again",
-            (long long)row->leftover);
+        (void)snprintf(line, sizeof(line), "%lld row%s left behind locks, to be visited again",
+            (long long)row->leftover, plural(row->leftover));
         text_put_wrapped(out, "  locked   ", line, width);
     }
     if (row->facts.runs_alive > 0) {
@@ -197,8 +198,8 @@ status_put_job(StrBuf *out, const StatusView *view, int width)
         put_pass(out, row, width);
     }
     if (row->facts.quarantined_rows > 0) {
-        strbuf_printf(
-            out, "  refused  %lld rows in quarantine\n", (long long)row->facts.quarantined_rows);
+        strbuf_printf(out, "  refused  %lld row%s in quarantine\n",
+            (long long)row->facts.quarantined_rows, plural(row->facts.quarantined_rows));
     }
     put_runs(out, view, width);
 }
@@ -246,15 +247,26 @@ put_history_run(StrBuf *out, const HistoryRun *run, int width)
     text_put_wrapped(out, first, strbuf_text(&line), width);
 }
 
+/* The first of them are missing when there is no room for more. */
+static void
+put_title(StrBuf *out, const char *title, int count, const char *none)
+{
+    strbuf_puts(out, title);
+    if (count == HISTORY_MAX) {
+        strbuf_printf(out, ", the last %d", HISTORY_MAX);
+    }
+    strbuf_printf(out, "%s\n", count == 0 ? none : "");
+}
+
 void
 status_put_history(StrBuf *out, const History *history, int width)
 {
     char total[FORMAT_SIZE];
-    strbuf_printf(out, "runs%s\n", history->run_count == 0 ? ": none" : "");
+    put_title(out, "runs", history->run_count, ": none");
     for (int i = 0; i < history->run_count; i++) {
         put_history_run(out, &history->runs[i], width);
     }
-    strbuf_printf(out, "throttled or paused%s\n", history->throttle_count == 0 ? ": never" : "");
+    put_title(out, "throttled or paused", history->throttle_count, ": never");
     for (int i = 0; i < history->throttle_count; i++) {
         const HistoryThrottle *throttle = &history->throttles[i];
         STRBUF_AUTO line = STRBUF_INIT;
@@ -263,7 +275,7 @@ status_put_history(StrBuf *out, const History *history, int width)
             throttle->reason);
         text_put_wrapped(out, "  ", strbuf_text(&line), width);
     }
-    strbuf_puts(out, "events\n");
+    put_title(out, "events", history->event_count, ": none");
     for (int i = 0; i < history->event_count; i++) {
         const HistoryEvent *event = &history->events[i];
         STRBUF_AUTO line = STRBUF_INIT;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/utf8.h"
+#include "pg/sqlstate.h"
 
 #define COLOR_RED    "\033[31m"
 #define COLOR_YELLOW "\033[33m"
@@ -170,7 +171,10 @@ text_put_error(StrBuf *out, const Err *err)
         strbuf_puts(out, ": ");
     }
     text_put_safe(out, err->message);
-    if (err->sqlstate[0] != '\0' && strstr(err->message, err->sqlstate) == NULL) {
+    /* Nobody looks up one that schema pghaul made. */
+    if (err->sqlstate[0] != '\0' &&
+        strncmp(err->sqlstate, SQLSTATE_OURS, strlen(SQLSTATE_OURS)) != 0 &&
+        strstr(err->message, err->sqlstate) == NULL) {
         strbuf_printf(out, " (SQLSTATE %s)", err->sqlstate);
     }
     strbuf_putc(out, '\n');

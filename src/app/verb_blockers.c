@@ -9,6 +9,7 @@
 #include "app/app.h"
 #include "app/blockers_text.h"
 #include "app/json.h"
+#include "app/text.h"
 #include "base/strbuf.h"
 #include "pg/blockers.h"
 #include "pg/catalog.h"
@@ -154,7 +155,14 @@ show(App *app, PgConn *conn, const Scope *scope, Err *err)
     view.lines = lines;
     STRBUF_AUTO text = STRBUF_INIT;
     blockers_put_text(&text, &view, &app->out, term_width(&app->out), &app->arena);
+    if (conn_is_standby(conn)) {
+        text_put_wrapped(&text, "",
+            "This server is a standby: sessions of the primary, where pghaul works, are not seen "
+            "here.",
+            term_text_width(&app->out));
+    }
     app_print(app, strbuf_text(&text));
+    app_result(app, "is_standby", json_boolean(conn_is_standby(conn)));
     add_result(app, scope, &waits, marks);
     return true;
 }

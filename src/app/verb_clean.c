@@ -14,11 +14,14 @@ print_removed(App *app, const JobRow *job)
 {
     STRBUF_AUTO line = STRBUF_INIT;
     STRBUF_AUTO text = STRBUF_INIT;
-    strbuf_printf(&line, "removed of job %s: ", job->name);
+    strbuf_printf(&line, "job %s is cleaned: ", job->name);
     if (job->trigger_name != NULL) {
         strbuf_printf(&line, "trigger %s on %s, ", job->trigger_name, job->table_name);
     }
-    strbuf_puts(&line, "functions, ranges; the history of its runs stays in schema pghaul");
+    strbuf_puts(&line, "functions and ranges are removed, the history of its runs stays");
+    if (job->state != JOB_COMPLETE) {
+        strbuf_puts(&line, "; pghaul run with its job file begins it anew");
+    }
     text_put_wrapped(&text, "", strbuf_text(&line), term_text_width(&app->out));
     app_print(app, strbuf_text(&text));
     app_result(app, "job", json_text(job->name));
@@ -46,7 +49,7 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
         return false;
     }
     if (!exists) {
-        app_print(app, "nothing to remove: there is no schema pghaul\n");
+        app_print(app, "nothing to clean: there is no schema pghaul\n");
         app_result(app, "removed_jobs", json_array());
         return true;
     }
@@ -56,10 +59,11 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
     json_t *list = json_array();
     STRBUF_AUTO text = STRBUF_INIT;
     for (int i = 0; i < count; i++) {
-        strbuf_printf(&text, "removed of job %s: trigger, functions, ranges\n", names[i]);
+        strbuf_printf(
+            &text, "job %s is cleaned: trigger, functions and ranges are removed\n", names[i]);
         (void)json_array_append_new(list, json_text(names[i]));
     }
-    strbuf_puts(&text, "removed schema pghaul with its history\n");
+    strbuf_puts(&text, "schema pghaul is removed with its history\n");
     app_print(app, strbuf_text(&text));
     app_result(app, "removed_jobs", list);
     return true;

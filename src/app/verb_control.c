@@ -106,6 +106,5 @@ verb_control(App *app, Err *err)
         !app_connect(app, "catalog", &conn, err)) {
         return false;
     }
-    bool ok = options->all ? all(app, conn, err) : one(app, conn, name, err);
-    return ok || app_explain_denied(err);
+    return options->all ? all(app, conn, err) : one(app, conn, name, err);
 }

@@ -70,15 +70,15 @@ accept_plan(App *app, PgConn *conn, const Survey *survey, const JobRow *job, Err
 /* ---- outcome ---- */
 
 static bool
-differ_error(int64_t rows, int64_t job, int pass, Err *err)
+differ_error(int64_t rows, const JobRow *job, int pass, const char *way_on, Err *err)
 {
     (void)err_set(err, ERR_DIFFERENCE, "verify found %lld row%s that differ%s", (long long)rows,
         rows == 1 ? "" : "s", rows == 1 ? "s" : "");
     return err_hint(err,
         "Keys of some: SELECT key FROM pghaul.difference WHERE job = %lld AND pass = %d. Where the "
-        "expression fails for a row that the application wrote, the trigger leaves NULL. The next "
-        "run changes them, as pghaul verify --repair does.",
-        (long long)job, pass);
+        "expression fails for a row that the application wrote, the trigger leaves NULL. %spghaul "
+        "verify %s --repair changes them.",
+        (long long)job->id, pass, way_on, job->name);
 }
 
 static void
@@ -102,7 +102,7 @@ finish(Drive *drive, bool keep_state, Err *err)
     drive_end(drive, differing > 0 ? 6 : drive->aside > 0 ? 5 : 0);
     drive_summary(drive);
     if (differing > 0) {
-        (void)differ_error(differing, drive->job->id, drive->pass, err);
+        (void)differ_error(differing, drive->job, drive->pass, "The next run or ", err);
         if (!keep_state) {
             drive_set_state(drive, JOB_FAILED, err->message);
         }
@@ -128,7 +128,7 @@ already_complete(App *app, PgConn *conn, const JobRow *job, Err *err)
         return false;
     }
     if (differing > 0) {
-        return differ_error(differing, job->id, job->pass, err);
+        return differ_error(differing, job, job->pass, "", err);
     }
     STRBUF_AUTO text = STRBUF_INIT;
     strbuf_printf(&text, "job %s is complete already\n", job->name);

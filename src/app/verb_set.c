@@ -205,9 +205,8 @@ verb_set(App *app, Err *err)
     if (!read_changes(&set, err)) {
         return false;
     }
-    bool ok = app_open_job(app, app->options.args[0], &set.spec, &conn, err) &&
-              app_find_job(app, conn, set.spec.job, &set.row, err) &&
-              control_read(conn, set.row.id, 0, &app->arena, &set.control, err) &&
-              (set.change_count > 0 ? change(&set, conn, err) : show(&set, conn, err));
-    return ok || app_explain_denied(err);
+    return app_open_job(app, app->options.args[0], &set.spec, &conn, err) &&
+           app_find_job(app, conn, set.spec.job, &set.row, err) &&
+           control_read(conn, set.row.id, 0, &app->arena, &set.control, err) &&
+           (set.change_count > 0 ? change(&set, conn, err) : show(&set, conn, err));
 }

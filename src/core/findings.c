@@ -186,9 +186,10 @@ check_schema(const Collector *c)
                 "See what it is, then drop it, or: ALTER %s OWNER TO %s; or run as a role that is "
                 "a member of its owner.",
                 server->strange, c->role),
-            "%d object(s) in schema pghaul belong to roles that %s does not trust, first %s of "
-            "%s, whose code would run as %s",
-            server->strange_count, c->role, server->strange,
+            "%d object%s of schema pghaul %s to others than %s trusts, first %s of %s, whose code "
+            "would run as %s",
+            server->strange_count, server->strange_count == 1 ? "" : "s",
+            server->strange_count == 1 ? "belongs" : "belong", c->role, server->strange,
             finding_ident(c, server->strange_owner), c->role);
     }
 }
@@ -250,8 +251,8 @@ check_standbys(const Collector *c)
     }
     if (hidden > 0) {
         finding_risk(c, "blind-lag", grant,
-            "%d standby(s) stream from this server and role %s cannot read their lag", hidden,
-            c->role);
+            "role %s cannot read the lag of %d standby%s of this server", c->role, hidden,
+            hidden == 1 ? "" : "s");
         return;
     }
     for (int i = 0; throttle->standby_mode == STANDBYS_NAMED && i < throttle->standbys.count; i++) {

@@ -42,9 +42,10 @@ check_writers(const Collector *c, const NeedFacts *need)
         return;
     }
     finding_risk(c, "writer-privilege", grant,
-        "%d role(s) may write %s and lack %s on %s: the sync trigger runs as the writer and would "
-        "leave the columns NULL: %s%s",
-        need->writer_count, c->table, need->privilege, need->object, need->writers,
+        "%d role%s that may write %s lack%s %s on %s: the sync trigger runs as the writer and "
+        "would leave the columns NULL: %s%s",
+        need->writer_count, need->writer_count == 1 ? "" : "s", c->table,
+        need->writer_count == 1 ? "s" : "", need->privilege, need->object, need->writers,
         need->writer_count > NEED_WRITERS_NAMED ? " and others" : "");
 }
 

@@ -234,9 +234,10 @@ check_publications(const Collector *c)
         finding_risk(c, "published",
             "Create schema pghaul with its tables on every subscriber first, or publish tables "
             "by name.",
-            "a publication FOR ALL TABLES has %d active subscriber(s): the first row of schema "
-            "pghaul would stop them",
-            facts->subscriber_count);
+            "a publication FOR ALL TABLES has %d active subscriber%s: the first row of schema "
+            "pghaul would stop %s",
+            facts->subscriber_count, facts->subscriber_count == 1 ? "" : "s",
+            facts->subscriber_count == 1 ? "it" : "them");
     }
     for (int i = 0; i < facts->publication_count; i++) {
         finding_caution(c, "published",

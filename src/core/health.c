@@ -185,6 +185,10 @@ judge_complete(const HealthFacts *facts, Arena *arena)
     if (facts->pass_kind == PASS_VERIFY && facts->differing_rows > 0) {
         return judge_differing(facts, arena);
     }
+    if (facts->pass_kind == PASS_VERIFY && !facts->pass_is_done) {
+        return (HealthVerdict){HEALTH_STOPPED, "every row is done, but the last verify was cut off",
+            arena_printf(arena, "pghaul verify %s goes on with it", facts->job)};
+    }
     if (facts->quarantined_rows > 0) {
         return (HealthVerdict){HEALTH_QUARANTINED,
             arena_printf(arena, "done but for %lld row%s in quarantine, which the server refused",

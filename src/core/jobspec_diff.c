@@ -189,7 +189,6 @@ const char *
 jobspec_changed_hint(const JobSpec *is, Arena *arena)
 {
     return arena_printf(arena,
-        "Put it back as it was, or pghaul clean %s and begin anew, or give the file another name "
-        "of a job.",
+        "Put it back as it was, or pghaul clean %s and begin anew, or give the job another name.",
         is->job);
 }

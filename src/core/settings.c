@@ -45,7 +45,7 @@ fail_key(const char *name, const JobKey *key, Err *err)
     if (near != NULL && key == NULL) {
         return err_hint(err, "Did you mean %s?", near);
     }
-    return err_hint(err, "What can: %s.", strbuf_text(&list));
+    return err_hint(err, "These can be set: %s.", strbuf_text(&list));
 }
 
 bool

@@ -202,7 +202,11 @@ connect_error(PgConn *conn, Err *err)
     }
     const char *words = known_words(message);
     if (words != NULL) {
-        (void)err_set(err, ERR_CONNECT, "cannot connect to the server: %s", words);
+        const char *host = PQhost(conn->pq); /* of a socket a folder, which holds no secret */
+        bool socket = host != NULL && host[0] == '/';
+        (void)err_set(err, ERR_CONNECT, "cannot connect to the server%s%s%s%s: %s",
+            socket ? " in " : "", socket ? host : "", socket ? ", port " : "",
+            socket ? PQport(conn->pq) : "", words);
         return err_hint(err, "Check -d, -h, -p, -U and the PG* environment.");
     }
     (void)err_set(err, ERR_CONNECT, "cannot connect to the server");
@@ -337,6 +341,13 @@ conn_cancel(PgConn *conn)
         (void)PQcancel(conn->cancel, message, sizeof(message));
     }
     (void)pthread_mutex_unlock(&conn->cancel_lock);
+}
+
+bool
+conn_is_standby(const PgConn *conn)
+{
+    const char *value = PQparameterStatus(conn->pq, "in_hot_standby");
+    return value != NULL && strcmp(value, "on") == 0;
 }
 
 int

@@ -28,7 +28,7 @@ static const StateClass CLASSES[] = {
     {"53300", ERR_SLOTS},
     {"53", ERR_RESOURCE},
     {"58030", ERR_RESOURCE},
-    {"25006", ERR_RESOURCE},
+    {SQLSTATE_READ_ONLY, ERR_RESOURCE},
     {"55000", ERR_RESOURCE},
     {"21000", ERR_POISON},
     {"22", ERR_POISON},

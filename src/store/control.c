@@ -10,7 +10,7 @@
 static const char SQL_READ[] =
     "SELECT j.state, j.reason, CASE WHEN u.stop_requested IS NOT NULL THEN u.stop_by END,\n"
     "       s.key, s.value, s.who,\n"
-    "       pg_catalog.to_char(s.at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),\n"
+    "       pg_catalog.date_trunc('second', s.at),\n"
     "       s.at > u.started\n"
     "  FROM pghaul.job j\n"
     "  LEFT JOIN pghaul.run u ON u.id = $2::pg_catalog.int8\n"

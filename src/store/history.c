@@ -8,6 +8,10 @@
 /* What a run records when it begins to wait; "going on" is the end of either. */
 #define WAITING "'throttled', 'paused'"
 
+#define TEXT_OF(macro)  TEXT_OF_(macro)
+#define TEXT_OF_(value) #value
+#define LAST            TEXT_OF(HISTORY_MAX)
+
 static const char SQL_RUNS[] =
     "SELECT s.* FROM (\n"
     "    SELECT u.id, u.job, j.cleaned IS NOT NULL, " SQL_RUN_IS_ALIVE ",\n"
@@ -18,7 +22,7 @@ static const char SQL_RUNS[] =
     "           u.exit_code\n"
     "      FROM pghaul.run u JOIN pghaul.job j ON j.id = u.job\n"
     "     WHERE j.name = $1::pg_catalog.text\n"
-    "     ORDER BY u.id DESC LIMIT 50) AS s\n"
+    "     ORDER BY u.id DESC LIMIT " LAST ") AS s\n"
     " ORDER BY s.id";
 
 /* Each with the time until the run went on, or else ended or was last heard of. */
@@ -43,7 +47,7 @@ static const char SQL_EVENTS[] =
     "           e.reason\n"
     "      FROM pghaul.event e JOIN pghaul.job j ON j.id = e.job\n"
     "     WHERE j.name = $1::pg_catalog.text AND e.what NOT IN (" WAITING ", 'going on')\n"
-    "     ORDER BY e.id DESC LIMIT 20) AS s\n"
+    "     ORDER BY e.id DESC LIMIT " LAST ") AS s\n"
     " ORDER BY s.id";
 
 static const char SQL_KNOWN[] =

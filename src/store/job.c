@@ -101,7 +101,9 @@ job_names(PgConn *conn, Arena *arena, const char ***names, int *count, Err *err)
 static const char SQL_CREATE[] =
     "INSERT INTO pghaul.job (name, kind, table_name, spec, fingerprint, system_id, timeline,\n"
     "                        standbys)\n"
-    "VALUES ($1::pg_catalog.text, 'backfill', $2::pg_catalog.text, $3::pg_catalog.text,\n"
+    "VALUES ($1::pg_catalog.text, 'backfill', /* with quotes only where SQL needs them */\n"
+    "        COALESCE(pg_catalog.to_regclass($2::pg_catalog.text)::pg_catalog.text,\n"
+    "            $2::pg_catalog.text), $3::pg_catalog.text,\n"
     "        $4::pg_catalog.text, $5::pg_catalog.text, $6::pg_catalog.int8,\n"
     "        $7::pg_catalog.text[])\n"
     "ON CONFLICT (name) WHERE cleaned IS NULL DO NOTHING";

@@ -157,7 +157,7 @@ const char schema_set[] =
     "    IF NOT FOUND THEN\n"
     "        RAISE EXCEPTION 'there is no setting \"%\" that may change while a job runs', $2\n"
     "        " RAISE_UNKNOWN
-    "            HINT = (SELECT 'What can: ' || string_agg(k.key, ', ') || '.'\n"
+    "            HINT = (SELECT 'These can be set: ' || string_agg(k.key, ', ') || '.'\n"
     "                      FROM pghaul.setting_key k);\n"
     "    END IF;\n"
     "    IF $3 = 'default' THEN\n"

@@ -41,6 +41,13 @@ static const struct {
     {{"help", "com"}, "completion "},
     {{"help", "ru"}, "run "},
     {{"version", ""}, " "},
+    {{"set", "fill", "throttle.lag"}, "throttle.lag throttle.lag_bytes "},
+    {{"set", "fill", "pat"}, " "},
+    {{"status", "--wa"}, "--watch "},
+    {{"quarantine", "--r"}, "--retry "},
+    {{"pause", "--r"}, "--reason "},
+    {{"stop", "--al"}, "--all "},
+    {{"blockers", "or"}, "orders.yaml "},
 };
 
 static char *

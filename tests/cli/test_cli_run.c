@@ -79,7 +79,7 @@ Test(cli_run, json_run_ends_with_one_result)
     cr_expect(eq(int, JSON_TRUE, json_typeof(json_object_get(object, "ok"))));
     cr_expect(eq(i64, 5000, int_of(object, "compared_rows")));
     cr_expect(eq(i64, 0, int_of(object, "differing_rows")));
-    cr_expect(eq(i64, 5000, int_of(json_object_get(object, "progress"), "run_moved_rows")));
+    cr_expect(eq(i64, 5000, int_of(json_object_get(object, "progress"), "changed_rows")));
     json_decref(object);
     cli_free(&result);
     cli_base_free(&base);

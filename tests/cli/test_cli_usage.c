@@ -107,6 +107,15 @@ Test(cli_usage, missing_job_file_is_named)
     cli_free(&result);
 }
 
+Test(cli_usage, folder_that_is_called_like_a_job_is_no_job_file)
+{
+    CliResult result = CLI("status", "tests", "-h", "/nowhere");
+    cr_expect(eq(int, 3, result.code), "%s", result.err);
+    cr_expect(
+        cli_has(result.err, "cannot connect to the server in /nowhere, port "), "%s", result.err);
+    cli_free(&result);
+}
+
 Test(cli_usage, refused_connection_has_its_own_code)
 {
     CliResult result = CLI("status", "-d", "postgresql://u@127.0.0.1:1/x");

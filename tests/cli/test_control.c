@@ -355,7 +355,24 @@ expect_guest(const JobTest *test, const char *verb, int code, const char *part)
     expect_output(test, verb, more, code, part);
 }
 
-Test(control, role_needs_the_privileges_that_help_names, .timeout = 120)
+/* What plan --grants prints as comments for roles that only watch or steer. */
+static void
+grant_as_printed(const JobTest *test)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    CliResult plan = CLI("plan", JOB_NAME, "--grants", "-d", test->uri);
+    for (char *save = NULL,
+              *line = strtok_r(strstr(plan.out, "-- After the first run"), "\n", &save);
+         line != NULL; line = strtok_r(NULL, "\n", &save)) {
+        strbuf_printf(&sql, "%s\n", strncmp(line, "--   ", 5) == 0 ? line + 5 : "");
+    }
+    pg_exec(test->conn, "CREATE ROLE a_role");
+    pg_exec(test->conn, strbuf_text(&sql));
+    pg_exec(test->conn, "GRANT a_role TO " GUEST);
+    cli_free(&plan);
+}
+
+Test(control, role_needs_the_privileges_that_plan_prints, .timeout = 120)
 {
     JobTest test;
     open_job(&test);
@@ -363,13 +380,14 @@ Test(control, role_needs_the_privileges_that_help_names, .timeout = 120)
     cr_assert(job_wait_batches(&test, proc, 0, 3));
     pg_exec(test.conn, "CREATE ROLE " GUEST " LOGIN");
     expect_guest(&test, "pause", 4, "pghaul help pause");
+    expect_guest(&test, "status", 4, "pghaul help pause");
+    expect_guest(&test, "quarantine", 4, "pghaul help pause");
+    expect_guest(&test, "clean", 4, "pghaul help pause");
     pg_exec(test.conn, "GRANT USAGE ON SCHEMA pghaul TO " GUEST
                        "; GRANT SELECT ON ALL TABLES IN SCHEMA pghaul TO " GUEST);
     expect_guest(&test, "pause", 4, "permission denied for function pause");
-    pg_exec(test.conn, "GRANT EXECUTE ON FUNCTION pghaul.pause, pghaul.resume, pghaul.stop,"
-                       " pghaul.set TO " GUEST "; GRANT UPDATE ON pghaul.job, pghaul.run TO " GUEST
-                       "; GRANT INSERT ON pghaul.event TO " GUEST
-                       "; GRANT INSERT, UPDATE, DELETE ON pghaul.setting TO " GUEST);
+    grant_as_printed(&test);
+    expect_guest(&test, "status", 0, "progressing");
     expect_guest(&test, "pause", 0, "its run ends its batches");
     expect_guest(&test, "resume", 0, "its run goes on");
     const char *const change[] = {"workers=1", "-U", GUEST, NULL};
@@ -379,7 +397,29 @@ Test(control, role_needs_the_privileges_that_help_names, .timeout = 120)
     cr_expect(eq(i64, 4,
         pg_int(test.conn, "SELECT count(*) FROM pghaul.event WHERE who = '" GUEST
                           "' AND what IN ('pause', 'resume', 'set', 'stop')")));
-    pg_exec(test.conn, "DROP OWNED BY " GUEST "; DROP ROLE " GUEST);
+    pg_exec(test.conn, "DROP OWNED BY a_role, " GUEST "; DROP ROLE a_role, " GUEST);
+    job_close_cluster(&test);
+}
+
+/* Looked at, not steered: the refusal is the server's, the way on is ours. */
+Test(control, standby_cannot_be_steered_and_the_message_says_where_to_go, .timeout = 120)
+{
+    static const char *const verbs[] = {"pause", "resume", "stop", "clean"};
+    JobTest test;
+    job_open(&test, cluster_shared(), 100, 0);
+    job_write(&test, JOB_LINES);
+    job_expect_run(&test, 0);
+    cluster_wait_catch_up(test.cluster, HARNESS_TIMEOUT_US);
+    const char *standby = cluster_standby_uri(test.cluster, test.dbname);
+    CliResult blockers = CLI("blockers", "-d", standby);
+    cr_expect(cli_has(blockers.out, "This server is a standby"), "%s", blockers.out);
+    cli_free(&blockers);
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        CliResult result = CLI(verbs[i], JOB_NAME, "-d", standby);
+        cr_expect(eq(int, 4, result.code), "%s: %s", verbs[i], result.err);
+        cr_expect(cli_has(result.err, "connect to the primary"), "%s", result.err);
+        cli_free(&result);
+    }
     job_close_cluster(&test);
 }
 

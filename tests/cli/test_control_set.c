@@ -204,7 +204,7 @@ Test(control_set, wrong_keys_and_values_are_refused_before_anything_changes, .ti
     expect_set(&test, "throttle.lga=5s", NULL, 2, "Did you mean throttle.lag?");
     expect_set(&test, "lag=5s", NULL, 2, "Did you mean throttle.lag?");
     expect_set(&test, "stripes=4", NULL, 2, "stripes cannot change while the job runs");
-    expect_set(&test, "colour=red", NULL, 2, "What can: workers, batch.time, ");
+    expect_set(&test, "colour=red", NULL, 2, "These can be set: workers, batch.time, ");
     expect_set(&test, "workers", NULL, 2, "workers: a value is missing");
     expect_set(&test, "workers=3", "throttle.lag=5", 2, "\"5\" has no unit");
     expect_set(&test, "workers=65", NULL, 2, "out of range");

@@ -229,6 +229,10 @@ Test(repair, plain_verify_changes_nothing_after_a_killed_repair)
     kill_repair(&test, BLOCK_JOB);
     int64_t wrong = job_count_wrong(&test, JOB_AMOUNT_RIGHT);
     expect_repair(&test, NULL, 6, ROWS, ROWS - wrong); /* as far as it came */
+    char *out = job_verb_output(&test, "verify", NULL, 6);
+    cr_expect(eq(ptr, strstr(out, "  repair "), NULL), "%s", out);
+    cr_expect(eq(ptr, strstr(out, "HOT"), NULL), "%s", out);
+    free(out);
     cr_expect(eq(i64, wrong, job_count_wrong(&test, JOB_AMOUNT_RIGHT)));
     job_close_cluster(&test);
 }

@@ -241,6 +241,32 @@ Test(status, job_is_new_then_done_then_quarantined_then_differing, .timeout = 12
     status_expect_text(status, "health_reason", "3 rows differ");
     status_expect_text(status, "next_step", "pghaul verify fill");
     json_decref(status);
+
+    char *out = job_verb_output(&test, "run", NULL, 6);
+    cr_expect(cli_has(out, "leaves NULL. pghaul verify fill --repair changes them."), "%s", out);
+    free(out);
+    job_close_cluster(&test);
+}
+
+/* What the pass before found does not count any more, and this one does not count yet. */
+Test(status, verify_that_was_cut_off_is_stopped_not_done, .timeout = 120)
+{
+    static const char *const briefly[] = {"--max-runtime", "300ms", NULL};
+    JobTest test;
+    job_open(&test, cluster_shared(), 2000, 0);
+    job_write(&test, JOB_SET_AMOUNT "path: key\nbatch: {rows: 20}\n"
+                                    "throttle: {standbys: none}\n");
+    job_expect_run(&test, 0);
+    job_set_slow(&test, 1100);
+    job_expect_verb(&test, "verify", briefly, 7);
+    json_t *status = status_wait_health(&test, "stopped");
+    status_expect_text(status, "health_reason", "the last verify was cut off");
+    status_expect_text(status, "next_step", "pghaul verify fill goes on");
+    cr_expect(lt(dbl, json_real_value(json_object_get(status, "done_ratio")), 1.0));
+    json_decref(status);
+    job_set_slow(&test, 0);
+    job_expect_verb(&test, "verify", NULL, 0);
+    json_decref(status_wait_health(&test, "done"));
     job_close_cluster(&test);
 }
 
@@ -285,6 +311,10 @@ Test(status, history_stays_after_clean_and_is_shown_with_the_number_of_the_job, 
     status_expect_output(&test, "--history", "job 2: done");
     status_expect_output(&test, "--history", "by postgres, job 2, state: ready: plan accepted");
     status_expect_output(&test, "--history", "throttled or paused: never\n");
+    status_expect_output(&test, "--history", "\nevents\n");
+    pg_exec(test.conn, "INSERT INTO pghaul.event (job, what, reason)"
+                       " SELECT 2, 'set', 'workers=2' FROM generate_series(1, 60)");
+    status_expect_output(&test, "--history", "\nevents, the last 50\n");
     job_close_cluster(&test);
 }
 

@@ -45,7 +45,7 @@ static const Step STEPS[] = {
     {VERB_BLOCKERS, 0, {"orders-amount"}, {"nobody waits"}, false},
     {VERB_VERIFY, 0, {"orders-amount"}, {"none differs"}, false},
     {VERB_CLEAN, 0, {"orders-amount"}, {"trigger zzzz_pghaul_1"}, false},
-    {VERB_CLEAN, 0, {"--all"}, {"removed schema pghaul"}, false},
+    {VERB_CLEAN, 0, {"--all"}, {"schema pghaul is removed"}, false},
 };
 #define STEP_COUNT (sizeof(STEPS) / sizeof(STEPS[0]))
 

@@ -81,6 +81,36 @@ Test(app_options, help_keeps_to_the_width_of_a_narrow_terminal)
     }
 }
 
+/* What a shell makes of the words before a redirection. */
+static int
+split(char *line, char **words, int max)
+{
+    int count = 0;
+    for (char *save = NULL, *word = strtok_r(line, " ", &save);
+         word != NULL && word[0] != '>' && count < max; word = strtok_r(NULL, " ", &save)) {
+        words[count++] = word;
+    }
+    return count;
+}
+
+Test(app_options, examples_of_a_verb_are_right_and_fit_a_narrow_terminal)
+{
+    for (int i = 0; i < VERB_COUNT; i++) {
+        char *lines = strdup(verb_at((VerbId)i)->examples);
+        for (char *save = NULL, *line = strtok_r(lines, "\n", &save); line != NULL;
+             line = strtok_r(NULL, "\n", &save)) {
+            char *words[12] = {NULL};
+            Options options;
+            Err err = ERR_INIT;
+            cr_expect(le(sz, strlen(line), 58), "%s", line);
+            int count = split(line, words, 11);
+            cr_expect(options_parse(count, words, &options, &err), "%s", err.message);
+            cr_expect(eq(int, i, (int)options.verb));
+        }
+        free(lines);
+    }
+}
+
 Test(app_options, letters_and_names_are_unique)
 {
     for (size_t i = 0; i < option_count(); i++) {

@@ -69,6 +69,14 @@ Test(app_text, error_shows_context_excerpt_and_hint)
         out.text));
 }
 
+Test(app_text, a_sqlstate_of_our_own_is_not_shown)
+{
+    Err err = {.cls = ERR_REFUSED, .message = "job j is new", .sqlstate = "PH012"};
+    STRBUF_AUTO out = STRBUF_INIT;
+    text_put_error(&out, &err);
+    cr_expect(eq(int, 0, strcmp("pghaul: error: job j is new\n", strbuf_text(&out))));
+}
+
 Test(app_text, a_clean_stop_is_not_called_an_error)
 {
     Err err = ERR_INIT;

@@ -65,8 +65,10 @@ static const Case CASES[] = {
         "2 rows in quarantine", "pghaul quarantine j"},
     {{.job = "j", .state = JOB_COMPLETE, .runs_alive = 1, .pass_kind = PASS_VERIFY},
         HEALTH_PROGRESSING, "being compared", "nothing"},
-    {{.job = "j", .state = JOB_COMPLETE, .pass_kind = PASS_VERIFY}, HEALTH_DONE, "and compared",
-        "pghaul clean j"},
+    {{.job = "j", .state = JOB_COMPLETE, .pass_kind = PASS_VERIFY}, HEALTH_STOPPED,
+        "verify was cut off", "pghaul verify j goes on"},
+    {{.job = "j", .state = JOB_COMPLETE, .pass_kind = PASS_VERIFY, .pass_is_done = true},
+        HEALTH_DONE, "and compared", "pghaul clean j"},
     {{.job = "j", .state = JOB_COMPLETE}, HEALTH_DONE, "every row is done", "pghaul clean j"},
 };
 
