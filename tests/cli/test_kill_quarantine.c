@@ -93,9 +93,10 @@ run_and_kill(const JobTest *test, Prng *prng)
                  proc_wait(proc, prng_between(prng, 0, RUN_ON_MAX_US));
     if (!ended) {
         proc_signal(proc, SIGKILL);
-        ended = proc_finish(proc, HARNESS_TIMEOUT_US) == 5;
+        int code = proc_finish(proc, HARNESS_TIMEOUT_US);
         proc_free(proc);
-        return !ended;
+        cr_expect(code == 5 || code == 128 + SIGKILL, "exit code %d", code);
+        return code != 5;
     }
     job_expect_exit(proc, 5);
     return false;

@@ -243,7 +243,7 @@ expect_refusals(const char *path, const char *more)
             refusal->words);
         free(err);
         cr_expect(eq(int, 1, vault_finish(&vault, refusal->title, proc)), "%s", refusal->title);
-        (void)vault_verb(&vault, "status", refusal->title, more);
+        cr_expect(eq(int, 0, vault_verb(&vault, "status", refusal->title, more)));
     }
     vault_close(&vault);
 }
