@@ -412,7 +412,11 @@ Test(drift, truncate_during_a_self_referring_job_never_counts_a_new_row_twice)
 Test(drift, trigger_that_is_disabled_during_the_verify_pass_ends_the_run)
 {
     JobTest test;
-    Proc *proc = start_moving(&test, BLOCK_JOB);
+    job_open(&test, cluster_shared(), ROWS, 0);
+    job_set_slow_pass(&test, "verify", SLOW_US);
+    job_write(&test, BLOCK_JOB);
+    Proc *proc = job_start(&test);
+    cr_assert(job_wait_batches(&test, proc, 0, 1));
     pg_wait_true(test.conn,
         "SELECT EXISTS (SELECT FROM pghaul.job j JOIN pghaul.ranges r"
         " ON r.job = j.id AND r.pass = j.pass WHERE pass_kind = 'verify'"
