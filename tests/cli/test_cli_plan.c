@@ -119,6 +119,7 @@ Test(cli_plan, prose_of_the_plan_is_at_most_100_columns_wide)
 {
     CliBase base = cli_base_new(100);
     CliResult result = CLI("plan", base.job_file, "-d", base.uri);
+    cr_expect(eq(int, 0, result.code), "%s", result.err);
     char *end = strstr(result.out, "\n-- ");
     cr_assert(ne(ptr, end, NULL));
     *end = '\0';

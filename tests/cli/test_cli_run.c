@@ -192,6 +192,7 @@ Test(cli_run, clean_removes_trigger_and_functions_and_all_drops_the_schema)
         eq(i64, 0, pg_int(base.conn, "SELECT count(*) FROM pg_trigger WHERE tgname ~ 'pghaul'")));
     cli_free(&result);
     result = CLI("status", "-d", base.uri);
+    cr_expect(eq(int, 0, result.code), "%s", result.err);
     cr_expect(eq(str, "no jobs\n", result.out));
     cli_free(&result);
 

@@ -37,8 +37,10 @@ Test(cli_usage, help_and_version_go_to_standard_output)
     cr_expect(eq(int, 0, page.code));
     cr_expect(cli_has(page.out, "--max-runtime"));
     CliResult same = CLI("run", "--help");
+    cr_expect(eq(int, 0, same.code));
     cr_expect(eq(str, page.out, same.out));
     CliResult keys = CLI("help", "job");
+    cr_expect(eq(int, 0, keys.code));
     cr_expect(cli_has(keys.out, "throttle.yield_after"));
     CliResult version = CLI("version");
     cr_expect(eq(int, 0, version.code));

@@ -173,7 +173,7 @@ Test(control, run_of_a_paused_job_waits_however_the_one_before_ended, .timeout =
     proc_free(proc);
     pg_wait_true(test.conn,
         "SELECT NOT EXISTS (SELECT FROM pg_stat_activity"
-        " WHERE application_name LIKE 'pghaul/" JOB_NAME "/%')",
+        " WHERE application_name LIKE 'pghaul/" JOB_NAME "/%' AND datname = current_database())",
         HARNESS_TIMEOUT_US); /* a batch in flight outlives the process */
     int64_t batches = job_batches(&test);
 

@@ -74,7 +74,8 @@ wait_workers(const JobTest *test, int workers)
     STRBUF_AUTO sql = STRBUF_INIT;
     strbuf_printf(&sql,
         "SELECT count(*) = %d AND (SELECT workers = %d FROM pghaul.run ORDER BY id DESC LIMIT 1)"
-        " FROM pg_stat_activity WHERE application_name LIKE 'pghaul/" JOB_NAME "/w%%'",
+        " FROM pg_stat_activity WHERE application_name LIKE 'pghaul/" JOB_NAME "/w%%'"
+        " AND datname = current_database()",
         workers, workers);
     wait_sql(test, strbuf_text(&sql));
 }

@@ -413,14 +413,10 @@ Test(drift, trigger_that_is_disabled_during_the_verify_pass_ends_the_run)
 {
     JobTest test;
     job_open(&test, cluster_shared(), ROWS, 0);
+    job_set_slow_pass(&test, "verify", SLOW_US);
     job_write(&test, BLOCK_JOB);
-    Session *holder = session_open(test.uri);
-    session_lock_rows(holder, "app", "id = 10000");
     Proc *proc = job_start(&test);
-    cr_assert(job_wait_batches(&test, proc, 0, 5));
-    job_set_slow(&test, SLOW_US);
-    session_release(holder);
-    session_close(holder);
+    cr_assert(job_wait_batches(&test, proc, 0, 1));
     pg_wait_true(test.conn,
         "SELECT EXISTS (SELECT FROM pghaul.job j JOIN pghaul.ranges r"
         " ON r.job = j.id AND r.pass = j.pass WHERE pass_kind = 'verify'"
@@ -466,7 +462,11 @@ Test(drift, trigger_that_is_dropped_while_a_person_holds_the_job_ends_the_run_wh
     JobTest test;
     Proc *proc = start_moving(&test, BLOCK_JOB);
     job_expect_verb(&test, "pause", NULL, 0);
+    pg_wait_true(test.conn,
+        "SELECT EXISTS (SELECT FROM pghaul.event WHERE what = 'paused' AND run IS NOT NULL)",
+        HARNESS_TIMEOUT_US);
     pg_exec(test.conn, "DROP TRIGGER " TRIGGER " ON app");
+    cr_expect(not(proc_wait(proc, 0)));
     job_expect_verb(&test, "resume", NULL, 0);
     expect_words(proc, 1, "trigger " TRIGGER " was dropped");
     cr_expect(job_is_state(&test, "failed"));

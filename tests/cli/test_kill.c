@@ -129,6 +129,7 @@ run_and_kill(const JobTest *test, Prng *prng, Tally *tally)
     proc_signal(proc, SIGKILL);
     int code = proc_finish(proc, HARNESS_TIMEOUT_US);
     proc_free(proc);
+    cr_expect(code == 0 || code == 128 + SIGKILL, "exit code %d", code);
     if (code == 0) {
         return false;
     }

@@ -93,9 +93,10 @@ run_and_kill(const JobTest *test, Prng *prng)
                  proc_wait(proc, prng_between(prng, 0, RUN_ON_MAX_US));
     if (!ended) {
         proc_signal(proc, SIGKILL);
-        ended = proc_finish(proc, HARNESS_TIMEOUT_US) == 5;
+        int code = proc_finish(proc, HARNESS_TIMEOUT_US);
         proc_free(proc);
-        return !ended;
+        cr_expect(code == 5 || code == 128 + SIGKILL, "exit code %d", code);
+        return code != 5;
     }
     job_expect_exit(proc, 5);
     return false;
@@ -153,14 +154,19 @@ static void
 expect_shared(const char *job, const char *right_sql)
 {
     JobTest test;
-    job_open(&test, cluster_shared(), ROWS, SLOW_US);
+    job_open(&test, cluster_shared(), 2 * (int64_t)ROWS, SLOW_US); /* several ranges */
     job_write(&test, job);
     WorkloadSpec spec = application(&test);
+    spec.key_high = 2 * (int64_t)ROWS;
     workload_prepare(test.conn, &spec);
     Workload *workload = workload_start(&spec);
-    Proc *first = job_start(&test);
+    const char *const one[] = {"--yes", "--workers", "1", NULL}; /* a range for each */
+    Proc *first = job_start_verb(&test, "run", NULL, one);
     cr_assert(job_wait_batches(&test, first, 0, 1));
-    Proc *second = job_start(&test);
+    Proc *second = job_start_verb(&test, "run", NULL, one);
+    pg_wait_true(test.conn, "SELECT count(DISTINCT run) = 2 FROM pghaul.ranges WHERE batches > 0",
+        HARNESS_TIMEOUT_US);
+    job_set_slow(&test, 0);
     job_expect_exit(first, 5);
     job_expect_exit(second, 5);
     expect_complete(&test, right_sql);
@@ -181,7 +187,8 @@ Test(kill_quarantine, two_runs_at_once_set_exactly_the_bad_rows_aside)
 Test(kill_quarantine, verify_sets_a_row_aside_that_the_application_made_unfit)
 {
     JobTest test;
-    job_open(&test, cluster_shared(), 20000, 50);
+    job_open(&test, cluster_shared(), 20000, 0);
+    job_set_slow_pass(&test, "verify", 50);
     job_write(&test, JOB_SET_AMOUNT "path: key\n" ASIDE);
     Proc *proc = job_start(&test);
     pg_wait_true(test.conn, "SELECT to_regclass('pghaul.progress') IS NOT NULL", SECONDS_US(10));
@@ -214,11 +221,12 @@ Test(kill_quarantine, application_that_keeps_writing_bad_values_is_caught_up_wit
     static const char RIGHT[] = "amount IS NOT DISTINCT FROM"
                                 " CASE WHEN amount_text <> 'n/a' THEN amount_text::numeric END";
     JobTest test;
-    job_open(&test, cluster_shared(), ROWS, SLOW_US);
+    job_open(&test, cluster_shared(), ROWS / 2, SLOW_US);
     job_write(&test, JOB_SET_AMOUNT ASIDE "limits: {quarantine: 100k}\n");
     WorkloadSpec spec = application(&test);
     spec.columns = SPOILING;
     spec.keys_fixed = false;
+    spec.key_high = ROWS / 2;
     workload_prepare(test.conn, &spec);
     Workload *workload = workload_start(&spec);
     int64_t committed = workload_committed(workload);

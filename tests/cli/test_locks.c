@@ -78,8 +78,10 @@ Test(locks, held_row_is_not_taken_for_the_one_that_is_refused, .timeout = 120)
     Session *holder = session_open(test.uri);
     session_lock_rows(holder, "app", "id = 4");
     Proc *proc = job_start(&test);
-    cr_expect(proc_wait_output(proc, "the row with key {5} is refused", HARNESS_TIMEOUT_US));
+    cr_expect(proc_wait_output(proc, "a row is refused: SQLSTATE 22P02", HARNESS_TIMEOUT_US));
     job_expect_exit(proc, 1);
+    cr_expect(eq(i64, 1,
+        pg_int(test.conn, "SELECT count(*) = 1 AND bool_and(key = '{5}') FROM pghaul.quarantine")));
     session_close(holder);
     job_close(&test);
     cluster_stop(cluster);

@@ -355,6 +355,7 @@ Test(quarantine, a_row_that_somebody_holds_stays_for_the_next_retry)
 {
     CliBase base = cli_base_new(1);
     CliResult result = run(&base, PLAIN, SET("src::numeric"), NULL);
+    cr_expect(eq(int, 5, result.code), "%s", result.err);
     cli_free(&result);
     pg_exec(base.conn, "SET pghaul.batch = '1'; UPDATE t SET src = '1' WHERE " IS_BAD);
     Session *holder = session_open(base.uri);
@@ -386,6 +387,7 @@ Test(quarantine, list_has_key_state_and_message_for_people_and_programs)
     cli_free(&result);
 
     result = CLI("quarantine", "test", "-d", base.uri, "--json");
+    cr_expect(eq(int, 0, result.code), "%s", result.err);
     json_t *object = last_object(result.out);
     json_t *row = json_array_get(json_object_get(object, "rows"), 0);
     const char *key = json_string_value(json_array_get(json_object_get(row, "key"), 0));

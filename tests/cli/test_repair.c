@@ -89,7 +89,7 @@ static Proc *
 start_repair(const JobTest *test)
 {
     spoil(test, "true");
-    job_set_slow(test, SLOW_US);
+    job_set_slow_pass(test, "repair", SLOW_US);
     Proc *proc = job_start_verb(test, "verify", NULL, REPAIR);
     wait_for_pass(test, "repair");
     return proc;
@@ -137,7 +137,8 @@ Test(repair, rows_of_a_job_without_trigger_become_right)
 Test(repair, next_run_mends_what_the_verify_pass_found)
 {
     JobTest test;
-    job_open(&test, cluster_shared(), ROWS, SLOW_US);
+    job_open(&test, cluster_shared(), ROWS, 0);
+    job_set_slow_pass(&test, "verify", SLOW_US);
     job_write(&test, BLOCK_JOB);
     Proc *proc = job_start(&test);
     cr_assert(job_wait_batches(&test, proc, 0, 1));
@@ -359,7 +360,8 @@ static void
 check_way_back(const char *job, const char *change, const char *pass_kind)
 {
     JobTest test;
-    job_open(&test, cluster_shared(), ROWS, SLOW_US);
+    job_open(&test, cluster_shared(), ROWS, 0);
+    job_set_slow_pass(&test, pass_kind, SLOW_US);
     job_write(&test, job);
     Proc *proc = job_start(&test);
     cr_assert(job_wait_batches(&test, proc, 0, 1));
@@ -452,7 +454,8 @@ Test(repair, trigger_of_the_applications_is_accepted_by_the_job_file)
 Test(repair, drift_of_a_column_is_not_taken_for_granted)
 {
     JobTest test;
-    job_open(&test, cluster_shared(), ROWS, SLOW_US);
+    job_open(&test, cluster_shared(), ROWS, 0);
+    job_set_slow_pass(&test, "verify", SLOW_US);
     job_write(&test, BLOCK_JOB);
     Proc *proc = job_start(&test);
     cr_assert(job_wait_batches(&test, proc, 0, 1));

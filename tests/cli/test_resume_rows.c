@@ -128,7 +128,8 @@ Test(resume_rows, key_path_stops_at_a_row_that_the_expression_refuses_and_record
 Test(resume_rows, verify_records_a_row_that_the_application_made_unfit_for_the_expression)
 {
     JobTest test;
-    job_open(&test, cluster_shared(), ROWS, 50);
+    job_open(&test, cluster_shared(), ROWS, 0);
+    job_set_slow_pass(&test, "verify", 50);
     job_write(&test, KEY_JOB);
     Proc *proc = job_start(&test);
     pg_wait_true(test.conn, "SELECT to_regclass('pghaul.progress') IS NOT NULL", SECONDS_US(10));

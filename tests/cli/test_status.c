@@ -112,6 +112,19 @@ Test(status, throttled_by_lock_waiters_says_why_and_history_sums_it_up, .timeout
 
 /* ---- somebody is in the way ---- */
 
+/* Half a minute without a batch: the run beats for the first seconds of it, the rest is made up,
+ * which a run that goes on beating would take back. */
+static void
+make_idle(const JobTest *test, Proc *run)
+{
+    pg_wait_true(test->conn, "SELECT last_batch < heartbeat - interval '2 s' FROM pghaul.run",
+        HARNESS_TIMEOUT_US);
+    proc_signal(run, SIGSTOP);
+    pg_exec(test->conn, "UPDATE pghaul.run SET started = started - interval '30 s',"
+                        " last_batch = last_batch - interval '30 s';"
+                        "UPDATE pghaul.event SET at = at - interval '30 s'");
+}
+
 /* Rows of one table and of another database; both are waited for at the same time. */
 Test(status, table_lock_and_awaited_row_are_stuck_and_the_holder_is_named, .timeout = 180)
 {
@@ -131,6 +144,8 @@ Test(status, table_lock_and_awaited_row_are_stuck_and_the_holder_is_named, .time
     session_lock_table(table_holder, "app", "ACCESS EXCLUSIVE");
     session_lock_rows(row_holder, "app", "id = 900");
 
+    make_idle(&table, table_run);
+    make_idle(&row, row_run);
     json_t *stuck = status_wait_health(&table, "stuck");
     status_expect_text(stuck, "health_reason", "no batch has committed for 3");
     status_expect_text(stuck, "next_step", "pghaul blockers fill");
@@ -140,6 +155,8 @@ Test(status, table_lock_and_awaited_row_are_stuck_and_the_holder_is_named, .time
     status_expect_holder(stuck, row_holder, "RowShareLock");
     json_decref(stuck);
 
+    proc_signal(table_run, SIGCONT);
+    proc_signal(row_run, SIGCONT);
     session_release(table_holder);
     session_release(row_holder);
     job_set_slow(&table, 0);

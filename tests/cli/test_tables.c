@@ -204,6 +204,7 @@ Test(tables, inheritance_children_are_not_touched_and_are_named)
     CliBase base = cli_base_new(1);
     move_case_run(&base, &MOVE, BY_KEY | BY_BLOCK);
     CliResult plan = CLI("plan", base.job_file, "-d", base.uri);
+    cr_expect(eq(int, 0, plan.code), "%s", plan.err);
     cr_expect(cli_has(plan.out, "child_of_t"), "%s", plan.out);
     cli_free(&plan);
     cli_base_free(&base);

@@ -22,20 +22,34 @@
 
 /* ---- table ---- */
 
+/* What stands around the sleep, quoted for a literal. */
+static void
+make_slowly(const JobTest *test, const char *before, const char *after, int64_t slow_us)
+{
+    pg_execf(test->conn,
+        "CREATE OR REPLACE FUNCTION slowly(anyelement) RETURNS anyelement LANGUAGE plpgsql"
+        " IMMUTABLE AS 'BEGIN IF pg_catalog.random() < %g THEN %s"
+        " PERFORM pg_catalog.pg_sleep(%g); %s END IF; RETURN $1; END'",
+        (double)slow_us / SLEEP_MIN_US, before,
+        (double)(slow_us < SLEEP_MIN_US ? SLEEP_MIN_US : slow_us) / 1e6, after);
+}
+
 void
 job_set_slow(const JobTest *test, int64_t slow_us)
 {
-    char pause[128] = "";
-    if (slow_us > 0) {
-        (void)snprintf(pause, sizeof(pause),
-            "IF pg_catalog.random() < %g THEN PERFORM pg_catalog.pg_sleep(%g); END IF;",
-            (double)slow_us / SLEEP_MIN_US,
-            (double)(slow_us < SLEEP_MIN_US ? SLEEP_MIN_US : slow_us) / 1e6);
-    }
-    pg_execf(test->conn,
-        "CREATE OR REPLACE FUNCTION slowly(anyelement) RETURNS anyelement"
-        " LANGUAGE plpgsql IMMUTABLE AS 'BEGIN %s RETURN $1; END'",
-        pause);
+    make_slowly(test, "", "", slow_us);
+}
+
+/* The condition is planned only when there is schema pghaul. */
+void
+job_set_slow_pass(const JobTest *test, const char *pass_kind, int64_t slow_us)
+{
+    STRBUF_AUTO before = STRBUF_INIT;
+    strbuf_printf(&before,
+        "IF pg_catalog.to_regclass(''pghaul.job'') IS NOT NULL THEN"
+        " IF EXISTS (SELECT FROM pghaul.job j WHERE j.pass_kind = ''%s'') THEN",
+        pass_kind);
+    make_slowly(test, strbuf_text(&before), "END IF; END IF;", slow_us);
 }
 
 void

@@ -44,6 +44,9 @@ void job_close_cluster(JobTest *test);
 /* Change how long slowly() takes, also while a job runs; 0 hurries the end on. */
 void job_set_slow(const JobTest *test, int64_t slow_us);
 
+/* The same, but only in passes of this kind; the others take no time. */
+void job_set_slow_pass(const JobTest *test, const char *pass_kind, int64_t slow_us);
+
 /* Give amount or hits back their first values, for another job. */
 void job_reset_table(const JobTest *test);
 
