@@ -47,6 +47,9 @@ bool query_one(PgConn *conn, const char *sql, int count, const char *const *valu
 /* Run several statements given as one string; results are dropped.  No parameters possible. */
 bool query_script(PgConn *conn, const char *sql, Err *err) __attribute__((warn_unused_result));
 
+/* The end of a transaction that went well or not: COMMIT, or ROLLBACK and false; *err keeps why. */
+bool query_end(PgConn *conn, bool ok, Err *err) __attribute__((warn_unused_result));
+
 /*
  * Parse without running (a protocol-level PREPARE of the unnamed statement).
  *

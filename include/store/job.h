@@ -82,7 +82,10 @@ bool job_follow_file(PgConn *conn, int64_t id, const char *spec, const NameList 
 bool job_set_state(PgConn *conn, int64_t id, JobState to, const char *reason, Err *err)
     __attribute__((warn_unused_result));
 
-/* Lock the job's row until the transaction ends. */
+/* ERR_BUSY: whoever worked on it has to end. */
+bool job_is_cleaned(Err *err);
+
+/* Lock the job's row until the transaction ends; ERR_BUSY when the job was cleaned. */
 bool job_lock(PgConn *conn, int64_t id, Err *err) __attribute__((warn_unused_result));
 
 /* Record the file of the table anew, and leave its signature as it was. */

@@ -247,7 +247,8 @@ drive_fail(Drive *drive, bool keep_state, Err *err)
     }
     int exit_code = drive->second_signal ? 130 : err_exit_code(err);
     drive_end(drive, exit_code);
-    if (!keep_state && drive->run != 0 && drive->other_runs == 0) {
+    bool cleaned = err->cls == ERR_BUSY;
+    if (!keep_state && !cleaned && drive->run != 0 && drive->other_runs == 0) {
         drive_set_state(drive, stopped ? JOB_STOPPED : JOB_FAILED, err->message);
     }
     app_result(drive->app, "run_id", json_integer(drive->run));

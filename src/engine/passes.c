@@ -65,12 +65,7 @@ passes_restart_move(PgConn *conn, const Plan *plan, int64_t job, int from_pass, 
     bool ok = job_lock(conn, job, err) &&
               job_record_filenode(conn, job, plan->facts->table.oid, err) &&
               passes_begin_move(conn, plan, job, from_pass, err);
-    if (!ok) {
-        Err ignored = ERR_INIT; /* the failure before is the one to report */
-        (void)!query_script(conn, "ROLLBACK", &ignored);
-        return false;
-    }
-    return query_script(conn, "COMMIT", err);
+    return query_end(conn, ok, err);
 }
 
 /* Over the current extent, open at both ends. */

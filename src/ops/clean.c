@@ -109,17 +109,6 @@ refuse_alive(PgConn *conn, const JobRow *job, Err *err)
     return true;
 }
 
-static bool
-commit(PgConn *conn, bool ok, Err *err)
-{
-    if (!ok) {
-        Err ignored = ERR_INIT; /* the failure before is the one to report */
-        (void)!query_script(conn, "ROLLBACK", &ignored);
-        return false;
-    }
-    return query_script(conn, "COMMIT", err);
-}
-
 /* Under the job's lock: no run makes functions or registers meanwhile, and none does afterwards. */
 bool
 clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
@@ -132,7 +121,7 @@ clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
         job_lock(conn, job->id, err) && refuse_alive(conn, job, err) &&
         drop_functions(conn, job->id, err) && job_mark_cleaned(conn, job->id, err) &&
         job_event(conn, job->id, 0, "clean", "trigger, functions and ranges were removed", err);
-    return commit(conn, ok, err);
+    return query_end(conn, ok, err);
 }
 
 /* Only columns that every version has. */
@@ -166,5 +155,5 @@ clean_all(PgConn *conn, StopToken *stop, Err *err)
     }
     bool ok = query_run(conn, SQL_LOCK_RUNS, NULL, err) && each_job(conn, false, stop, err) &&
               schema_drop(conn, err);
-    return commit(conn, ok, err);
+    return query_end(conn, ok, err);
 }

@@ -95,7 +95,7 @@ prepare_job(PgConn *conn, const Plan *plan, Arena *arena, JobRow *job, Err *err)
         return false;
     }
     if (!found) {
-        return err_set(err, ERR_BUSY, "job %s was cleaned at this moment", plan->spec->job);
+        return job_is_cleaned(err);
     }
     if (!check_row(plan, job, arena, err) || strcmp(job->spec, row.spec) == 0) {
         return err->cls == ERR_NONE;
@@ -150,12 +150,7 @@ prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
         function->text(&text, plan, job);
         ok = create_function(conn, strbuf_text(&name), strbuf_text(&text), err);
     }
-    if (!ok) {
-        Err ignored = ERR_INIT; /* the failure before is the one to report */
-        (void)!query_run(conn, "ROLLBACK", NULL, &ignored);
-        return false;
-    }
-    return query_run(conn, "COMMIT", NULL, err);
+    return query_end(conn, ok, err);
 }
 
 /* ---- sync trigger ---- */
@@ -317,10 +312,5 @@ prepare_anew(PgConn *conn, const Plan *plan, const JobRow *job, const PrepareAne
               (anew->move ? passes_begin_move(conn, plan, job->id, job->pass, err)
                           : passes_begin_verify(conn, plan, job->id, job->pass, err)) &&
               job_event(conn, job->id, 0, "guards", anew->reason, err);
-    if (!ok) {
-        Err ignored = ERR_INIT; /* the failure before is the one to report */
-        (void)!query_script(conn, "ROLLBACK", &ignored);
-        return false;
-    }
-    return query_script(conn, "COMMIT", err);
+    return query_end(conn, ok, err);
 }

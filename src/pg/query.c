@@ -154,6 +154,17 @@ query_script(PgConn *conn, const char *sql, Err *err)
 }
 
 bool
+query_end(PgConn *conn, bool ok, Err *err)
+{
+    if (ok) {
+        return query_script(conn, "COMMIT", err);
+    }
+    Err ignored = ERR_INIT; /* the failure before is the one to report */
+    (void)!query_script(conn, "ROLLBACK", &ignored);
+    return false;
+}
+
+bool
 query_parse(PgConn *conn, const char *sql, int *column_count, uint32_t *type_oid, Err *err)
 {
     conn_assert_owner(conn);

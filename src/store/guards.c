@@ -6,6 +6,7 @@
 #include "core/sql_parts.h"
 #include "pg/params.h"
 #include "pg/sqlstate.h"
+#include "store/job.h"
 
 /* ---- record ---- */
 
@@ -55,7 +56,8 @@ guards_record(PgConn *conn, const Plan *plan, int64_t job, bool trigger_fires, E
 /* ---- compare ---- */
 
 static const char SQL_COMPARE[] = "SELECT j.name, j.signature, " GUARDS_PRESENT "\n"
-                                  "  FROM pghaul.job j WHERE j.id = $1::pg_catalog.int8";
+                                  "  FROM pghaul.job j\n"
+                                  " WHERE j.id = $1::pg_catalog.int8 AND j.cleaned IS NULL";
 
 static bool
 parse(const PgResult *result, int column, Arena *arena, NameList *items, Err *err)
@@ -108,9 +110,11 @@ guards_check(PgConn *conn, int64_t job, DriftKind *kind, Err *err)
     Params params = PARAMS_INIT;
     params_int(&params, job);
     PGRESULT_AUTO *result = NULL;
-    bool ok = query_one_with(conn, SQL_COMPARE, &params, &result, err)
-                  ? compare(result, &arena, &found, err)
-                  : err_wrap(err, "compare guards");
+    bool ok =
+        query_with(conn, SQL_COMPARE, &params, &result, err) || err_wrap(err, "compare guards");
+    if (ok) {
+        ok = result_rows(result) == 1 ? compare(result, &arena, &found, err) : job_is_cleaned(err);
+    }
     arena_reset(&arena);
     if (kind != NULL) {
         *kind = found;
@@ -123,7 +127,7 @@ guards_explain(PgConn *conn, int64_t job, Err *err)
 {
     DriftKind kind = DRIFT_NONE;
     Err drift = ERR_INIT;
-    if (!guards_check(conn, job, &kind, &drift) && kind != DRIFT_NONE) {
+    if (!guards_check(conn, job, &kind, &drift) && (kind != DRIFT_NONE || drift.cls == ERR_BUSY)) {
         *err = drift;
     }
 }

@@ -153,6 +153,12 @@ job_follow_file(PgConn *conn, int64_t id, const char *spec, const NameList *stan
 
 /* ---- state ---- */
 
+bool
+job_is_cleaned(Err *err)
+{
+    return err_set(err, ERR_BUSY, "the job was cleaned meanwhile");
+}
+
 static const char SQL_SET_STATE[] =
     "SELECT pghaul.set_state($1::pg_catalog.int8, $2::pg_catalog.text, $3::pg_catalog.text)";
 
@@ -172,7 +178,7 @@ job_set_state(PgConn *conn, int64_t id, JobState to, const char *reason, Err *er
         return true;
     }
     if (result_is_null(result, 0, 0)) {
-        return err_set(err, ERR_BUSY, "the job was cleaned at this moment");
+        return job_is_cleaned(err);
     }
     /* Another run accepted the plan at the same moment, and has gone on. */
     if (to == JOB_READY) {
@@ -200,7 +206,7 @@ job_lock(PgConn *conn, int64_t id, Err *err)
     if (!query_with(conn, SQL_LOCK, &params, &result, err)) {
         return err_wrap(err, "lock job");
     }
-    return result_rows(result) == 1 || err_set(err, ERR_BUSY, "the job was cleaned at this moment");
+    return result_rows(result) == 1 || job_is_cleaned(err);
 }
 
 static const char SQL_FILENODE[] =

@@ -1,6 +1,7 @@
 #include "store/run.h"
 
 #include "pg/params.h"
+#include "store/job.h"
 
 /* FOR SHARE: whoever cleans the job sees the run, or the run sees that it is cleaned. */
 static const char SQL_REGISTER[] =
@@ -29,7 +30,7 @@ run_register(PgConn *conn, const RunNew *run, int64_t *id, Err *err)
         return err_wrap(err, "register the run");
     }
     if (result_rows(result) == 0) {
-        return err_set(err, ERR_BUSY, "the job was cleaned at this moment");
+        return job_is_cleaned(err);
     }
     *id = result_int(result, 0, 0);
     return true;

@@ -228,12 +228,7 @@ schema_install(PgConn *conn, Err *err)
         if (!query_script(conn, "BEGIN", err)) {
             return false;
         }
-        if (!install_once(conn, err)) {
-            Err ignored = ERR_INIT; /* the failure before is the one to report */
-            (void)!query_script(conn, "ROLLBACK", &ignored);
-            return err_wrap(err, "install schema pghaul");
-        }
-        if (!query_script(conn, "COMMIT", err)) {
+        if (!query_end(conn, install_once(conn, err), err)) {
             return err_wrap(err, "install schema pghaul");
         }
     }

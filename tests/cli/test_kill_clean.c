@@ -5,6 +5,7 @@
 #include <criterion/new/assert.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "harness/harness.h"
 #include "harness/job.h"
@@ -175,5 +176,33 @@ Test(kill_clean, job_that_is_worked_on_is_not_cleaned)
     job_set_slow(&test, 0);
     job_expect_exit(proc, 0);
     job_expect_verb(&test, "clean", NULL, 0);
+    job_close_cluster(&test);
+}
+
+/* Nobody had heard of it for longer than the lease. */
+Test(kill_clean, run_that_slept_while_its_job_was_cleaned_says_so_and_leaves_nothing)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, 100);
+    job_write(&test, BLOCK_JOB "workers: 2\n");
+    Proc *proc = job_start(&test);
+    cr_assert(job_wait_batches(&test, proc, 0, 3));
+    proc_signal(proc, SIGSTOP);
+    pg_exec(test.conn, "UPDATE pghaul.run SET heartbeat = heartbeat - interval '1 hour'");
+    job_expect_verb(&test, "clean", NULL, 0);
+    int64_t moved = pg_int(test.conn, "SELECT count(amount) FROM app");
+    proc_signal(proc, SIGCONT);
+    cr_expect(eq(int, 8, proc_finish(proc, HARNESS_TIMEOUT_US)));
+    char *text = proc_stderr(proc);
+    cr_expect(strstr(text, "the job was cleaned meanwhile") != NULL, "%s", text);
+    free(text);
+    proc_free(proc);
+    cr_expect(eq(i64, moved, pg_int(test.conn, "SELECT count(amount) FROM app")));
+    cr_expect(eq(i64, 0, job_count_functions(&test)));
+    cr_expect(eq(i64, 0,
+        pg_int(test.conn, "SELECT count(*) FROM pg_trigger"
+                          " WHERE NOT tgisinternal")));
+    cr_expect(eq(i64, 0, pg_int(test.conn, "SELECT count(*) FROM pghaul.ranges")));
+    cr_expect(eq(i64, 1, pg_int(test.conn, "SELECT state = 'running' FROM pghaul.job")));
     job_close_cluster(&test);
 }
