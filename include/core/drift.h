@@ -27,8 +27,9 @@ typedef enum DriftKind {
 DriftKind drift_describe(const NameList *recorded, const NameList *present, StrBuf *out);
 
 /* Append what pghaul.table_signature() has to look at, as int2[] in text form: the columns that the
- * job sets or reads, ascending; the key in its order. */
+ * job sets or reads, ascending; the key in its order; what it sets. */
 void drift_put_used_columns(StrBuf *out, const Plan *plan);
 void drift_put_key_columns(StrBuf *out, const Plan *plan);
+void drift_put_set_columns(StrBuf *out, const Plan *plan);
 
 #endif

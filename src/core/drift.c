@@ -263,12 +263,26 @@ drift_put_used_columns(StrBuf *out, const Plan *plan)
     strbuf_putc(out, '}');
 }
 
+static void
+put_attnum(StrBuf *out, const Plan *plan, int index, const char *column)
+{
+    strbuf_printf(out, "%s%d", index == 0 ? "{" : ",", facts_column(plan->facts, column)->attnum);
+}
+
 void
 drift_put_key_columns(StrBuf *out, const Plan *plan)
 {
     for (int i = 0; i < plan->key_count; i++) {
-        const ColumnFacts *column = facts_column(plan->facts, plan->key[i].name);
-        strbuf_printf(out, "%s%d", i == 0 ? "{" : ",", column->attnum);
+        put_attnum(out, plan, i, plan->key[i].name);
+    }
+    strbuf_putc(out, '}');
+}
+
+void
+drift_put_set_columns(StrBuf *out, const Plan *plan)
+{
+    for (int i = 0; i < plan->spec->set_count; i++) {
+        put_attnum(out, plan, i, plan->spec->set[i].column);
     }
     strbuf_putc(out, '}');
 }

@@ -262,10 +262,12 @@ repair_differences(PgConn *conn, const Plan *plan, const JobRow *job, Err *err)
     return !done || differing == 0 || passes_begin_repair(conn, plan, job->id, job->pass, err);
 }
 
+/* What the job sets is recorded before its trigger is there: other jobs of the table look it up. */
 static bool
 begin_first_pass(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err *err)
 {
-    bool ready = plan->sync_trigger ? put_trigger(conn, plan, id, false, stop, err)
+    bool ready = plan->sync_trigger ? guards_record(conn, plan, id, false, err) &&
+                                          put_trigger(conn, plan, id, false, stop, err)
                                     : wait_for_fence(conn, stop, err);
     return ready && guards_record(conn, plan, id, false, err) &&
            passes_begin_move(conn, plan, id, 0, err);

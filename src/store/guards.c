@@ -15,6 +15,7 @@ static const char SQL_RECORD[] =
     "UPDATE pghaul.job AS j\n"
     "   SET table_oid = $2::pg_catalog.oid, used_columns = $3::pg_catalog.int2[],\n"
     "       key_columns = $4::pg_catalog.int2[], trigger_name = $5::pg_catalog.text,\n"
+    "       set_columns = $7::pg_catalog.int2[],\n"
     "       signature = pghaul.table_signature($2, $3, $4, $5 IS NOT NULL),\n"
     "       filenode = pg_catalog.pg_relation_filenode($2::pg_catalog.regclass)\n"
     " WHERE j.id = $1::pg_catalog.int8\n"
@@ -28,10 +29,12 @@ guards_record(PgConn *conn, const Plan *plan, int64_t job, bool trigger_fires, E
 {
     STRBUF_AUTO used = STRBUF_INIT;
     STRBUF_AUTO key = STRBUF_INIT;
+    STRBUF_AUTO set = STRBUF_INIT;
     STRBUF_AUTO trigger = STRBUF_INIT;
     STRBUF_AUTO function = STRBUF_INIT;
     drift_put_used_columns(&used, plan);
     drift_put_key_columns(&key, plan);
+    drift_put_set_columns(&set, plan);
     sql_sync_name(&trigger, job);
     sql_put_function_name(&function, plan, "sync", job);
     Params params = PARAMS_INIT;
@@ -41,6 +44,7 @@ guards_record(PgConn *conn, const Plan *plan, int64_t job, bool trigger_fires, E
     params_text(&params, strbuf_text(&key));
     params_text(&params, plan->sync_trigger ? strbuf_text(&trigger) : NULL);
     params_text(&params, plan->sync_trigger && trigger_fires ? strbuf_text(&function) : NULL);
+    params_text(&params, strbuf_text(&set));
     PGRESULT_AUTO *result = NULL;
     if (!query_with(conn, SQL_RECORD, &params, &result, err)) {
         return err_wrap(err, "record guards");

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/strbuf.h"
 #include "harness/harness.h"
 #include "harness/job.h"
 #include "harness/session.h"
@@ -68,6 +69,54 @@ check_drift(const char *job, const char *change, const char *words)
     JobTest test;
     Proc *proc = start_moving(&test, job);
     expect_drift(&test, proc, change, words);
+    job_close_cluster(&test);
+}
+
+/* ---- another job of the same table ---- */
+
+static Proc *
+start_second(const JobTest *test, const char *verb, const char *lines)
+{
+    STRBUF_AUTO path = STRBUF_INIT;
+    STRBUF_AUTO text = STRBUF_INIT;
+    strbuf_printf(&path, "%s/second.yaml", test->folder);
+    strbuf_printf(&text, "job: second\nbackfill: app\n%s", lines);
+    harness_write_file(strbuf_text(&path), strbuf_text(&text));
+    const char *yes = strcmp(verb, "run") == 0 ? "--yes" : "-v";
+    const char *args[] = {verb, strbuf_text(&path), yes, "-d", test->uri, NULL};
+    return proc_start_pghaul(args);
+}
+
+Test(drift, a_job_of_other_columns_comes_and_goes_while_this_one_runs)
+{
+    static const char OTHER[] = "set: {more: 'upper(amount_text)'}\n";
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, SLOW_US);
+    pg_exec(test.conn, "ALTER TABLE app ADD more text");
+    job_write(&test, BLOCK_JOB);
+    Proc *proc = job_start(&test);
+    cr_assert(job_wait_batches(&test, proc, 0, 5));
+    job_set_slow(&test, SLOW_US * 10);
+    job_expect_exit(start_second(&test, "run", OTHER), 0);
+    job_expect_exit(start_second(&test, "clean", OTHER), 0);
+    cr_expect(job_is_moving(&test), "it has not seen the other one's trigger go");
+    job_set_slow(&test, 0);
+    job_expect_exit(proc, 0);
+    job_expect_exit(start_second(&test, "run", OTHER), 0);
+    job_expect_verb(&test, "verify", NULL, 0);
+    pg_exec(test.conn, "SELECT pghaul.assert_done('" JOB_NAME "'), pghaul.assert_done('second')");
+    cr_expect(eq(i64, 0, job_count_wrong(&test, JOB_AMOUNT_RIGHT " AND more = amount_text")));
+    job_close_cluster(&test);
+}
+
+Test(drift, a_job_that_sets_a_column_which_this_one_reads_is_seen)
+{
+    JobTest test;
+    Proc *proc = start_moving(&test, BLOCK_JOB);
+    Proc *second = start_second(&test, "run", "set: {amount_text: \"note || '1'\"}\n");
+    expect_words(proc, 1, "trigger zzzz_pghaul_2 was added");
+    cr_expect(proc_wait(second, HARNESS_TIMEOUT_US));
+    proc_free(second);
     job_close_cluster(&test);
 }
 
