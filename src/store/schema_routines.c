@@ -49,10 +49,9 @@ static const char SQL_SIGNATURE[] =
     "          JOIN pg_proc p ON p.oid = g.tgfoid\n"
     "          JOIN pg_namespace n ON n.oid = p.pronamespace\n"
     "         WHERE g.tgrelid = $1 AND NOT g.tgisinternal\n"
-    "           AND (n.nspname <> 'pghaul' OR NOT EXISTS (\n"
-    "               SELECT FROM pghaul.job o\n"
-    "                WHERE o.table_oid = $1 AND o.trigger_name = g.tgname\n"
-    "                  AND NOT o.set_columns && $2))\n"
+    "           AND (n.nspname <> 'pghaul' OR COALESCE((\n"
+    "               SELECT bool_or(o.set_columns && $2) FROM pghaul.job o\n"
+    "                WHERE o.table_oid = $1 AND o.trigger_name = g.tgname), true))\n"
     "         ORDER BY g.oid) END;\n"
     "END\n"
     "$pghaul$;\n";
