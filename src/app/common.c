@@ -115,7 +115,8 @@ app_explain_refusal(Err *err)
 {
     if (strcmp(err->sqlstate, SQLSTATE_DENIED) == 0) {
         err->cls = ERR_REFUSED;
-        return err_hint(err, "pghaul help pause lists the privileges that a role needs.");
+        return err_hint(
+            err, "The role of the runs may; pghaul plan JOB --grants prints what another needs.");
     }
     if (strcmp(err->sqlstate, SQLSTATE_READ_ONLY) == 0) {
         err->cls = ERR_REFUSED;

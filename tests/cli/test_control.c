@@ -376,10 +376,10 @@ Test(control, role_needs_the_privileges_that_plan_prints, .timeout = 120)
     Proc *proc = start(&test, "-q");
     cr_assert(job_wait_batches(&test, proc, 0, 3));
     pg_exec(test.conn, "CREATE ROLE " GUEST " LOGIN");
-    expect_guest(&test, "pause", 4, "pghaul help pause");
-    expect_guest(&test, "status", 4, "pghaul help pause");
-    expect_guest(&test, "quarantine", 4, "pghaul help pause");
-    expect_guest(&test, "clean", 4, "pghaul help pause");
+    expect_guest(&test, "pause", 4, "pghaul plan JOB --grants");
+    expect_guest(&test, "status", 4, "pghaul plan JOB --grants");
+    expect_guest(&test, "quarantine", 4, "pghaul plan JOB --grants");
+    expect_guest(&test, "clean", 4, "pghaul plan JOB --grants");
     pg_exec(test.conn, "GRANT USAGE ON SCHEMA pghaul TO " GUEST
                        "; GRANT SELECT ON ALL TABLES IN SCHEMA pghaul TO " GUEST);
     expect_guest(&test, "pause", 4, "permission denied for function pause");
