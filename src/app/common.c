@@ -95,7 +95,7 @@ app_survey(App *app, PgConn *conn, const JobSpec *spec, Survey *survey, Err *err
         (void)app_refused(survey, err);
     }
     prefer_drift(app, conn, spec->job, err);
-    return false;
+    return app_explain_refusal(err);
 }
 
 bool
@@ -122,6 +122,11 @@ app_explain_refusal(Err *err)
         err->cls = ERR_REFUSED;
         return err_hint(err, "A standby can be looked at only: connect to the primary, for "
                              "instance with target_session_attrs=read-write.");
+    }
+    if (strcmp(err->sqlstate, SQLSTATE_LOCKED) == 0) {
+        *err = ERR_INIT;
+        (void)err_set(err, ERR_BUSY, "somebody holds a lock that this needs, for longer than 2 s");
+        return err_hint(err, "pghaul blockers shows who, and the statement that ends it.");
     }
     return false;
 }

@@ -22,11 +22,11 @@ static const Verb VERBS[VERB_COUNT] = {
         "pghaul new backfill orders > orders.yaml\n", 1, 2, verb_new},
     [VERB_CHECK] = {"check", "JOB", "all findings at once: job file, server, privileges, risks",
         "Reads the catalog and has the server check the expressions. Nothing survives it.\n",
-        "0 nothing refuses the job, 3 no connection, 4 refused",
+        "0 nothing refuses the job, 3 no connection, 4 refused, 8 the table is locked",
         "pghaul check orders.yaml -d shop\n", 1, 1, verb_check},
     [VERB_PLAN] = {"plan", "JOB", "what will be done: decisions, locks, costs, every statement",
         "What it prints is what run does. Nothing survives it.\n",
-        "0 done, 3 no connection, 4 refused",
+        "0 done, 3 no connection, 4 refused, 8 the table is locked",
         "pghaul plan orders.yaml -d shop\n"
         "pghaul plan orders.yaml -d shop --grants\n",
         1, 1, verb_plan},
