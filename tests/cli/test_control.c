@@ -343,6 +343,33 @@ Test(control, all_means_the_jobs_at_work_and_leaves_complete_ones_alone, .timeou
 
 /* ---- who may ---- */
 
+/* Before its first batch there is no run in the database yet, only a session. */
+Test(control, pause_of_all_holds_a_run_that_waits_for_its_trigger, .timeout = 120)
+{
+    JobTest test;
+    open_job(&test);
+    job_write(&test, JOB_SET_AMOUNT "throttle: {standbys: none}\n");
+    Session *holder = session_open(test.uri);
+    session_lock_rows(holder, "app", "id = 1");
+    Proc *proc = start(&test, "-q");
+    pg_wait_true(test.conn, "SELECT to_regclass('pghaul.job') IS NOT NULL", HARNESS_TIMEOUT_US);
+    pg_wait_true(test.conn, "SELECT EXISTS (SELECT FROM pghaul.job WHERE state = 'ready')",
+        HARNESS_TIMEOUT_US);
+    CliResult result = CLI("pause", "--all", "-d", test.uri);
+    cr_expect(cli_has(result.out, "job " JOB_NAME " is paused; "), "%s", result.out);
+    cli_free(&result);
+    session_release(holder);
+    pg_wait_true(test.conn, "SELECT EXISTS (SELECT FROM pghaul.run WHERE heartbeat > started)",
+        HARNESS_TIMEOUT_US);
+    cr_expect(job_is_state(&test, "paused"));
+    cr_expect(lt(i64, job_moved_rows(&test), ROWS / 10));
+    expect_output(&test, "resume", NULL, 0, "its run goes on");
+    job_set_slow(&test, 0);
+    job_expect_exit(proc, 0);
+    session_close(holder);
+    job_close_cluster(&test);
+}
+
 #define GUEST "control_guest"
 
 static void
