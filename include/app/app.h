@@ -74,7 +74,8 @@ bool app_job_name(App *app, const char *job, const char **name, Err *err)
 /* A verb that takes JOB or --all was given exactly one of them. */
 bool app_job_or_all(const Options *options, Err *err) __attribute__((warn_unused_result));
 
-/* Make an error of missing privileges, or of a standby, one that says what to do; returns false. */
+/* Make an error of missing privileges, of a standby or of a lock one that says what to do; returns
+ * false. */
 bool app_explain_refusal(Err *err);
 
 /* Add the findings to the result; print them on `stream` unless --json. */

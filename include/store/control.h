@@ -63,7 +63,7 @@ bool control_set(PgConn *conn, const char *job, const ControlChange *change, Are
     const char **answer, Err *err) __attribute__((warn_unused_result));
 
 typedef enum ControlScope {
-    CONTROL_AT_WORK = 0, /* running, or left so by a run that was killed */
+    CONTROL_AT_WORK = 0, /* running, or left so by a run that was killed; or being prepared */
     CONTROL_PAUSED,
     CONTROL_WITH_RUNS, /* a run is alive */
 } ControlScope;

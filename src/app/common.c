@@ -95,7 +95,7 @@ app_survey(App *app, PgConn *conn, const JobSpec *spec, Survey *survey, Err *err
         (void)app_refused(survey, err);
     }
     prefer_drift(app, conn, spec->job, err);
-    return false;
+    return app_explain_refusal(err);
 }
 
 bool
@@ -115,12 +115,18 @@ app_explain_refusal(Err *err)
 {
     if (strcmp(err->sqlstate, SQLSTATE_DENIED) == 0) {
         err->cls = ERR_REFUSED;
-        return err_hint(err, "pghaul help pause lists the privileges that a role needs.");
+        return err_hint(
+            err, "The role of the runs may; pghaul plan JOB --grants prints what another needs.");
     }
     if (strcmp(err->sqlstate, SQLSTATE_READ_ONLY) == 0) {
         err->cls = ERR_REFUSED;
         return err_hint(err, "A standby can be looked at only: connect to the primary, for "
                              "instance with target_session_attrs=read-write.");
+    }
+    if (strcmp(err->sqlstate, SQLSTATE_LOCKED) == 0) {
+        *err = ERR_INIT;
+        (void)err_set(err, ERR_BUSY, "somebody holds a lock that this needs, for longer than 2 s");
+        return err_hint(err, "pghaul blockers shows who, and the statement that ends it.");
     }
     return false;
 }

@@ -134,13 +134,17 @@ static void
 settle_progress(Drive *drive, const JobRow *row)
 {
     Progress *final = &drive->final;
+    const RangeTotals *totals = &drive->totals;
+    bool done = row->carved && totals->ranges_done == totals->ranges;
+    double share = row->est_rows > 0 ? (double)totals->est_done / (double)row->est_rows : 0;
+    final->share = done ? 1.0 : share < 0.999 ? share : 0.999; /* as view progress has it */
     final->pass = row->pass;
     final->pass_kind = row->pass_kind;
-    final->rows = drive->totals.rows;
-    final->ranges = drive->totals.ranges;
-    final->ranges_done = drive->totals.ranges_done;
-    final->differing = drive->totals.differing;
-    final->leftover = drive->totals.leftover;
+    final->rows = totals->rows;
+    final->ranges = totals->ranges;
+    final->ranges_done = totals->ranges_done;
+    final->differing = totals->differing;
+    final->leftover = totals->leftover;
     final->eta_s = -1;
 }
 
@@ -238,6 +242,19 @@ drive_set_state(Drive *drive, JobState state, const char *reason)
     }
 }
 
+/* What is left, for the result; it is not why the run ended. */
+static void
+read_rest(Drive *drive)
+{
+    JobRow row;
+    Err ignored = ERR_INIT;
+    if (drive->run != 0 && *drive->conn != NULL &&
+        job_read_id(*drive->conn, drive->job->id, &drive->app->arena, &row, &ignored) &&
+        ranges_totals(*drive->conn, row.id, row.pass, &drive->totals, &ignored)) {
+        settle_progress(drive, &row);
+    }
+}
+
 void
 drive_fail(Drive *drive, bool keep_state, Err *err)
 {
@@ -251,6 +268,7 @@ drive_fail(Drive *drive, bool keep_state, Err *err)
     if (!keep_state && !cleaned && drive->run != 0 && drive->other_runs == 0) {
         drive_set_state(drive, stopped ? JOB_STOPPED : JOB_FAILED, err->message);
     }
+    read_rest(drive);
     app_result(drive->app, "run_id", json_integer(drive->run));
     app_result(drive->app, "progress", json_progress(drive->job->name, &drive->final));
     if (stopped && err->hint[0] == '\0') {

@@ -1,8 +1,10 @@
 /*
  * main.c - from the command line to a verb, and from its outcome to the last line and exit code.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -40,7 +42,8 @@ open_log(const Options *options, Err *err)
     if (options->log_file == NULL || log_open_file(options->log_file)) {
         return true;
     }
-    return err_set(err, ERR_USER, "cannot open log file %s", options->log_file);
+    return err_set(
+        err, ERR_USER, "cannot open log file %s: %s", options->log_file, strerrordesc_np(errno));
 }
 
 static bool

@@ -17,7 +17,7 @@ static const StateClass CLASSES[] = {
     {"40001", ERR_RETRY},
     {"40P01", ERR_RETRY},
     {"40003", ERR_RECONNECT},
-    {"55P03", ERR_RETRY},
+    {SQLSTATE_LOCKED, ERR_RETRY},
     {"55006", ERR_RETRY},
     {"72000", ERR_RETRY},
     {"57014", ERR_TIMEOUT},

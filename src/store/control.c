@@ -122,8 +122,8 @@ control_set(PgConn *conn, const char *job, const ControlChange *change, Arena *a
 
 static const char *const SQL_JOBS[] = {
     [CONTROL_AT_WORK] = "SELECT j.name FROM pghaul.job j\n"
-                        " WHERE j.cleaned IS NULL AND j.state IN ('running', 'synced')\n"
-                        " ORDER BY j.id",
+                        " WHERE j.cleaned IS NULL AND j.state IN ('ready', 'running',\n"
+                        "           'synced') ORDER BY j.id",
     [CONTROL_PAUSED] = "SELECT j.name FROM pghaul.job j\n"
                        " WHERE j.cleaned IS NULL AND j.state = 'paused' ORDER BY j.id",
     [CONTROL_WITH_RUNS] = "SELECT j.name FROM pghaul.job j\n"

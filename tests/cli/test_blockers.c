@@ -393,3 +393,22 @@ Test(blockers, json_has_each_session_with_its_blockers_and_statements)
     session_close(waiter);
     cli_base_free(&base);
 }
+
+Test(blockers, check_and_the_first_run_of_a_locked_table_send_people_here, .timeout = 60)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), 100, 0);
+    job_write(&test, JOB_SET_AMOUNT "throttle: {standbys: none}\n");
+    Session *holder = session_open(test.uri);
+    session_lock_table(holder, "app", "SHARE");
+    static const char *const verbs[] = {"check", "plan", "run"};
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        char *out = job_verb_output(&test, verbs[i], NULL, 8);
+        cr_expect(cli_has(out, "somebody holds a lock"), "%s", out);
+        cr_expect(cli_has(out, "hint: pghaul blockers shows who"), "%s", out);
+        free(out);
+    }
+    session_release(holder);
+    session_close(holder);
+    job_close_cluster(&test);
+}

@@ -346,6 +346,33 @@ Test(control, all_means_the_jobs_at_work_and_leaves_complete_ones_alone, .timeou
 
 /* ---- who may ---- */
 
+/* Before its first batch there is no run in the database yet, only a session. */
+Test(control, pause_of_all_holds_a_run_that_waits_for_its_trigger, .timeout = 120)
+{
+    JobTest test;
+    open_job(&test);
+    job_write(&test, JOB_SET_AMOUNT "throttle: {standbys: none}\n");
+    Session *holder = session_open(test.uri);
+    session_lock_rows(holder, "app", "id = 1");
+    Proc *proc = start(&test, "-q");
+    pg_wait_true(test.conn, "SELECT to_regclass('pghaul.job') IS NOT NULL", HARNESS_TIMEOUT_US);
+    pg_wait_true(test.conn, "SELECT EXISTS (SELECT FROM pghaul.job WHERE state = 'ready')",
+        HARNESS_TIMEOUT_US);
+    CliResult result = CLI("pause", "--all", "-d", test.uri);
+    cr_expect(cli_has(result.out, "job " JOB_NAME " is paused; "), "%s", result.out);
+    cli_free(&result);
+    session_release(holder);
+    pg_wait_true(test.conn, "SELECT EXISTS (SELECT FROM pghaul.run WHERE heartbeat > started)",
+        HARNESS_TIMEOUT_US);
+    cr_expect(job_is_state(&test, "paused"));
+    cr_expect(lt(i64, job_moved_rows(&test), ROWS / 10));
+    expect_output(&test, "resume", NULL, 0, "its run goes on");
+    job_set_slow(&test, 0);
+    job_expect_exit(proc, 0);
+    session_close(holder);
+    job_close_cluster(&test);
+}
+
 #define GUEST "control_guest"
 
 static void
@@ -379,10 +406,10 @@ Test(control, role_needs_the_privileges_that_plan_prints, .timeout = 120)
     Proc *proc = start(&test, "-q");
     cr_assert(job_wait_batches(&test, proc, 0, 3));
     pg_exec(test.conn, "CREATE ROLE " GUEST " LOGIN");
-    expect_guest(&test, "pause", 4, "pghaul help pause");
-    expect_guest(&test, "status", 4, "pghaul help pause");
-    expect_guest(&test, "quarantine", 4, "pghaul help pause");
-    expect_guest(&test, "clean", 4, "pghaul help pause");
+    expect_guest(&test, "pause", 4, "pghaul plan JOB --grants");
+    expect_guest(&test, "status", 4, "pghaul plan JOB --grants");
+    expect_guest(&test, "quarantine", 4, "pghaul plan JOB --grants");
+    expect_guest(&test, "clean", 4, "pghaul plan JOB --grants");
     pg_exec(test.conn, "GRANT USAGE ON SCHEMA pghaul TO " GUEST
                        "; GRANT SELECT ON ALL TABLES IN SCHEMA pghaul TO " GUEST);
     expect_guest(&test, "pause", 4, "permission denied for function pause");

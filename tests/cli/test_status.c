@@ -265,18 +265,36 @@ Test(status, job_is_new_then_done_then_quarantined_then_differing, .timeout = 12
     job_close_cluster(&test);
 }
 
+/* The result of a run says what status says after it. */
+static void
+expect_same_progress(const char *out, const json_t *status)
+{
+    static const char *const names[] = {"pass", "pass_rows", "ranges", "ranges_done"};
+    const char *line = strstr(out, "{\"type\":\"result\"");
+    cr_assert(line != NULL, "%s", out);
+    json_t *result = json_loads(line, JSON_DISABLE_EOF_CHECK, NULL);
+    const json_t *progress = json_object_get(result, "progress");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        cr_expect(
+            eq(i64, status_int(progress, names[i]), status_int(status, names[i])), "%s", names[i]);
+    }
+    json_decref(result);
+}
+
 /* What the pass before found does not count any more, and this one does not count yet. */
 Test(status, verify_that_was_cut_off_is_stopped_not_done, .timeout = 120)
 {
-    static const char *const briefly[] = {"--max-runtime", "300ms", NULL};
+    static const char *const briefly[] = {"--max-runtime", "300ms", "--json", NULL};
     JobTest test;
     job_open(&test, cluster_shared(), 2000, 0);
     job_write(&test, JOB_SET_AMOUNT "path: key\nbatch: {rows: 20}\n"
                                     "throttle: {standbys: none}\n");
     job_expect_run(&test, 0);
     job_set_slow(&test, 1100);
-    job_expect_verb(&test, "verify", briefly, 7);
+    char *out = job_verb_output(&test, "verify", briefly, 7);
     json_t *status = status_wait_health(&test, "stopped");
+    expect_same_progress(out, status);
+    free(out);
     status_expect_text(status, "health_reason", "the last verify was cut off");
     status_expect_text(status, "next_step", "pghaul verify fill goes on");
     cr_expect(lt(dbl, json_real_value(json_object_get(status, "done_ratio")), 1.0));
