@@ -168,8 +168,9 @@ judge_failed(const HealthFacts *facts, Arena *arena)
     }
     return (HealthVerdict){HEALTH_FAILED, facts->reason == NULL ? "not known" : facts->reason,
         arena_printf(arena,
-            "remove the cause (pghaul check %s helps), then pghaul run %s goes on where it ended",
-            facts->job, facts->job)};
+            "remove the cause (pghaul check %s helps, and pghaul quarantine %s for a refused row), "
+            "then pghaul run %s goes on where it ended",
+            facts->job, facts->job, facts->job)};
 }
 
 static HealthVerdict

@@ -44,7 +44,7 @@ static const Case CASES[] = {
     {{.job = "j", .state = JOB_STOPPED, .reason = "stopped by a signal"}, HEALTH_STOPPED,
         "stopped by a signal", "pghaul run j"},
     {{.job = "j", .state = JOB_FAILED, .reason = "no such column"}, HEALTH_FAILED, "no such column",
-        "then pghaul run j"},
+        "and pghaul quarantine j for a refused row), then pghaul run j"},
     {{.job = "j",
          .state = JOB_FAILED,
          .pass_kind = PASS_VERIFY,
