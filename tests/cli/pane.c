@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/strbuf.h"
 #include "harness/harness.h"
 #include "harness/proc.h"
 
@@ -77,8 +78,6 @@ pane_open(int columns, const char *folder)
     const char *argv[] = {TMUX, "-S", pane->socket, "-f", "/dev/null", "-D", NULL};
     pane->server = proc_start(&(ProcSpec){.argv = argv});
     wait_for_server(pane, width);
-    free(COMMAND(pane, "set", "-g", "remain-on-exit", "on"));
-    free(COMMAND(pane, "set", "-g", "remain-on-exit-format", ""));
     free(COMMAND(pane, "set", "-g", "status", "off"));
     free(COMMAND(pane, "set", "-g", "default-terminal", "screen"));
     return pane;
@@ -92,23 +91,45 @@ pane_close(Pane *pane)
     free(pane);
 }
 
-/* "1 0": the program has ended, with this status. */
+/* Whatever the program wrote stands before this, which the shell writes after its end: a pane that
+ * is only known to be dead may not have been read to its end yet. */
+#define END    "\n-- exit code "
+#define SCRIPT "\"$0\" \"$@\"; printf '\\n-- exit code %d' $?; exec cat"
+
+/* What is shown, cut at that; *exit_code is -1 while the program runs. */
+static char *
+capture(const Pane *pane, int *exit_code)
+{
+    STRBUF_AUTO text = STRBUF_INIT;
+    char *out = NULL;
+    const char *const args[] = {"capture-pane", "-p", "-J", "-S", "-", NULL};
+    if (!try_command(pane, args, &out)) {
+        harness_fail("tmux %s: %s", args[0], out);
+    }
+    strbuf_puts(&text, out);
+    free(out);
+    char *end = strstr(text.text, END);
+    *exit_code = end == NULL ? -1 : (int)strtol(end + strlen(END), NULL, 10);
+    if (end != NULL) {
+        end[1] = '\0';
+    }
+    return mem_strdup(text.text);
+}
+
 static bool
 has_ended(const Pane *pane, int *exit_code)
 {
-    char *state = COMMAND(pane, "display-message", "-p", "#{pane_dead} #{pane_dead_status}");
-    bool ended = strncmp(state, "1 ", 2) == 0;
-    *exit_code = ended ? (int)strtol(state + 2, NULL, 10) : -1;
-    free(state);
-    return ended;
+    free(capture(pane, exit_code));
+    return *exit_code >= 0;
 }
 
 int
 pane_run(Pane *pane, const char *const *argv)
 {
-    const char *args[ARGS_MAX] = {"respawn-pane", "-k", "-c", pane->cwd, "--"};
-    for (int i = 0; argv[i] != NULL && i < ARGS_MAX - 6; i++) {
-        args[i + 5] = argv[i];
+    const char *args[ARGS_MAX] = {
+        "respawn-pane", "-k", "-c", pane->cwd, "--", "/bin/sh", "-c", SCRIPT};
+    for (int i = 0; argv[i] != NULL && i < ARGS_MAX - 9; i++) {
+        args[i + 8] = argv[i];
     }
     free(COMMAND(pane, "clear-history"));
     free(command(pane, args));
@@ -127,5 +148,6 @@ pane_run(Pane *pane, const char *const *argv)
 char *
 pane_text(Pane *pane)
 {
-    return COMMAND(pane, "capture-pane", "-p", "-J", "-S", "-");
+    int exit_code = 0;
+    return capture(pane, &exit_code);
 }
