@@ -12,6 +12,7 @@
 
 #include "core/governor.h"
 #include "store/job.h"
+#include "store/ranges.h"
 
 #define PROGRESS_STANDBYS_MAX 16
 
@@ -54,5 +55,8 @@ typedef struct Progress {
     int64_t paused_us[SIGNAL_COUNT]; /* time throttled, by reason */
     char note[200];                  /* what else to know: who holds rows, old snapshot; "" */
 } Progress;
+
+/* What the database has counted of the job's present pass. */
+void progress_take_totals(Progress *progress, const JobRow *job, const RangeTotals *totals);
 
 #endif

@@ -138,13 +138,7 @@ settle_progress(Drive *drive, const JobRow *row)
     bool done = row->carved && totals->ranges_done == totals->ranges;
     double share = row->est_rows > 0 ? (double)totals->est_done / (double)row->est_rows : 0;
     final->share = done ? 1.0 : share < 0.999 ? share : 0.999; /* as view progress has it */
-    final->pass = row->pass;
-    final->pass_kind = row->pass_kind;
-    final->rows = totals->rows;
-    final->ranges = totals->ranges;
-    final->ranges_done = totals->ranges_done;
-    final->differing = totals->differing;
-    final->leftover = totals->leftover;
+    progress_take_totals(final, row, totals);
     final->eta_s = -1;
 }
 

@@ -229,14 +229,7 @@ publish_totals(Monitor *monitor, const JobRow *job, const RangeTotals *totals, i
 
     (void)pthread_mutex_lock(&engine->lock);
     Progress *progress = &engine->progress;
-    progress->pass = job->pass;
-    progress->pass_kind = job->pass_kind;
-    progress->rows = totals->rows;
-    progress->est_rows = job->est_rows;
-    progress->ranges = totals->ranges;
-    progress->ranges_done = totals->ranges_done;
-    progress->differing = totals->differing;
-    progress->leftover = totals->leftover;
+    progress_take_totals(progress, job, totals);
     progress->share = eta_share(&monitor->eta);
     progress->rows_per_s = eta_rate(&monitor->eta);
     progress->eta_s = eta_seconds(&monitor->eta);
