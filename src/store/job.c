@@ -209,6 +209,16 @@ job_lock(PgConn *conn, int64_t id, Err *err)
     return result_rows(result) == 1 || job_is_cleaned(err);
 }
 
+/* One number ($2) of the job's row. */
+static bool
+change_number(PgConn *conn, int64_t id, const char *sql, int64_t number, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    params_int(&params, number);
+    return query_with(conn, sql, &params, NULL, err);
+}
+
 static const char SQL_FILENODE[] =
     "UPDATE pghaul.job AS j\n"
     "   SET filenode = pg_catalog.pg_relation_filenode($2::pg_catalog.oid::pg_catalog.regclass)\n"
@@ -217,10 +227,7 @@ static const char SQL_FILENODE[] =
 bool
 job_record_filenode(PgConn *conn, int64_t id, uint32_t table_oid, Err *err)
 {
-    Params params = PARAMS_INIT;
-    params_int(&params, id);
-    params_int(&params, table_oid);
-    return query_with(conn, SQL_FILENODE, &params, NULL, err) ||
+    return change_number(conn, id, SQL_FILENODE, table_oid, err) ||
            err_wrap(err, "record the table's file");
 }
 
@@ -334,10 +341,7 @@ static const char SQL_RECORD_VACUUM[] =
 bool
 job_record_vacuum(PgConn *conn, int64_t id, int64_t rows, Err *err)
 {
-    Params params = PARAMS_INIT;
-    params_int(&params, id);
-    params_int(&params, rows);
-    return query_with(conn, SQL_RECORD_VACUUM, &params, NULL, err) ||
+    return change_number(conn, id, SQL_RECORD_VACUUM, rows, err) ||
            err_wrap(err, "record a vacuum");
 }
 
@@ -348,10 +352,7 @@ static const char SQL_SET_TIMELINE[] =
 bool
 job_set_timeline(PgConn *conn, int64_t id, int64_t timeline, Err *err)
 {
-    Params params = PARAMS_INIT;
-    params_int(&params, id);
-    params_int(&params, timeline);
-    return query_with(conn, SQL_SET_TIMELINE, &params, NULL, err) ||
+    return change_number(conn, id, SQL_SET_TIMELINE, timeline, err) ||
            err_wrap(err, "record timeline");
 }
 
