@@ -17,12 +17,12 @@
 #include "engine/engine_state.h"
 #include "engine/pacing.h"
 #include "engine/passes.h"
+#include "engine/worker_session.h"
 #include "pg/probe.h"
 #include "pg/sqlstate.h"
 #include "store/guards.h"
 #include "store/quarantine.h"
 
-#define CONNECT_TIMEOUT_US ((int64_t)5 * 1000000)
 /* Restarts and failovers take minutes; what takes longer needs a person. */
 #define UNREACHABLE_MAX_US ((int64_t)600 * 1000000)
 #define GATE_SLEEP_US      20000
@@ -30,114 +30,6 @@
 /* Refused at one place that often, with no row found that is to blame (a deferred constraint over
  * several rows): give up.  Halving down from the largest batch takes about 17 of them. */
 #define POISON_FAILURES_MAX 48
-
-/* ---- session ---- */
-
-static void
-publish_session(Worker *worker)
-{
-    (void)pthread_mutex_lock(&worker->lock);
-    worker->backend_pid = worker->conn == NULL ? 0 : conn_backend_pid(worker->conn);
-    (void)pthread_mutex_unlock(&worker->lock);
-}
-
-static void
-drop_session(Worker *worker)
-{
-    PgConn *conn = worker->conn;
-    worker->conn = NULL;
-    publish_session(worker);
-    conn_close(conn);
-}
-
-/* Is this the server that we know, and not behind what we knew of it? (hazards R19) */
-static bool
-check_identity(Worker *worker, Err *err)
-{
-    const EngineSetup *setup = &worker->engine->setup;
-    ServerIdentity identity;
-    if (!probe_identity(worker->conn, &identity, err)) {
-        return false;
-    }
-    if (strcmp(identity.system_id, setup->system_id) != 0) {
-        return err_set(err, ERR_REFUSED, "the connection now leads to another server");
-    }
-    if (identity.in_recovery || identity.read_only) {
-        return err_set(err, ERR_RECONNECT, "the server does not accept writes");
-    }
-    JobRow job;
-    Arena arena = ARENA_INIT;
-    bool ok = job_read_id(worker->conn, setup->job, &arena, &job, err);
-    if (ok && identity.timeline < job.timeline) {
-        ok = err_set(err, ERR_REFUSED, "the server is on timeline %lld, behind the job's %lld",
-            (long long)identity.timeline, (long long)job.timeline);
-        (void)err_hint(err, "An old primary may be running beside the new one.");
-    } else if (ok && identity.timeline > job.timeline) {
-        ok = job_set_timeline(worker->conn, setup->job, identity.timeline, err) &&
-             job_event(worker->conn, setup->job, setup->run, "failover",
-                 "the server is on a new timeline; the verify pass decides what is right", err);
-    }
-    arena_reset(&arena);
-    return ok;
-}
-
-static void
-keep_watermark(Worker *worker)
-{
-    const char *watermark = worker->lease.watermark;
-    strbuf_clear(&worker->watermark);
-    if (watermark != NULL) {
-        strbuf_puts(&worker->watermark, watermark);
-        worker->lease.watermark = strbuf_text(&worker->watermark);
-    }
-}
-
-/* How did the last COMMIT end?  The row of the range knows. */
-static bool
-settle_range(Worker *worker, Err *err)
-{
-    if (!worker->has_lease) {
-        return true;
-    }
-    Arena arena = ARENA_INIT;
-    RangeLease lease = worker->lease;
-    RangeOwner owner = carve_owner(worker, worker->lease.pass);
-    bool still_ours = false;
-    bool ok = ranges_reread(worker->conn, &owner, &arena, &lease, &still_ours, err);
-    if (ok) {
-        worker->has_lease = still_ours;
-        arena_reset(&worker->lease_arena);
-        worker->lease = lease;
-        worker->lease_arena = arena;
-        if (still_ours) {
-            keep_watermark(worker);
-        }
-    } else {
-        arena_reset(&arena);
-    }
-    return ok;
-}
-
-static bool
-open_session(Worker *worker, Err *err)
-{
-    const EngineSetup *setup = &worker->engine->setup;
-    char label[48];
-    (void)snprintf(label, sizeof(label), "%s/%s", setup->plan->spec->job, worker->name);
-    if (!conn_open(setup->target, CONN_WORKER, label, CONNECT_TIMEOUT_US, &worker->conn, err)) {
-        if (err->cls == ERR_CONNECT) {
-            err->cls = ERR_RECONNECT; /* it worked before; the server may be restarting */
-        }
-        return false;
-    }
-    publish_session(worker);
-    if (!check_identity(worker, err) || !settle_range(worker, err)) {
-        drop_session(worker);
-        return false;
-    }
-    worker->unreachable_since_us = 0;
-    return true;
-}
 
 /* ---- ranges ---- */
 
@@ -168,7 +60,7 @@ get_range(Worker *worker, bool *finished, Err *err)
         worker->has_lease = true;
         worker->history.may_skip =
             engine->setup.plan->may_skip_locked && worker->job.pass_kind != PASS_VERIFY;
-        keep_watermark(worker);
+        worker_keep_watermark(worker);
         return true;
     }
     if (outcome == CARVE_AGAIN) {
@@ -392,7 +284,7 @@ act(Worker *worker, RetryAction action, const Err *cause, Err *err)
         pacer_halve(pacing_of(worker));
         return true;
     case RETRY_RECONNECT:
-        drop_session(worker);
+        worker_drop_session(worker);
         return reconnect_allowed(worker, cause, err);
     case RETRY_LOCATE:
         return locate_poison(worker, cause, err);
@@ -457,7 +349,7 @@ park(Worker *worker)
 {
     give_back_range(worker);
     if (worker->conn != NULL) {
-        drop_session(worker);
+        worker_drop_session(worker);
     }
     set_busy(worker, false);
     (void)stop_sleep_us(&worker->engine->stop, IDLE_SLEEP_US);
@@ -476,7 +368,7 @@ worker_step(Worker *worker, bool *finished, Err *err)
     }
     /* Before the monitor has looked, the number of workers may still change. */
     if (worker->conn == NULL && engine_is_judged(engine)) {
-        return open_session(worker, err);
+        return worker_open_session(worker, err);
     }
     if (worker->conn == NULL || !engine_may_work(engine)) {
         set_busy(worker, false);
@@ -543,7 +435,7 @@ worker_main(void *arg)
     work(worker);
     give_back_range(worker);
     if (worker->conn != NULL) {
-        drop_session(worker);
+        worker_drop_session(worker);
     }
     set_busy(worker, false);
     arena_reset(&worker->job_arena);

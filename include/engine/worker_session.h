@@ -1,0 +1,23 @@
+/*
+ * worker_session.h - the session of a worker: open it, and find out where things stand.
+ */
+#ifndef ENGINE_WORKER_SESSION_H
+#define ENGINE_WORKER_SESSION_H
+
+#include "engine/engine_state.h"
+
+/*
+ * Connect, make sure that it is the server that we know, and read the range at hand again under its
+ * lock: how the last COMMIT ended stands there.
+ *
+ * Errors:  ERR_RECONNECT when it may work later; ERR_REFUSED for another or an older server.
+ */
+bool worker_open_session(Worker *worker, Err *err) __attribute__((warn_unused_result));
+
+/* Close it; the monitor no longer sees it before that. */
+void worker_drop_session(Worker *worker);
+
+/* Move the watermark of a lease that was read just now into the worker's own buffer. */
+void worker_keep_watermark(Worker *worker);
+
+#endif
