@@ -6,7 +6,6 @@
  * connection the row is read again under its lock, and that is the truth.  So a worker may fail at
  * any point without harm: the worst is that a range waits for another owner.
  */
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -258,27 +258,11 @@ Test(repair, repair_that_was_killed_before_it_changed_anything_is_gone_on_with_b
 
 /* ---- company ---- */
 
-static const WorkloadColumn COLUMNS[] = {
-    {"amount_text", "(r % 100000)::text"},
-    {"note", "md5(r::text)"},
-};
-
 Test(repair, application_that_writes_meanwhile_ends_up_right)
 {
     JobTest test;
     open_complete(&test, cluster_shared(), BLOCK_JOB);
-    WorkloadSpec spec = {
-        .uri = test.uri,
-        .table = "app",
-        .key = "id",
-        .columns = COLUMNS,
-        .column_count = 2,
-        .key_low = 1,
-        .key_high = ROWS,
-        .clients = 2,
-        .hold_us = 1000,
-        .think_us = 2000,
-    };
+    WorkloadSpec spec = job_application(&test, 1, ROWS);
     workload_prepare(test.conn, &spec);
     Workload *workload = workload_start(&spec);
     Proc *proc = start_repair(&test);

@@ -22,28 +22,6 @@
 #define BLOCK_JOB JOB_SET_AMOUNT "path: block\nworkers: 2\nbatch: {time: 20ms}\n"
 #define KEY_JOB   JOB_SET_AMOUNT "path: key\nworkers: 2\nbatch: {time: 20ms}\n"
 
-static const WorkloadColumn COLUMNS[] = {
-    {"amount_text", "(r % 100000)::text"},
-    {"note", "md5(r::text)"},
-};
-
-static WorkloadSpec
-application(const JobTest *test)
-{
-    return (WorkloadSpec){
-        .uri = test->uri,
-        .table = "app",
-        .key = "id",
-        .columns = COLUMNS,
-        .column_count = 2,
-        .key_low = FIRST_ID,
-        .key_high = ROWS,
-        .clients = 2,
-        .hold_us = 1000,
-        .think_us = 2000,
-    };
-}
-
 static void
 expect_right(JobTest *test, const WorkloadSpec *spec, Workload *workload)
 {
@@ -92,7 +70,7 @@ expect_stop_at_bad_row(const char *job)
     job_open(&test, cluster_shared(), ROWS, 20);
     pg_exec(test.conn, "UPDATE app SET amount_text = 'n/a' WHERE id = " BAD_KEY);
     job_write(&test, job);
-    WorkloadSpec spec = application(&test);
+    WorkloadSpec spec = job_application(&test, FIRST_ID, ROWS);
     workload_prepare(test.conn, &spec);
     Workload *workload = workload_start(&spec);
 
@@ -154,7 +132,7 @@ Test(resume_rows, vacuum_full_during_the_block_path_begins_the_pass_anew)
     JobTest test;
     job_open(&test, cluster_shared(), ROWS, 100);
     job_write(&test, BLOCK_JOB);
-    WorkloadSpec spec = application(&test);
+    WorkloadSpec spec = job_application(&test, FIRST_ID, ROWS);
     workload_prepare(test.conn, &spec);
     Workload *workload = workload_start(&spec);
     Proc *proc = job_start(&test);

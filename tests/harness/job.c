@@ -98,6 +98,27 @@ job_reset_table(const JobTest *test)
     pg_exec(test->conn, "UPDATE app SET hits = hits_before WHERE hits <> hits_before");
 }
 
+WorkloadSpec
+job_application(const JobTest *test, int64_t key_low, int64_t key_high)
+{
+    static const WorkloadColumn COLUMNS[] = {
+        {"amount_text", "(r % 100000)::text"},
+        {"note", "md5(r::text)"},
+    };
+    return (WorkloadSpec){
+        .uri = test->uri,
+        .table = "app",
+        .key = "id",
+        .columns = COLUMNS,
+        .column_count = sizeof(COLUMNS) / sizeof(COLUMNS[0]),
+        .key_low = key_low,
+        .key_high = key_high,
+        .clients = 2,
+        .hold_us = 1000,
+        .think_us = 2000,
+    };
+}
+
 void
 job_write(const JobTest *test, const char *text)
 {

@@ -14,6 +14,7 @@
 
 #include "harness/pgcluster.h"
 #include "harness/proc.h"
+#include "harness/workload.h"
 
 #define JOB_NAME "fill"
 
@@ -49,6 +50,10 @@ void job_set_slow_pass(const JobTest *test, const char *pass_kind, int64_t slow_
 
 /* Give amount or hits back their first values, for another job. */
 void job_reset_table(const JobTest *test);
+
+/* An application that writes the rows of the table with keys low..high: two clients, which hold
+ * their locks for a millisecond or so. */
+WorkloadSpec job_application(const JobTest *test, int64_t key_low, int64_t key_high);
 
 /* Write the job file: the lines after `job:` and `backfill:`. */
 void job_write(const JobTest *test, const char *text);
