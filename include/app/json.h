@@ -16,6 +16,12 @@ json_t *json_text(const char *text);
 /* A number; null when it is below 0 (not known) or not finite. */
 json_t *json_known(double value);
 
+/* Add a field; takes `value`. */
+void json_put(json_t *object, const char *name, json_t *value);
+
+/* Add an item; takes `value`. */
+void json_append(json_t *list, json_t *value);
+
 /* {"class":..,"message":..,"hint":..} */
 json_t *json_error(const Err *err);
 

@@ -12,11 +12,18 @@
 #include "core/utf8.h"
 
 /* Jansson takes what it is given; running out of memory ends the process as everywhere. */
-static void
-put(json_t *object, const char *name, json_t *value)
+void
+json_put(json_t *object, const char *name, json_t *value)
 {
-    int rc = json_object_set_new(object, name, value);
-    if (rc != 0) {
+    if (json_object_set_new(object, name, value) != 0) {
+        abort(); /* out of memory, as in mem.h */
+    }
+}
+
+void
+json_append(json_t *list, json_t *value)
+{
+    if (json_array_append_new(list, value) != 0) {
         abort();
     }
 }
@@ -24,7 +31,7 @@ put(json_t *object, const char *name, json_t *value)
 static void
 put_int(json_t *object, const char *name, int64_t value)
 {
-    put(object, name, json_integer(value));
+    json_put(object, name, json_integer(value));
 }
 
 json_t *
@@ -76,15 +83,15 @@ class_name(ErrClass cls)
 static void
 put_filled(json_t *object, const char *name, const char *text)
 {
-    put(object, name, json_text(text != NULL && text[0] == '\0' ? NULL : text));
+    json_put(object, name, json_text(text != NULL && text[0] == '\0' ? NULL : text));
 }
 
 json_t *
 json_error(const Err *err)
 {
     json_t *object = json_object();
-    put(object, "class", json_text(class_name(err->cls)));
-    put(object, "message", json_text(err->message));
+    json_put(object, "class", json_text(class_name(err->cls)));
+    json_put(object, "message", json_text(err->message));
     put_filled(object, "context", err->context);
     put_filled(object, "sqlstate", err->sqlstate);
     put_filled(object, "excerpt", err->excerpt);
@@ -101,14 +108,12 @@ json_findings(const Findings *findings)
     for (int i = 0; i < findings->count; i++) {
         const Finding *finding = &findings->items[i];
         json_t *object = json_object();
-        put(object, "severity", json_text(SEVERITIES[finding->severity]));
-        put(object, "code", json_text(finding->code));
-        put(object, "text", json_text(finding->text));
-        put(object, "hint", json_text(finding->hint));
-        put(object, "allow", json_text(finding->allow));
-        if (json_array_append_new(list, object) != 0) {
-            abort();
-        }
+        json_put(object, "severity", json_text(SEVERITIES[finding->severity]));
+        json_put(object, "code", json_text(finding->code));
+        json_put(object, "text", json_text(finding->text));
+        json_put(object, "hint", json_text(finding->hint));
+        json_put(object, "allow", json_text(finding->allow));
+        json_append(list, object);
     }
     return list;
 }
@@ -120,14 +125,12 @@ standbys(const Progress *progress)
     for (int i = 0; i < progress->standby_count; i++) {
         const StandbyProgress *standby = &progress->standbys[i];
         json_t *object = json_object();
-        put(object, "name", json_text(standby->name));
-        put(object, "connected", json_boolean(standby->connected));
-        put(object, "lag_s", json_known(standby->connected ? standby->lag_s : -1));
-        put(object, "lag_bytes",
+        json_put(object, "name", json_text(standby->name));
+        json_put(object, "connected", json_boolean(standby->connected));
+        json_put(object, "lag_s", json_known(standby->connected ? standby->lag_s : -1));
+        json_put(object, "lag_bytes",
             standby->connected ? json_integer(standby->lag_bytes) : json_null());
-        if (json_array_append_new(list, object) != 0) {
-            abort();
-        }
+        json_append(list, object);
     }
     return list;
 }
@@ -140,17 +143,17 @@ put_throttle(json_t *object, const Progress *progress)
     int64_t total_us = 0;
     for (int i = SIGNAL_FIRST; i < SIGNAL_COUNT; i++) {
         if (progress->paused_us[i] > 0) {
-            put(by_reason, signal_def((SignalId)i)->name,
+            json_put(by_reason, signal_def((SignalId)i)->name,
                 json_real((double)progress->paused_us[i] / 1e6));
             total_us += progress->paused_us[i];
         }
     }
-    put(object, "throttled", json_boolean(verdict->pause));
-    put(object, "throttle_signal",
+    json_put(object, "throttled", json_boolean(verdict->pause));
+    json_put(object, "throttle_signal",
         json_text(verdict->pause ? signal_def(verdict->reason_code)->name : NULL));
-    put(object, "throttle_reason", json_text(verdict->pause ? verdict->reason : NULL));
-    put(object, "throttled_total_s", json_real((double)total_us / 1e6));
-    put(object, "throttled_s", by_reason);
+    json_put(object, "throttle_reason", json_text(verdict->pause ? verdict->reason : NULL));
+    json_put(object, "throttled_total_s", json_real((double)total_us / 1e6));
+    json_put(object, "throttled_s", by_reason);
 }
 
 json_t *
@@ -158,33 +161,33 @@ json_progress(const char *job, const Progress *progress)
 {
     const Progress *p = progress;
     json_t *object = json_object();
-    put(object, "type", json_text("progress"));
-    put(object, "job", json_text(job));
-    put(object, "pass_kind", json_text(passkind_name(p->pass_kind)));
+    json_put(object, "type", json_text("progress"));
+    json_put(object, "job", json_text(job));
+    json_put(object, "pass_kind", json_text(passkind_name(p->pass_kind)));
     put_int(object, "pass", p->pass);
-    put(object, "done_ratio", json_known(p->share));
+    json_put(object, "done_ratio", json_known(p->share));
     put_int(object, "pass_rows", p->rows);
     put_int(object, "estimated_rows", p->est_rows);
     put_int(object, "changed_rows", p->run_rows);
-    put(object, "rows_per_s", json_known(p->rows_per_s));
-    put(object, "eta_s", p->eta_s < 0 ? json_null() : json_integer(p->eta_s));
-    put(object, "elapsed_s", json_real((double)p->elapsed_us / 1e6));
+    json_put(object, "rows_per_s", json_known(p->rows_per_s));
+    json_put(object, "eta_s", p->eta_s < 0 ? json_null() : json_integer(p->eta_s));
+    json_put(object, "elapsed_s", json_real((double)p->elapsed_us / 1e6));
     put_int(object, "ranges", p->ranges);
     put_int(object, "ranges_done", p->ranges_done);
     put_int(object, "differing_rows", p->differing);
     put_int(object, "leftover_rows", p->leftover);
     put_int(object, "batch_rows", p->batch_rows);
-    put(object, "batch_ms", json_known(p->batch_ms));
+    json_put(object, "batch_ms", json_known(p->batch_ms));
     put_int(object, "workers", p->workers);
     put_int(object, "workers_busy", p->workers_busy);
     put_int(object, "other_runs", p->other_runs);
     put_int(object, "stripes", p->stripes);
-    put(object, "hot_ratio", json_known(p->hot_ratio));
+    json_put(object, "hot_ratio", json_known(p->hot_ratio));
     put_int(object, "lock_waiters", p->lock_waiters);
     put_int(object, "lock_retries", p->lock_retries);
     put_int(object, "cancels", p->cancels);
     put_int(object, "errors", p->errors);
-    put(object, "standbys", standbys(p));
+    json_put(object, "standbys", standbys(p));
     put_throttle(object, p);
     put_filled(object, "note", p->note);
     return object;

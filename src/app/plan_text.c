@@ -4,7 +4,6 @@
 #include "app/plan_text.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "app/json.h"
 #include "app/text.h"
@@ -219,22 +218,12 @@ plan_put_long(StrBuf *out, const Plan *plan, Arena *arena, int width)
 
 /* ---- JSON ---- */
 
-static void
-put(json_t *object, const char *name, json_t *value)
-{
-    if (json_object_set_new(object, name, value) != 0) {
-        abort();
-    }
-}
-
 static json_t *
 texts(const char *const *items, int count)
 {
     json_t *list = json_array();
     for (int i = 0; i < count; i++) {
-        if (json_array_append_new(list, json_text(items[i])) != 0) {
-            abort();
-        }
+        json_append(list, json_text(items[i]));
     }
     return list;
 }
@@ -244,12 +233,12 @@ estimate_json(const Plan *plan)
 {
     PlanEstimate estimate = plan_estimate(plan);
     json_t *object = json_object();
-    put(object, "table_rows", json_integer(estimate.rows));
-    put(object, "row_bytes", json_integer(estimate.row_bytes));
-    put(object, "wal_bytes", json_integer(estimate.wal_bytes));
-    put(object, "growth_bytes", json_integer(estimate.growth_bytes));
-    put(object, "heap_growth_ratio", json_real(estimate.heap_growth_ratio));
-    put(object, "index_growth_ratio", json_real(estimate.index_growth_ratio));
+    json_put(object, "table_rows", json_integer(estimate.rows));
+    json_put(object, "row_bytes", json_integer(estimate.row_bytes));
+    json_put(object, "wal_bytes", json_integer(estimate.wal_bytes));
+    json_put(object, "growth_bytes", json_integer(estimate.growth_bytes));
+    json_put(object, "heap_growth_ratio", json_real(estimate.heap_growth_ratio));
+    json_put(object, "index_growth_ratio", json_real(estimate.index_growth_ratio));
     return object;
 }
 
@@ -261,11 +250,9 @@ statements_json(const Plan *plan, Arena *arena)
     json_t *list = json_array();
     for (int i = 0; i < count; i++) {
         json_t *object = json_object();
-        put(object, "title", json_text(statements[i].title));
-        put(object, "sql", json_text(statements[i].sql));
-        if (json_array_append_new(list, object) != 0) {
-            abort();
-        }
+        json_put(object, "title", json_text(statements[i].title));
+        json_put(object, "sql", json_text(statements[i].sql));
+        json_append(list, object);
     }
     return list;
 }
@@ -285,26 +272,26 @@ plan_json(const Plan *plan, Arena *arena)
 {
     const char *notes[PLAN_NOTES_MAX];
     json_t *object = json_object();
-    put(object, "fingerprint", json_text(plan->fingerprint));
-    put(object, "schema", json_text(plan->facts->table.schema));
-    put(object, "table", json_text(plan->facts->table.name));
-    put(object, "key", key_json(plan));
-    put(object, "key_index", json_text(plan->key_index));
-    put(object, "path", json_text(path_name(plan)));
-    put(object, "path_reason", json_text(plan->path_reason));
-    put(object, "stripes", json_integer(plan->stripes));
-    put(object, "stripes_reason", json_text(plan->stripes_reason));
-    put(object, "workers", json_integer(plan->workers));
-    put(object, "batch_aim_ms", json_integer(plan->spec->batch_time_us / 1000));
-    put(object, "sync_trigger", json_boolean(plan->sync_trigger));
-    put(object, "self_referring", json_boolean(plan->self_referring));
-    put(object, "verify", json_boolean(plan->verify));
-    put(object, "vacuum", json_boolean(plan->vacuum));
-    put(object, "estimate", estimate_json(plan));
+    json_put(object, "fingerprint", json_text(plan->fingerprint));
+    json_put(object, "schema", json_text(plan->facts->table.schema));
+    json_put(object, "table", json_text(plan->facts->table.name));
+    json_put(object, "key", key_json(plan));
+    json_put(object, "key_index", json_text(plan->key_index));
+    json_put(object, "path", json_text(path_name(plan)));
+    json_put(object, "path_reason", json_text(plan->path_reason));
+    json_put(object, "stripes", json_integer(plan->stripes));
+    json_put(object, "stripes_reason", json_text(plan->stripes_reason));
+    json_put(object, "workers", json_integer(plan->workers));
+    json_put(object, "batch_aim_ms", json_integer(plan->spec->batch_time_us / 1000));
+    json_put(object, "sync_trigger", json_boolean(plan->sync_trigger));
+    json_put(object, "self_referring", json_boolean(plan->self_referring));
+    json_put(object, "verify", json_boolean(plan->verify));
+    json_put(object, "vacuum", json_boolean(plan->vacuum));
+    json_put(object, "estimate", estimate_json(plan));
     int count = plan_locks(plan, arena, notes);
-    put(object, "locks", texts(notes, count));
+    json_put(object, "locks", texts(notes, count));
     count = plan_notes(plan, arena, notes);
-    put(object, "notes", texts(notes, count));
-    put(object, "statements", statements_json(plan, arena));
+    json_put(object, "notes", texts(notes, count));
+    json_put(object, "statements", statements_json(plan, arena));
     return object;
 }

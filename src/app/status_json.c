@@ -1,26 +1,9 @@
 /*
  * status_json.c - how jobs are doing, as objects; names carry their units.
  */
-#include <stdlib.h>
 
 #include "app/json.h"
 #include "app/status_text.h"
-
-static void
-put(json_t *object, const char *name, json_t *value)
-{
-    if (json_object_set_new(object, name, value) != 0) {
-        abort(); /* out of memory, as in mem.h */
-    }
-}
-
-static void
-append(json_t *list, json_t *value)
-{
-    if (json_array_append_new(list, value) != 0) {
-        abort();
-    }
-}
 
 static json_t *
 whole_seconds(double seconds)
@@ -33,37 +16,37 @@ status_row_json(const StatusRow *row)
 {
     const HealthFacts *facts = &row->facts;
     json_t *object = json_object();
-    put(object, "job", json_text(facts->job));
-    put(object, "job_id", json_integer(row->id));
-    put(object, "table", json_text(row->table_name));
-    put(object, "state", json_text(jobstate_name(facts->state)));
-    put(object, "reason", json_text(facts->reason));
-    put(object, "health", json_text(health_name(row->verdict.health)));
-    put(object, "health_reason", json_text(row->verdict.reason));
-    put(object, "next_step", json_text(row->verdict.next_step));
-    put(object, "pass", json_integer(row->pass));
-    put(object, "pass_kind",
+    json_put(object, "job", json_text(facts->job));
+    json_put(object, "job_id", json_integer(row->id));
+    json_put(object, "table", json_text(row->table_name));
+    json_put(object, "state", json_text(jobstate_name(facts->state)));
+    json_put(object, "reason", json_text(facts->reason));
+    json_put(object, "health", json_text(health_name(row->verdict.health)));
+    json_put(object, "health_reason", json_text(row->verdict.reason));
+    json_put(object, "next_step", json_text(row->verdict.next_step));
+    json_put(object, "pass", json_integer(row->pass));
+    json_put(object, "pass_kind",
         row->pass == 0 ? json_null() : json_text(passkind_name(facts->pass_kind)));
-    put(object, "done_ratio", json_known(row->done_ratio));
-    put(object, "pass_rows", json_integer(row->rows));
-    put(object, "estimated_rows", json_integer(row->est_rows));
-    put(object, "ranges", json_integer(row->ranges));
-    put(object, "ranges_done", json_integer(row->ranges_done));
-    put(object, "ranges_are_all", json_boolean(row->carved));
-    put(object, "differing_rows", json_integer(facts->differing_rows));
-    put(object, "leftover_rows", json_integer(row->leftover));
-    put(object, "quarantined_rows", json_integer(facts->quarantined_rows));
-    put(object, "rows_per_s", json_known(row->rows_per_s));
-    put(object, "eta_s", whole_seconds(row->eta_s));
-    put(object, "elapsed_s", json_known(row->elapsed_s));
-    put(object, "throttle_reason", json_text(facts->throttle));
-    put(object, "runs_alive", json_integer(facts->runs_alive));
-    put(object, "sessions", json_integer(facts->sessions));
-    put(object, "last_batch_age_s", json_known(row->last_batch_age_s));
-    put(object, "heartbeat_age_s", json_known(facts->heartbeat_age_s));
-    put(object, "idle_s", json_known(facts->idle_s));
-    put(object, "vain_visits", json_integer(facts->vain_visits));
-    put(object, "paused_by", json_text(facts->paused_by));
+    json_put(object, "done_ratio", json_known(row->done_ratio));
+    json_put(object, "pass_rows", json_integer(row->rows));
+    json_put(object, "estimated_rows", json_integer(row->est_rows));
+    json_put(object, "ranges", json_integer(row->ranges));
+    json_put(object, "ranges_done", json_integer(row->ranges_done));
+    json_put(object, "ranges_are_all", json_boolean(row->carved));
+    json_put(object, "differing_rows", json_integer(facts->differing_rows));
+    json_put(object, "leftover_rows", json_integer(row->leftover));
+    json_put(object, "quarantined_rows", json_integer(facts->quarantined_rows));
+    json_put(object, "rows_per_s", json_known(row->rows_per_s));
+    json_put(object, "eta_s", whole_seconds(row->eta_s));
+    json_put(object, "elapsed_s", json_known(row->elapsed_s));
+    json_put(object, "throttle_reason", json_text(facts->throttle));
+    json_put(object, "runs_alive", json_integer(facts->runs_alive));
+    json_put(object, "sessions", json_integer(facts->sessions));
+    json_put(object, "last_batch_age_s", json_known(row->last_batch_age_s));
+    json_put(object, "heartbeat_age_s", json_known(facts->heartbeat_age_s));
+    json_put(object, "idle_s", json_known(facts->idle_s));
+    json_put(object, "vain_visits", json_integer(facts->vain_visits));
+    json_put(object, "paused_by", json_text(facts->paused_by));
     return object;
 }
 
@@ -71,13 +54,13 @@ static json_t *
 run_json(const StatusRun *run)
 {
     json_t *object = json_object();
-    put(object, "run_id", json_integer(run->id));
-    put(object, "host", json_text(run->host));
-    put(object, "pid", json_integer(run->pid));
-    put(object, "workers", json_integer(run->workers));
-    put(object, "changed_rows", json_integer(run->rows));
-    put(object, "heartbeat_age_s", json_known(run->heartbeat_age_s));
-    put(object, "throttle_reason", json_text(run->throttle));
+    json_put(object, "run_id", json_integer(run->id));
+    json_put(object, "host", json_text(run->host));
+    json_put(object, "pid", json_integer(run->pid));
+    json_put(object, "workers", json_integer(run->workers));
+    json_put(object, "changed_rows", json_integer(run->rows));
+    json_put(object, "heartbeat_age_s", json_known(run->heartbeat_age_s));
+    json_put(object, "throttle_reason", json_text(run->throttle));
     return object;
 }
 
@@ -87,10 +70,10 @@ status_view_json(const StatusView *view)
     json_t *object = status_row_json(&view->row);
     json_t *runs = json_array();
     for (int i = 0; i < view->run_count; i++) {
-        append(runs, run_json(&view->runs[i]));
+        json_append(runs, run_json(&view->runs[i]));
     }
-    put(object, "runs", runs);
-    put(object, "held_by", json_text(view->in_the_way));
+    json_put(object, "runs", runs);
+    json_put(object, "held_by", json_text(view->in_the_way));
     return object;
 }
 
@@ -100,21 +83,21 @@ static json_t *
 history_run_json(const HistoryRun *run)
 {
     json_t *object = json_object();
-    put(object, "run_id", json_integer(run->id));
-    put(object, "job_id", json_integer(run->job));
-    put(object, "job_is_cleaned", json_boolean(run->is_cleaned));
-    put(object, "alive", json_boolean(run->is_alive));
-    put(object, "host", json_text(run->host));
-    put(object, "pid", json_integer(run->pid));
-    put(object, "workers", json_integer(run->workers));
-    put(object, "version", json_text(run->version));
-    put(object, "started", json_text(run->started));
-    put(object, "ended", json_text(run->ended));
-    put(object, "duration_s", json_known(run->duration_s));
-    put(object, "changed_rows", json_integer(run->rows));
-    put(object, "rows_per_s",
+    json_put(object, "run_id", json_integer(run->id));
+    json_put(object, "job_id", json_integer(run->job));
+    json_put(object, "job_is_cleaned", json_boolean(run->is_cleaned));
+    json_put(object, "alive", json_boolean(run->is_alive));
+    json_put(object, "host", json_text(run->host));
+    json_put(object, "pid", json_integer(run->pid));
+    json_put(object, "workers", json_integer(run->workers));
+    json_put(object, "version", json_text(run->version));
+    json_put(object, "started", json_text(run->started));
+    json_put(object, "ended", json_text(run->ended));
+    json_put(object, "duration_s", json_known(run->duration_s));
+    json_put(object, "changed_rows", json_integer(run->rows));
+    json_put(object, "rows_per_s",
         json_known(run->duration_s > 0 ? (double)run->rows / run->duration_s : -1));
-    put(object, "exit_code", run->has_ended ? json_integer(run->exit_code) : json_null());
+    json_put(object, "exit_code", run->has_ended ? json_integer(run->exit_code) : json_null());
     return object;
 }
 
@@ -122,10 +105,10 @@ static json_t *
 throttle_json(const HistoryThrottle *throttle)
 {
     json_t *object = json_object();
-    put(object, "reason", json_text(throttle->reason));
-    put(object, "times", json_integer(throttle->count));
-    put(object, "total_s", json_known(throttle->total_s));
-    put(object, "last_at", json_text(throttle->last_at));
+    json_put(object, "reason", json_text(throttle->reason));
+    json_put(object, "times", json_integer(throttle->count));
+    json_put(object, "total_s", json_known(throttle->total_s));
+    json_put(object, "last_at", json_text(throttle->last_at));
     return object;
 }
 
@@ -133,12 +116,12 @@ static json_t *
 event_json(const HistoryEvent *event)
 {
     json_t *object = json_object();
-    put(object, "at", json_text(event->at));
-    put(object, "who", json_text(event->who));
-    put(object, "what", json_text(event->what));
-    put(object, "reason", json_text(event->reason));
-    put(object, "job_id", json_integer(event->job));
-    put(object, "run_id", event->run == 0 ? json_null() : json_integer(event->run));
+    json_put(object, "at", json_text(event->at));
+    json_put(object, "who", json_text(event->who));
+    json_put(object, "what", json_text(event->what));
+    json_put(object, "reason", json_text(event->reason));
+    json_put(object, "job_id", json_integer(event->job));
+    json_put(object, "run_id", event->run == 0 ? json_null() : json_integer(event->run));
     return object;
 }
 
@@ -149,15 +132,15 @@ status_add_history(json_t *object, const History *history)
     json_t *throttles = json_array();
     json_t *events = json_array();
     for (int i = 0; i < history->run_count; i++) {
-        append(runs, history_run_json(&history->runs[i]));
+        json_append(runs, history_run_json(&history->runs[i]));
     }
     for (int i = 0; i < history->throttle_count; i++) {
-        append(throttles, throttle_json(&history->throttles[i]));
+        json_append(throttles, throttle_json(&history->throttles[i]));
     }
     for (int i = 0; i < history->event_count; i++) {
-        append(events, event_json(&history->events[i]));
+        json_append(events, event_json(&history->events[i]));
     }
-    put(object, "history_runs", runs);
-    put(object, "history_throttled", throttles);
-    put(object, "history_events", events);
+    json_put(object, "history_runs", runs);
+    json_put(object, "history_throttled", throttles);
+    json_put(object, "history_events", events);
 }

@@ -3,7 +3,6 @@
  *
  * Reads only; the statements that it prints are for people to decide on.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "app/app.h"
@@ -52,20 +51,12 @@ mark_trees(const Scope *scope, const Waits *waits, Arena *arena)
 
 /* ---- JSON ---- */
 
-static void
-put(json_t *object, const char *name, json_t *value)
-{
-    if (json_object_set_new(object, name, value) != 0) {
-        abort(); /* out of memory, as in mem.h */
-    }
-}
-
 static json_t *
 pids_json(const WaitSession *session)
 {
     json_t *list = json_array();
     for (int i = 0; i < session->blocked_by_count; i++) {
-        (void)json_array_append_new(list, json_integer(session->blocked_by[i]));
+        json_append(list, json_integer(session->blocked_by[i]));
     }
     return list;
 }
@@ -79,7 +70,7 @@ gids_json(const Waits *waits, int node)
         const WaitEdge *edge = &waits->graph.edges[i];
         const char *gid = waits->sessions[edge->blocker].gid;
         if (edge->waiter == node && gid != NULL) {
-            (void)json_array_append_new(list, json_text(gid));
+            json_append(list, json_text(gid));
         }
     }
     return list;
@@ -90,34 +81,34 @@ session_json(const Waits *waits, int node, Arena *arena)
 {
     const WaitSession *session = &waits->sessions[node];
     json_t *object = json_object();
-    put(object, "pid", json_integer(session->pid));
-    put(object, "gid", json_text(session->gid));
-    put(object, "application_name", json_text(session->application));
-    put(object, "role", json_text(session->role));
-    put(object, "client", json_text(session->client));
-    put(object, "database", json_text(session->database));
-    put(object, "backend_type", json_text(session->kind));
-    put(object, "state", json_text(session->state));
-    put(object, "query", json_text(session->query));
-    put(object, "hidden", json_boolean(session->is_hidden));
-    put(object, "ours", json_boolean(session->is_ours));
-    put(object, "job", json_text(session->job));
-    put(object, "prevents_wraparound", json_boolean(session->is_wraparound));
-    put(object, "transaction_age_s", json_known(session->transaction_age_s));
-    put(object, "holds_back_cleanup", json_boolean(session->is_old));
-    put(object, "waits", json_boolean(session->waits));
-    put(object, "wait_s", session->waits ? json_real(session->wait_s) : json_null());
-    put(object, "lock_type", json_text(session->lock_type));
-    put(object, "lock_mode", json_text(session->lock_mode));
-    put(object, "lock_object", json_text(session->lock_object));
-    put(object, "blocked_by_pids", pids_json(session));
-    put(object, "blocked_by_gids", gids_json(waits, node));
-    put(object, "table_lock_mode", json_text(session->table_mode));
-    put(object, "may_end", json_boolean(session->may_end));
-    put(object, "cancel_sql", json_text(waits_cancel_sql(session, arena)));
-    put(object, "terminate_sql", json_text(waits_terminate_sql(session, arena)));
-    put(object, "rollback_sql", json_text(waits_rollback_sql(session, arena)));
-    put(object, "command", json_text(waits_command(session, arena)));
+    json_put(object, "pid", json_integer(session->pid));
+    json_put(object, "gid", json_text(session->gid));
+    json_put(object, "application_name", json_text(session->application));
+    json_put(object, "role", json_text(session->role));
+    json_put(object, "client", json_text(session->client));
+    json_put(object, "database", json_text(session->database));
+    json_put(object, "backend_type", json_text(session->kind));
+    json_put(object, "state", json_text(session->state));
+    json_put(object, "query", json_text(session->query));
+    json_put(object, "hidden", json_boolean(session->is_hidden));
+    json_put(object, "ours", json_boolean(session->is_ours));
+    json_put(object, "job", json_text(session->job));
+    json_put(object, "prevents_wraparound", json_boolean(session->is_wraparound));
+    json_put(object, "transaction_age_s", json_known(session->transaction_age_s));
+    json_put(object, "holds_back_cleanup", json_boolean(session->is_old));
+    json_put(object, "waits", json_boolean(session->waits));
+    json_put(object, "wait_s", session->waits ? json_real(session->wait_s) : json_null());
+    json_put(object, "lock_type", json_text(session->lock_type));
+    json_put(object, "lock_mode", json_text(session->lock_mode));
+    json_put(object, "lock_object", json_text(session->lock_object));
+    json_put(object, "blocked_by_pids", pids_json(session));
+    json_put(object, "blocked_by_gids", gids_json(waits, node));
+    json_put(object, "table_lock_mode", json_text(session->table_mode));
+    json_put(object, "may_end", json_boolean(session->may_end));
+    json_put(object, "cancel_sql", json_text(waits_cancel_sql(session, arena)));
+    json_put(object, "terminate_sql", json_text(waits_terminate_sql(session, arena)));
+    json_put(object, "rollback_sql", json_text(waits_rollback_sql(session, arena)));
+    json_put(object, "command", json_text(waits_command(session, arena)));
     return object;
 }
 
@@ -128,7 +119,7 @@ add_result(App *app, const Scope *scope, const Waits *waits, const bool *marks)
     int waiting = 0;
     for (int i = 0; i < waits->graph.node_count; i++) {
         if (marks[i] || waits->sessions[i].is_old) {
-            (void)json_array_append_new(list, session_json(waits, i, &app->arena));
+            json_append(list, session_json(waits, i, &app->arena));
             waiting += marks[i] && waits->sessions[i].waits;
         }
     }

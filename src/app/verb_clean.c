@@ -61,7 +61,7 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
     for (int i = 0; i < count; i++) {
         strbuf_printf(
             &text, "job %s is cleaned: trigger, functions and ranges are removed\n", names[i]);
-        (void)json_array_append_new(list, json_text(names[i]));
+        json_append(list, json_text(names[i]));
     }
     strbuf_puts(&text, "schema pghaul is removed with its history\n");
     app_print(app, strbuf_text(&text));

@@ -90,7 +90,7 @@ all(App *app, PgConn *conn, Err *err)
             }
             answer = arena_strdup(&app->arena, failure.message);
         }
-        (void)json_array_append_new(jobs, report(app, names[i], answer));
+        json_append(jobs, report(app, names[i], answer));
     }
     return true;
 }

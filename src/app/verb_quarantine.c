@@ -2,7 +2,6 @@
  * verb_quarantine.c - `pghaul quarantine JOB`: the rows that the server refused, and --retry.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "app/app.h"
@@ -54,14 +53,6 @@ print_rows(const App *app, const QuarantineRow *rows, int count)
     app_print(app, strbuf_text(&text));
 }
 
-static void
-put(json_t *object, const char *name, json_t *value)
-{
-    if (json_object_set_new(object, name, value) != 0) {
-        abort(); /* out of memory, as in mem.h */
-    }
-}
-
 static bool
 row_json(App *app, const QuarantineRow *row, json_t *list, Err *err)
 {
@@ -72,17 +63,17 @@ row_json(App *app, const QuarantineRow *row, json_t *list, Err *err)
     }
     json_t *key = json_array();
     for (int i = 0; i < count; i++) {
-        (void)json_array_append_new(key, json_text(items[i]));
+        json_append(key, json_text(items[i]));
     }
     json_t *object = json_object();
-    put(object, "key", key);
-    put(object, "set_aside", json_boolean(row->set_aside));
-    put(object, "pass", json_integer(row->pass));
-    put(object, "sqlstate", json_text(row->sqlstate));
-    put(object, "message", json_text(row->message));
-    put(object, "attempts", json_integer(row->attempts));
-    put(object, "last_tried", json_text(row->at));
-    (void)json_array_append_new(list, object);
+    json_put(object, "key", key);
+    json_put(object, "set_aside", json_boolean(row->set_aside));
+    json_put(object, "pass", json_integer(row->pass));
+    json_put(object, "sqlstate", json_text(row->sqlstate));
+    json_put(object, "message", json_text(row->message));
+    json_put(object, "attempts", json_integer(row->attempts));
+    json_put(object, "last_tried", json_text(row->at));
+    json_append(list, object);
     return true;
 }
 

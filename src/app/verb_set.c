@@ -115,7 +115,7 @@ change(SetJob *set, PgConn *conn, Err *err)
         if (ok) {
             text_put_safe(&text, answer);
             strbuf_putc(&text, '\n');
-            (void)json_array_append_new(answers, json_text(answer));
+            json_append(answers, json_text(answer));
         }
     }
     if (!ok || !query_run(conn, "COMMIT", NULL, err)) {
@@ -146,7 +146,7 @@ show_key(const SetJob *set, const JobKey *key, StrBuf *out, json_t *list)
         strbuf_printf(out, " %s", row->at);
     }
     strbuf_putc(out, '\n');
-    (void)json_array_append_new(list,
+    json_append(list,
         json_pack("{s:o,s:o,s:s,s:o,s:o}", "key", json_text(key->path), "value", json_text(value),
             "origin", origin, "who", json_text(row == NULL ? NULL : row->who), "at",
             json_text(row == NULL ? NULL : row->at)));
@@ -163,7 +163,7 @@ show_run(const ControlRun *run, StrBuf *out, json_t *list)
         strbuf_printf(out, ", begun with --workers %d", run->workers_option);
     }
     strbuf_putc(out, '\n');
-    (void)json_array_append_new(
+    json_append(
         list, json_pack("{s:I,s:o,s:i,s:i,s:o}", "run_id", (json_int_t)run->id, "host",
                   json_text(run->host), "pid", run->pid, "workers", run->workers, "workers_option",
                   run->workers_option > 0 ? json_integer(run->workers_option) : json_null()));

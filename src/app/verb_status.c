@@ -106,10 +106,10 @@ snapshot_json(const Snapshot *snapshot)
     }
     json_t *list = json_array();
     for (int i = 0; i < snapshot->count; i++) {
-        (void)json_array_append_new(list, status_row_json(&snapshot->rows[i]));
+        json_append(list, status_row_json(&snapshot->rows[i]));
     }
     json_t *object = json_object();
-    (void)json_object_set_new(object, "jobs", list);
+    json_put(object, "jobs", list);
     return object;
 }
 
@@ -201,7 +201,7 @@ show_again(const App *app, const Snapshot *snapshot)
 {
     if (app->options.json) {
         json_t *object = snapshot_json(snapshot);
-        (void)json_object_set_new(object, "type", json_text("status"));
+        json_put(object, "type", json_text("status"));
         json_print(object);
     } else if (app->out.is_tty) {
         STRBUF_AUTO text = STRBUF_INIT;
