@@ -62,6 +62,10 @@ bool job_read_id(PgConn *conn, int64_t id, Arena *arena, JobRow *job, Err *err)
 bool job_names(PgConn *conn, Arena *arena, const char ***names, int *count, Err *err)
     __attribute__((warn_unused_result));
 
+/* Number and name, nothing else, of all jobs that are not cleaned; in a schema of any version. */
+bool job_ids(PgConn *conn, Arena *arena, JobRow **jobs, int *count, Err *err)
+    __attribute__((warn_unused_result));
+
 /* Create unless it exists (two first runs at once); the row is there afterwards. */
 bool job_create(PgConn *conn, const JobNew *job, Err *err) __attribute__((warn_unused_result));
 

@@ -50,6 +50,9 @@ bool run_end(PgConn *conn, int64_t id, int exit_code, int *others, Err *err)
 bool run_count_alive(PgConn *conn, int64_t job, int *alive, Err *err)
     __attribute__((warn_unused_result));
 
+/* Nobody registers a run until the transaction ends; heartbeats wait as well. */
+bool run_hold_off(PgConn *conn, Err *err) __attribute__((warn_unused_result));
+
 typedef struct RunSample {
     int64_t job, run, rows;
     double rows_per_s, batch_ms;

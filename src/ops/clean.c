@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/strbuf.h"
 #include "core/ident.h"
 #include "core/plan.h"
@@ -124,27 +125,19 @@ clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
     return query_end(conn, ok, err);
 }
 
-/* Only columns that every version has. */
-static const char SQL_JOBS[] = "SELECT j.id, j.name FROM pghaul.job j\n"
-                               " WHERE j.cleaned IS NULL ORDER BY j.id";
-
-/* Nobody registers a run from here on; heartbeats wait as well. */
-static const char SQL_LOCK_RUNS[] = "LOCK TABLE pghaul.run IN EXCLUSIVE MODE";
-
 static bool
 each_job(PgConn *conn, bool drop, StopToken *stop, Err *err)
 {
-    PGRESULT_AUTO *jobs = NULL;
-    if (!query_run(conn, SQL_JOBS, &jobs, err)) {
-        return err_wrap(err, "look for jobs");
+    Arena arena = ARENA_INIT;
+    JobRow *jobs = NULL;
+    int count = 0;
+    bool ok = job_ids(conn, &arena, &jobs, &count, err);
+    for (int i = 0; ok && i < count; i++) {
+        ok = refuse_alive(conn, &jobs[i], err) &&
+             (!drop || drop_triggers(conn, jobs[i].id, stop, err));
     }
-    for (int i = 0; i < result_rows(jobs); i++) {
-        JobRow job = {.id = result_int(jobs, i, 0), .name = result_text(jobs, i, 1)};
-        if (!refuse_alive(conn, &job, err) || (drop && !drop_triggers(conn, job.id, stop, err))) {
-            return false;
-        }
-    }
-    return true;
+    arena_reset(&arena);
+    return ok;
 }
 
 bool
@@ -153,7 +146,6 @@ clean_all(PgConn *conn, StopToken *stop, Err *err)
     if (!each_job(conn, true, stop, err) || !query_script(conn, "BEGIN", err)) {
         return false;
     }
-    bool ok = query_run(conn, SQL_LOCK_RUNS, NULL, err) && each_job(conn, false, stop, err) &&
-              schema_drop(conn, err);
+    bool ok = run_hold_off(conn, err) && each_job(conn, false, stop, err) && schema_drop(conn, err);
     return query_end(conn, ok, err);
 }

@@ -96,6 +96,28 @@ job_names(PgConn *conn, Arena *arena, const char ***names, int *count, Err *err)
     return true;
 }
 
+/* Only columns that every version has. */
+static const char SQL_IDS[] = "SELECT j.id, j.name FROM pghaul.job j\n"
+                              " WHERE j.cleaned IS NULL ORDER BY j.id";
+
+bool
+job_ids(PgConn *conn, Arena *arena, JobRow **jobs, int *count, Err *err)
+{
+    PGRESULT_AUTO *result = NULL;
+    if (!query_run(conn, SQL_IDS, &result, err)) {
+        return err_wrap(err, "look for jobs");
+    }
+    *count = result_rows(result);
+    *jobs = arena_alloc(arena, (size_t)*count * sizeof(**jobs));
+    for (int i = 0; i < *count; i++) {
+        (*jobs)[i] = (JobRow){
+            .id = result_int(result, i, 0),
+            .name = result_dup(result, i, 1, arena),
+        };
+    }
+    return true;
+}
+
 /* ---- create ---- */
 
 static const char SQL_CREATE[] =

@@ -96,6 +96,13 @@ run_end(PgConn *conn, int64_t id, int exit_code, int *others, Err *err)
     return run_count_alive(conn, result_int(result, 0, 0), others, err);
 }
 
+bool
+run_hold_off(PgConn *conn, Err *err)
+{
+    return query_run(conn, "LOCK TABLE pghaul.run IN EXCLUSIVE MODE", NULL, err) ||
+           err_wrap(err, "hold off runs");
+}
+
 static const char SQL_SAMPLE[] =
     "INSERT INTO pghaul.sample (job, run, rows, rows_per_s, batch_ms, workers, lag_s,\n"
     "                           throttled_s, hot_ratio)\n"

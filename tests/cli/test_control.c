@@ -273,8 +273,8 @@ Test(control, two_runs_wait_and_go_on_together, .timeout = 120)
     job_close_cluster(&test);
 }
 
-/* A resume that falls between the begin of a run and its registration finds no run alive. */
-/* Another run ends it, which did not see that this one begins. */
+/* A resume that falls between the begin of a run and its registration finds no run alive; or
+ * another run ends the job, which did not see that this one begins. */
 Test(control, run_at_work_makes_a_stopped_or_failed_job_running, .timeout = 120)
 {
     JobTest test;
