@@ -51,9 +51,11 @@ typedef struct ColumnFacts {
     bool indexed;   /* a column, expression or predicate of any index mentions it */
     bool in_unique; /* of a unique index */
     bool in_foreign_key;
-    bool in_check;   /* of a check constraint */
-    bool fresh;      /* all NULL as far as statistics and a missing default can tell */
-    bool may_update; /* column privileges of the current role */
+    bool in_check;      /* of a check constraint */
+    bool fresh;         /* all NULL as far as statistics and a missing default can tell */
+    double correlation; /* of its order with the heap's, -1..1; 1 where nothing is known */
+    bool may_update;    /* column privileges of the current role */
+    bool may_insert;
     bool may_select;
 } ColumnFacts;
 
@@ -127,6 +129,7 @@ typedef struct StoredJob {
 } StoredJob;
 
 typedef struct Facts {
+    const struct Facts *into; /* of the target of a copy; NULL else */
     ServerFacts server;
     TableFacts table;
     ColumnFacts *columns; /* in attnum order, dropped columns left out */

@@ -37,9 +37,18 @@ typedef struct NameList {
     int count;
 } NameList;
 
+typedef enum JobKind { KIND_BACKFILL = 0, KIND_COPY } JobKind;
 typedef enum AccessPath { PATH_AUTO = 0, PATH_KEY, PATH_BLOCK } AccessPath;
 typedef enum SyncMode { SYNC_AUTO = 0, SYNC_TRIGGER, SYNC_NONE } SyncMode;
 typedef enum ErrorMode { ON_ERROR_STOP = 0, ON_ERROR_QUARANTINE } ErrorMode;
+/* A row of a copy whose key the target has already. */
+typedef enum ConflictMode {
+    ON_CONFLICT_ERROR = 0,
+    ON_CONFLICT_SKIP,
+    ON_CONFLICT_UPDATE
+} ConflictMode;
+/* When the target's secondary indexes are there. */
+typedef enum IndexMode { INDEXES_BEFORE = 0, INDEXES_AFTER } IndexMode;
 typedef enum CommitMode { COMMIT_LOCAL = 0, COMMIT_OFF, COMMIT_ON } CommitMode;
 
 /* Which standbys must keep up. */
@@ -62,16 +71,28 @@ typedef struct LimitSpec {
     int64_t runtime_us; /* 0 = none */
     int64_t rows;       /* 0 = none */
     int64_t quarantine; /* most rows that may be set aside, of the job */
+    int64_t log_bytes;  /* largest change log of a copy; beyond it nothing is recorded */
 } LimitSpec;
 
 typedef struct JobSpec {
     const char *file;   /* as named by the caller, for messages */
     const char *source; /* the whole text of the file */
     const char *job;
-    const char *table; /* as written: name or schema.name, SQL quoting rules apply */
+    JobKind kind;
+    const char *table; /* as written: name or schema.name, SQL quoting rules apply; of a copy, the
+                          source */
     Place table_place;
-    Assignment *set;
+    const char *into; /* target of a copy, as written; the source's name when the servers differ */
+    Place into_place;
+    const char *from; /* connection strings of a copy's source and target; NULL = as -d says */
+    const char *to;
+    Assignment *set; /* `set:` of a backfill, columns of the table; `map:` of a copy, columns of the
+                        target (those not named have the source's column of that name) */
     int set_count;
+    Assignment *reverse_map; /* of a copy: columns of the source, SQL over the target's row */
+    int reverse_count;       /* 0 = the map is inverted, if it can be */
+    ConflictMode on_conflict;
+    IndexMode indexes;
     RawSql where;
     NameList key; /* count 0 = the primary key */
     Place key_place;

@@ -36,8 +36,30 @@ typedef struct KeyColumn {
     const char *type_name; /* pg_type.typname: "int8" */
 } KeyColumn;
 
+/* A column of a copy's target and what it becomes. */
+typedef struct MapColumn {
+    const ColumnFacts *target;
+    const ColumnFacts *source; /* copied as it is; NULL = `expr` says otherwise */
+    const RawSql *expr;
+    const ExprFacts *facts; /* of `expr` */
+} MapColumn;
+
+/* What a copy has beyond a backfill.  The target's key is where the source's key goes, column by
+ * column, as it is. */
+typedef struct CopyPlan {
+    const Facts *into;
+    bool remote;    /* the target is in another database: rows are relayed through us */
+    MapColumn *map; /* in order of the target's columns; without generated ones */
+    int map_count;
+    const ColumnFacts *key[PLAN_KEY_COLUMNS_MAX]; /* of the target, in order of the source's key */
+    const IndexFacts *arbiter;                    /* unique index of the target over those columns,
+                                                     alone or with the partition key's */
+    bool invertible; /* the map can be walked back, or `reverse_map:` says how */
+} CopyPlan;
+
 typedef struct Plan {
     const JobSpec *spec;
+    const CopyPlan *copy; /* NULL = a backfill */
     const Facts *facts;
     const ExprFacts *exprs; /* one per assignment */
     const ExprFacts *where; /* NULL without `where:` */

@@ -22,6 +22,17 @@ static const char SQL_META[] =
     "    installed pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now());\n"
     "INSERT INTO pghaul.meta (version) VALUES (" SCHEMA_VERSION_TEXT ");\n";
 
+/* The source and its server, where it is another one; what the target was when the job began. */
+#define SQL_JOB_OF_COPY                                                                            \
+    "    into_name pg_catalog.text,\n"                                                             \
+    "    into_oid pg_catalog.oid,\n"                                                               \
+    "    into_used pg_catalog.int2[],\n"                                                           \
+    "    into_key pg_catalog.int2[],\n"                                                            \
+    "    into_signature pg_catalog.text[],\n"                                                      \
+    "    source_system_id pg_catalog.text,\n"                                                      \
+    "    source_timeline pg_catalog.int8,\n"                                                       \
+    "    source_started pg_catalog.timestamptz"
+
 static const char SQL_JOB[] =
     "CREATE TABLE pghaul.job (\n"
     "    id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
@@ -52,7 +63,7 @@ static const char SQL_JOB[] =
     "    timeline pg_catalog.int8 NOT NULL,\n"
     "    standbys pg_catalog.text[] NOT NULL DEFAULT '{}',\n"
     "    repair pg_catalog.bool NOT NULL DEFAULT false,\n"
-    "    vacuumed_rows pg_catalog.int8 NOT NULL DEFAULT 0,\n"
+    "    vacuumed_rows pg_catalog.int8 NOT NULL DEFAULT 0,\n" SQL_JOB_OF_COPY ",\n"
     "    created pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),\n"
     "    started pg_catalog.timestamptz,\n"
     "    finished pg_catalog.timestamptz,\n"
@@ -98,6 +109,8 @@ static const char SQL_RANGES[] =
     "    batches pg_catalog.int8 NOT NULL DEFAULT 0,\n"
     "    leftover pg_catalog.int8 NOT NULL DEFAULT 0,\n"
     "    differing pg_catalog.int8 NOT NULL DEFAULT 0,\n"
+    "    skipped pg_catalog.int8 NOT NULL DEFAULT 0,\n"
+    "    updated pg_catalog.int8 NOT NULL DEFAULT 0,\n"
     "    visits pg_catalog.int4 NOT NULL DEFAULT 0,\n"
     "    retry_at pg_catalog.timestamptz,\n"
     "    state pg_catalog.text NOT NULL CHECK (state IN ('free', 'leased', 'partial', 'done')),\n"
@@ -179,10 +192,51 @@ static const char SQL_EVENT[] =
     "    permitted pg_catalog.text NOT NULL,\n"                                                    \
     "    pattern pg_catalog.text NOT NULL);\n"
 
+/* Of a copy: shares of the keys by their hash; whoever has the lease drains the change log for
+ * them, nobody else. */
+#define SQL_SLICE                                                                                  \
+    "CREATE TABLE pghaul.slice (\n"                                                                \
+    "    job pg_catalog.int8 NOT NULL REFERENCES pghaul.job ON DELETE CASCADE,\n"                  \
+    "    no pg_catalog.int4 NOT NULL,\n"                                                           \
+    "    epoch pg_catalog.int8 NOT NULL DEFAULT 1,\n"                                              \
+    "    lease pg_catalog.uuid,\n"                                                                 \
+    "    run pg_catalog.int8,\n"                                                                   \
+    "    backend_pid pg_catalog.int4,\n"                                                           \
+    "    backend_start pg_catalog.timestamptz,\n"                                                  \
+    "    entries pg_catalog.int8 NOT NULL DEFAULT 0,\n"                                            \
+    "    written pg_catalog.int8 NOT NULL DEFAULT 0,\n"                                            \
+    "    deleted pg_catalog.int8 NOT NULL DEFAULT 0,\n"                                            \
+    "    batches pg_catalog.int8 NOT NULL DEFAULT 0,\n"                                            \
+    "    drained pg_catalog.timestamptz,\n"                                                        \
+    "    PRIMARY KEY (job, no))\n"                                                                 \
+    "    WITH (fillfactor = 50);\n"
+
+/* Of a copy: secondary indexes that are built after the bulk. */
+#define SQL_INDEX_BUILD                                                                            \
+    "CREATE TABLE pghaul.index_build (\n"                                                          \
+    "    job pg_catalog.int8 NOT NULL REFERENCES pghaul.job ON DELETE CASCADE,\n"                  \
+    "    no pg_catalog.int4 NOT NULL,\n"                                                           \
+    "    name pg_catalog.text NOT NULL,\n"                                                         \
+    "    definition pg_catalog.text NOT NULL,\n"                                                   \
+    "    dropped pg_catalog.bool NOT NULL DEFAULT false,\n"                                        \
+    "    built pg_catalog.timestamptz,\n"                                                          \
+    "    PRIMARY KEY (job, no));\n"
+
+/* Of a cutover: what was done, in order, and the statement that takes it back. */
+#define SQL_CARRY                                                                                  \
+    "CREATE TABLE pghaul.carry (\n"                                                                \
+    "    job pg_catalog.int8 NOT NULL REFERENCES pghaul.job ON DELETE CASCADE,\n"                  \
+    "    no pg_catalog.int4 NOT NULL,\n"                                                           \
+    "    what pg_catalog.text NOT NULL,\n"                                                         \
+    "    undo pg_catalog.text,\n"                                                                  \
+    "    done pg_catalog.timestamptz,\n"                                                           \
+    "    PRIMARY KEY (job, no));\n"
+
+static const char SQL_ADDED_3[] = SQL_SLICE SQL_INDEX_BUILD SQL_CARRY;
 static const char SQL_ADDED_2[] = SQL_SETTING SQL_RULES SQL_QUARANTINE SQL_DIFFERENCE;
 
 const char *const schema_tables[] = {
-    SQL_META, SQL_JOB, SQL_RUN, SQL_RANGES, SQL_SAMPLE, SQL_EVENT, SQL_ADDED_2, NULL};
+    SQL_META, SQL_JOB, SQL_RUN, SQL_RANGES, SQL_SAMPLE, SQL_EVENT, SQL_ADDED_2, SQL_ADDED_3, NULL};
 
 /* ---- upgrades ---- */
 
@@ -200,4 +254,15 @@ static const char SQL_TO_2[] =
     "    ADD COLUMN workers_option pg_catalog.int4;\n" SQL_SETTING SQL_RULES SQL_QUARANTINE
         SQL_DIFFERENCE;
 
-const char *const schema_upgrades[SCHEMA_VERSION - 1] = {SQL_TO_2};
+static const char SQL_TO_3[] =
+    "ALTER TABLE pghaul.job ADD COLUMN into_name pg_catalog.text,\n"
+    "    ADD COLUMN into_oid pg_catalog.oid, ADD COLUMN into_used pg_catalog.int2[],\n"
+    "    ADD COLUMN into_key pg_catalog.int2[], ADD COLUMN into_signature pg_catalog.text[],\n"
+    "    ADD COLUMN source_system_id pg_catalog.text,\n"
+    "    ADD COLUMN source_timeline pg_catalog.int8,\n"
+    "    ADD COLUMN source_started pg_catalog.timestamptz;\n"
+    "ALTER TABLE pghaul.ranges ADD COLUMN skipped pg_catalog.int8 NOT NULL DEFAULT 0,\n"
+    "    ADD COLUMN updated pg_catalog.int8 NOT NULL DEFAULT 0;\n" SQL_SLICE SQL_INDEX_BUILD
+        SQL_CARRY;
+
+const char *const schema_upgrades[SCHEMA_VERSION - 1] = {SQL_TO_2, SQL_TO_3};
