@@ -45,6 +45,7 @@ typedef struct ColumnFacts {
     bool not_null;
     bool generated; /* GENERATED ALWAYS AS (expr) */
     bool identity;
+    bool has_default;             /* an expression of its own, or of its domain */
     bool collation_deterministic; /* true for types without collation */
     bool collation_version_drift; /* the library sorts otherwise than when the index was made */
     bool is_float;
@@ -92,9 +93,12 @@ typedef struct TableFacts {
     bool is_partition;
     bool row_security_filters; /* row security would hide rows from the current role */
     bool has_rules;
-    double rows;         /* reltuples, -1 = never analysed */
-    int64_t blocks;      /* pg_relation_size / block size: now, not relpages */
-    int64_t total_bytes; /* with indexes and toast */
+    bool has_rows;             /* at least one was seen; asked for the target of a copy only */
+    int referenced_count;      /* foreign keys of other tables that point here */
+    const char *referenced_by; /* one of those tables, quoted; NULL = none */
+    double rows;               /* reltuples, -1 = never analysed */
+    int64_t blocks;            /* pg_relation_size / block size: now, not relpages */
+    int64_t total_bytes;       /* with indexes and toast */
     int64_t index_bytes;
     int index_count;
     uint32_t filenode;

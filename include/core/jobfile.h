@@ -37,7 +37,7 @@ const char *jobfile_written(const JobSpec *spec, const char *path, Arena *arena)
 bool jobfile_sql_error(
     const JobSpec *spec, const RawSql *sql, int offset, const char *message, Err *err);
 
-/* Append the commented template of `pghaul new backfill [table]`. */
-void jobfile_template(StrBuf *out, const char *table);
+/* Append the commented template of `pghaul new KIND [table]`. */
+void jobfile_template(StrBuf *out, JobKind kind, const char *table);
 
 #endif

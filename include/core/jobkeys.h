@@ -20,6 +20,7 @@ typedef enum KeyType {
     KEY_SECTION = 0, /* a mapping whose keys have rows of their own: batch */
     KEY_JOB_NAME,
     KEY_TABLE,
+    KEY_CONNECTION,  /* connection string without a password */
     KEY_ASSIGNMENTS, /* column: SQL */
     KEY_SQL,
     KEY_COLUMNS, /* one name or a list, as the next two */
@@ -38,9 +39,12 @@ typedef struct KeyWord {
     const char *text; /* what it means, or NULL where the key's own text says enough */
 } KeyWord;
 
+#define JOBKEY_IN(kind) (1U << (unsigned int)(kind))
+
 typedef struct JobKey {
     const char *path; /* "throttle.lag" */
     KeyType type;
+    unsigned int kinds;   /* bits JOBKEY_IN() of the kinds that it belongs to; 0 = all of them */
     bool live;            /* may be changed while the job runs: `pghaul set` */
     const KeyWord *words; /* ends with a NULL word; NULL = none */
     const char *min;      /* of numbers, written as in a file: "5s" */
@@ -64,6 +68,12 @@ const char *jobkeys_leaf(const JobKey *key);
 
 /* True when `key` is a direct member of `section` ("" = top level). */
 bool jobkeys_is_member(const JobKey *key, const char *section);
+
+/* True when jobs of this kind may have the key. */
+bool jobkeys_belongs(const JobKey *key, JobKind kind);
+
+/* "copy: " for a key that only copies have, and so on; "" for one of every kind. */
+const char *jobkeys_kind_prefix(const JobKey *key);
 
 /*
  * The nearest known path for the unknown key `leaf` of `section`, also when it stands in another

@@ -86,6 +86,8 @@ typedef struct JobSpec {
     Place into_place;
     const char *from; /* connection strings of a copy's source and target; NULL = as -d says */
     const char *to;
+    Place from_place;
+    Place to_place;
     Assignment *set; /* `set:` of a backfill, columns of the table; `map:` of a copy, columns of the
                         target (those not named have the source's column of that name) */
     int set_count;
@@ -116,6 +118,9 @@ typedef struct JobSpec {
 
 /* True when the risk was accepted by name in `allow:`. */
 bool jobspec_allows(const JobSpec *spec, const char *risk);
+
+/* The word of the job file: "backfill". */
+const char *jobspec_kind_name(JobKind kind);
 
 /* True when `set:` names the column. */
 bool jobspec_sets(const JobSpec *spec, const char *column);

@@ -107,7 +107,7 @@ put_verbs(StrBuf *out)
 static void
 put_kinds(StrBuf *out)
 {
-    strbuf_puts(out, " backfill");
+    strbuf_puts(out, " backfill copy");
 }
 
 static void

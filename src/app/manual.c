@@ -148,13 +148,14 @@ static void
 put_job_keys(StrBuf *out)
 {
     put_section(out, "JOB FILE");
-    put_line(out, "A job file is YAML. \"pghaul new backfill\" prints one with comments.");
+    put_line(out, "A job file is YAML. \"pghaul new KIND\" prints one with comments.");
     for (size_t i = 0; i < jobkeys_count(); i++) {
         const JobKey *key = jobkeys_at(i);
         const char *fallback = key->fallback != NULL ? key->fallback : key->absent;
         STRBUF_AUTO values = STRBUF_INIT;
         jobkeys_values(key, &values);
         put_term(out, key->path, strbuf_text(&values));
+        put_text(out, jobkeys_kind_prefix(key));
         put_text(out, key->text);
         strbuf_puts(out, ".\n");
         if (fallback != NULL) {

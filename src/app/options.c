@@ -18,8 +18,9 @@
 
 static const Verb VERBS[VERB_COUNT] = {
     [VERB_NEW] = {"new", "KIND [TABLE]", "a commented job file on standard output",
-        "KIND is backfill: fill columns of a table from other columns of the same row.\n", "0 done",
-        "pghaul new backfill orders > orders.yaml\n", 1, 2, verb_new},
+        "KIND is backfill: fill columns of a table from other columns of the same row; or\n"
+        "copy: copy and transform a table, here or to another server.\n",
+        "0 done", "pghaul new backfill orders > orders.yaml\n", 1, 2, verb_new},
     [VERB_CHECK] = {"check", "JOB", "all findings at once: job file, server, privileges, risks",
         "Reads the catalog and has the server check the expressions. Nothing survives it.\n",
         "0 nothing refuses the job, 3 no connection, 4 refused, 8 the table is locked",

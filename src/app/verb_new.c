@@ -9,31 +9,38 @@
 #include "core/suggest.h"
 #include "core/utf8.h"
 
+#define USAGE "Usage: pghaul new backfill|copy [TABLE]"
+
+static const char *const KINDS[] = {[KIND_BACKFILL] = "backfill", [KIND_COPY] = "copy"};
+#define KIND_COUNT (sizeof(KINDS) / sizeof(KINDS[0]))
+
 static bool
 unknown_kind(const char *kind, Err *err)
 {
-    static const char *const KINDS[] = {"backfill"};
+    if (strcmp(kind, "purge") == 0) {
+        (void)err_set(err, ERR_USER, "this version cannot run jobs of the kind purge");
+        return err_hint(err, USAGE);
+    }
     char shown[64];
     utf8_shorten(shown, sizeof(shown), kind);
-    if (strcmp(kind, "copy") == 0 || strcmp(kind, "purge") == 0) {
-        (void)err_set(err, ERR_USER, "this version moves with backfill only, not with %s", kind);
-        return err_hint(err, "Usage: pghaul new backfill [TABLE]");
-    }
     (void)err_set(err, ERR_USER, "there is no kind of job \"%s\"", shown);
-    if (suggest_nearest(kind, KINDS, 1) != NULL) {
-        return err_hint(err, "Did you mean \"backfill\"?");
-    }
-    return err_hint(err, "Usage: pghaul new backfill [TABLE]");
+    const char *nearest = suggest_nearest(kind, KINDS, KIND_COUNT);
+    return nearest == NULL ? err_hint(err, USAGE) : err_hint(err, "Did you mean \"%s\"?", nearest);
 }
 
 bool
 verb_new(App *app, Err *err)
 {
-    if (strcmp(app->options.args[0], "backfill") != 0) {
+    size_t kind = 0;
+    while (kind < KIND_COUNT && strcmp(app->options.args[0], KINDS[kind]) != 0) {
+        kind++;
+    }
+    if (kind == KIND_COUNT) {
         return unknown_kind(app->options.args[0], err);
     }
     STRBUF_AUTO text = STRBUF_INIT;
-    jobfile_template(&text, app->options.arg_count > 1 ? app->options.args[1] : NULL);
+    jobfile_template(
+        &text, (JobKind)kind, app->options.arg_count > 1 ? app->options.args[1] : NULL);
     app_print(app, strbuf_text(&text));
     app_result(app, "job_file", json_text(strbuf_text(&text)));
     return true;

@@ -14,12 +14,10 @@
 
 #define JOB_NAME_MAX 40
 
-/* Kinds of move that the file format knows and this version does not have. */
-static const char *const other_kinds[] = {"copy", "purge"};
-
 typedef struct FileReader {
     JobReader value;
     JobSpec *spec;
+    bool has_kind; /* spec->kind is that of the file */
 } FileReader;
 
 static void *
@@ -94,44 +92,48 @@ read_table(const FileReader *r, const JobKey *key, const JobNode *node)
     const char *schema;
     const char *name;
     Err cause = ERR_INIT;
-    if (!jobvalue_text(&r->value, node, key->path, &r->spec->table)) {
+    bool is_target = key->offset == offsetof(JobSpec, into);
+    const char **table = is_target ? &r->spec->into : &r->spec->table;
+    if (!jobvalue_text(&r->value, node, key->path, table)) {
         return false;
     }
-    r->spec->table_place = node->place;
-    if (!ident_parse_qualified(r->spec->table, r->value.arena, &schema, &name, &cause)) {
+    *(is_target ? &r->spec->into_place : &r->spec->table_place) = node->place;
+    if (!ident_parse_qualified(*table, r->value.arena, &schema, &name, &cause)) {
         return jobvalue_fail(&r->value, node, key->path, &cause);
     }
     return true;
 }
 
 static bool
-read_assignment(const FileReader *r, const JobNode *node, Assignment *assignment)
+read_assignment(const FileReader *r, const JobKey *key, const JobNode *node, Assignment *assignment)
 {
     Err cause = ERR_INIT;
     if (!ident_check(node->key->text, &cause)) {
-        return jobvalue_fail(&r->value, node->key, "set", &cause);
+        return jobvalue_fail(&r->value, node->key, key->path, &cause);
     }
     assignment->column = node->key->text;
     assignment->place = node->key->place;
-    const char *path = arena_printf(r->value.arena, "set.%s", node->key->text);
+    const char *path = arena_printf(r->value.arena, "%s.%s", key->path, node->key->text);
     return jobvalue_sql(&r->value, node, path, &assignment->expr);
 }
 
 static bool
-read_assignments(const FileReader *r, const JobNode *node)
+read_assignments(const FileReader *r, const JobKey *key, const JobNode *node)
 {
     if (node->kind != NODE_MAP || node->count == 0) {
         (void)jobtext_error(
-            r->value.text, node->place, r->value.err, "set needs at least one column");
+            r->value.text, node->place, r->value.err, "%s needs at least one column", key->path);
         return err_hint(r->value.err, "Write one line per column, indented: column: SQL.");
     }
-    JobSpec *spec = r->spec;
-    spec->set = arena_alloc(r->value.arena, (size_t)node->count * sizeof(*spec->set));
+    bool is_reverse = key->offset == offsetof(JobSpec, reverse_map);
+    int *count = is_reverse ? &r->spec->reverse_count : &r->spec->set_count;
+    Assignment *list = arena_alloc(r->value.arena, (size_t)node->count * sizeof(*list));
+    *(is_reverse ? &r->spec->reverse_map : &r->spec->set) = list;
     for (const JobNode *member = node->first; member != NULL; member = member->next) {
-        if (!read_assignment(r, member, &spec->set[spec->set_count])) {
+        if (!read_assignment(r, key, member, &list[*count])) {
             return false;
         }
-        spec->set_count++;
+        (*count)++;
     }
     return true;
 }
@@ -192,8 +194,12 @@ read_key(const FileReader *r, const JobKey *key, const JobNode *node)
         return read_job_name(r, key, node);
     case KEY_TABLE:
         return read_table(r, key, node);
+    case KEY_CONNECTION:
+        *(key->offset == offsetof(JobSpec, from) ? &r->spec->from_place : &r->spec->to_place) =
+            node->place;
+        return jobvalue_text(&r->value, node, key->path, field_of(r->spec, key));
     case KEY_ASSIGNMENTS:
-        return read_assignments(r, node);
+        return read_assignments(r, key, node);
     case KEY_SQL:
         return jobvalue_sql(&r->value, node, key->path, field_of(r->spec, key));
     case KEY_COLUMNS:
@@ -215,14 +221,30 @@ read_key(const FileReader *r, const JobKey *key, const JobNode *node)
 }
 
 static void
-put_members(const char *section, StrBuf *out)
+put_members(const FileReader *r, const char *section, StrBuf *out)
 {
     for (size_t i = 0; i < jobkeys_count(); i++) {
         const JobKey *key = jobkeys_at(i);
-        if (jobkeys_is_member(key, section)) {
+        bool belongs = !r->has_kind || jobkeys_belongs(key, r->spec->kind);
+        if (belongs && jobkeys_is_member(key, section)) {
             strbuf_printf(out, "%s%s", out->len == 0 ? "" : ", ", jobkeys_leaf(key));
         }
     }
+}
+
+/* A key that jobs of another kind have. */
+static bool
+fail_kind(const FileReader *r, const JobKey *key, const JobNode *node)
+{
+    const char *kind = jobspec_kind_name(r->spec->kind);
+    (void)jobtext_error(r->value.text, node->key->place, r->value.err,
+        "%s is a key of jobs of the kind %s, this one is a %s", key->path,
+        jobspec_kind_name(jobkeys_belongs(key, KIND_COPY) ? KIND_COPY : KIND_BACKFILL), kind);
+    if (key->type == KEY_ASSIGNMENTS) {
+        return err_hint(r->value.err, "The columns of a %s stand below %s:.", kind,
+            r->spec->kind == KIND_COPY ? "map" : "set");
+    }
+    return err_hint(r->value.err, "Remove it.");
 }
 
 static bool
@@ -237,7 +259,7 @@ fail_unknown(const FileReader *r, const JobNode *key, const char *section)
         return err_hint(r->value.err, "Did you mean %s?", nearest);
     }
     STRBUF_AUTO members = STRBUF_INIT;
-    put_members(section, &members);
+    put_members(r, section, &members);
     return err_hint(r->value.err, "Known keys here: %s.", strbuf_text(&members));
 }
 
@@ -246,7 +268,7 @@ read_section(const FileReader *r, const JobNode *map, const char *section)
 {
     if (map->kind != NODE_MAP) {
         STRBUF_AUTO members = STRBUF_INIT;
-        put_members(section, &members);
+        put_members(r, section, &members);
         (void)jobtext_error(r->value.text, map->place, r->value.err, "%s must be a mapping",
             section[0] == '\0' ? "a job file" : section);
         return err_hint(r->value.err, "Write key: value; keys here: %s.", strbuf_text(&members));
@@ -258,6 +280,9 @@ read_section(const FileReader *r, const JobNode *map, const char *section)
         if (key == NULL || !jobkeys_is_member(key, section)) {
             return fail_unknown(r, node->key, section);
         }
+        if (r->has_kind && !jobkeys_belongs(key, r->spec->kind)) {
+            return fail_kind(r, key, node);
+        }
         if (!read_key(r, key, node)) {
             return false;
         }
@@ -265,48 +290,120 @@ read_section(const FileReader *r, const JobNode *map, const char *section)
     return true;
 }
 
-/* Said before any other key is looked at: the keys of other kinds would only be unknown. */
+/* A password in a connection string.  Textual; what only libpq can see, pg refuses. */
 static bool
-check_kind(const FileReader *r, const JobNode *root)
+has_password(const char *text)
 {
-    bool has_backfill = jobtree_member(root, "backfill") != NULL;
-    for (size_t i = 0; i < sizeof(other_kinds) / sizeof(other_kinds[0]); i++) {
-        const JobNode *other = jobtree_member(root, other_kinds[i]);
-        if (other == NULL) {
-            continue;
+    for (const char *at = strstr(text, "password"); at != NULL; at = strstr(at + 1, "password")) {
+        const char *end = at + strlen("password");
+        if (end[strspn(end, " \t\r\n")] == '=') {
+            return true;
         }
-        if (has_backfill) {
-            (void)jobtext_error(r->value.text, other->key->place, r->value.err,
-                "a job has one kind, here it has two: backfill and %s", other_kinds[i]);
-            return err_hint(r->value.err, "Remove %s: and its keys.", other_kinds[i]);
+    }
+    const char *authority = strstr(text, "://");
+    if (authority == NULL && strchr(text, '=') != NULL) {
+        return false;
+    }
+    const char *colon = strchr(authority == NULL ? text : authority + 3, ':');
+    return colon != NULL && colon[strcspn(colon, "@?")] == '@';
+}
+
+/* Said before anything else, since an excerpt of the file could show the password. */
+static bool
+check_connection(const FileReader *r, const JobNode *root, const char *path)
+{
+    const JobNode *node = jobtree_member(root, path);
+    if (node == NULL || node->kind == NODE_LIST) {
+        return true;
+    }
+    Err *err = r->value.err;
+    if (node->kind == NODE_MAP) {
+        (void)jobtext_error(
+            r->value.text, node->place, err, "%s must be a single value, not a mapping", path);
+        (void)err_hint(err, "Write a connection string: host=db1 dbname=shop.");
+    } else if (has_password(node->text)) {
+        (void)jobtext_error(r->value.text, node->place, err, "%s contains a password", path);
+        (void)err_hint(err, "The job file is kept in the database: use PGPASSFILE, a service file "
+                            "or PGPASSWORD.");
+    } else {
+        return true;
+    }
+    (void)snprintf(
+        err->excerpt, sizeof(err->excerpt), "%s: ...\n%*s^", path, (int)strlen(path) + 2, "");
+    return false;
+}
+
+/* Said before any other key is looked at: whether they are right depends on it. */
+static bool
+find_kind(FileReader *r, const JobNode *root)
+{
+    static const char *const KINDS[] = {"backfill", "copy", "purge"};
+    const char *found = NULL;
+    for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++) {
+        const JobNode *node = jobtree_member(root, KINDS[i]);
+        if (node != NULL && found != NULL) {
+            (void)jobtext_error(r->value.text, node->key->place, r->value.err,
+                "a job has one kind, here it has two: %s and %s", found, KINDS[i]);
+            return err_hint(r->value.err, "Remove %s: and its keys.", KINDS[i]);
         }
-        (void)jobtext_error(r->value.text, other->key->place, r->value.err,
-            "this version cannot run jobs of the kind %s", other_kinds[i]);
-        return err_hint(r->value.err, "It moves rows with backfill only.");
+        if (node != NULL && i > KIND_COPY) {
+            (void)jobtext_error(r->value.text, node->key->place, r->value.err,
+                "this version cannot run jobs of the kind %s", KINDS[i]);
+            return err_hint(r->value.err, "It moves rows with backfill and copy only.");
+        }
+        if (node != NULL) {
+            found = KINDS[i];
+            r->spec->kind = (JobKind)i;
+            r->has_kind = true;
+        }
     }
     return true;
 }
 
 static bool
+check_present(const FileReader *r, const JobNode *root, const char *key, const char *hint)
+{
+    if (jobtree_member(root, key) != NULL) {
+        return true;
+    }
+    (void)jobtext_error(r->value.text, root->place, r->value.err, "key \"%s\" is missing", key);
+    return err_hint(r->value.err, "%s", hint);
+}
+
+static bool
 check_required(const FileReader *r, const JobNode *root)
 {
-    static const struct {
-        const char *key;
-        const char *hint;
-    } required_keys[] = {
-        {"job", "Add for instance: job: fill-orders."},
-        {"backfill", "Add backfill: and the table whose columns are to be filled."},
-        {"set", "Add set: and below it, indented, column: SQL."},
-    };
-
-    for (size_t i = 0; i < sizeof(required_keys) / sizeof(required_keys[0]); i++) {
-        if (jobtree_member(root, required_keys[i].key) == NULL) {
-            (void)jobtext_error(r->value.text, root->place, r->value.err, "key \"%s\" is missing",
-                required_keys[i].key);
-            return err_hint(r->value.err, "%s", required_keys[i].hint);
-        }
+    JobSpec *spec = r->spec;
+    if (!check_present(r, root, "job", "Add for instance: job: fill-orders.")) {
+        return false;
     }
-    return true;
+    if (!r->has_kind) {
+        (void)jobtext_error(r->value.text, root->place, r->value.err,
+            "key \"backfill\" or \"copy\" is missing, which says the kind of the job");
+        return err_hint(r->value.err, "Add one of them and the name of the table.");
+    }
+    if (spec->kind == KIND_BACKFILL) {
+        return check_present(r, root, "set", "Add set: and below it, indented, column: SQL.");
+    }
+    if (spec->into == NULL && (spec->from != NULL || spec->to != NULL)) {
+        spec->into = spec->table;
+        spec->into_place = spec->table_place;
+    }
+    return spec->into != NULL ||
+           check_present(r, root, "into", "Add into: and the table that the rows are copied into.");
+}
+
+/* What a copy cannot do with a key that it has. */
+static bool
+check_copy(const FileReader *r, const JobNode *root)
+{
+    if (r->spec->kind != KIND_COPY || r->spec->on_error != ON_ERROR_QUARANTINE) {
+        return true;
+    }
+    (void)jobtext_error(r->value.text, jobtree_member(root, "on_error")->place, r->value.err,
+        "on_error: only a backfill can set rows aside, this job is a copy");
+    return err_hint(r->value.err, "Write on_error: stop, or leave out with where: what the target "
+                                  "does not take.");
 }
 
 /* The server ends a statement after yield_after: a longer aim could never be reached. */
@@ -350,10 +447,12 @@ jobfile_parse(
     if (!set_defaults(spec, err) || !jobtree_parse(&text, arena, &root, err)) {
         return false;
     }
-    if (root->kind == NODE_MAP && !check_kind(&r, root)) {
+    if (root->kind == NODE_MAP && !(check_connection(&r, root, "from") &&
+                                      check_connection(&r, root, "to") && find_kind(&r, root))) {
         return false;
     }
-    return read_section(&r, root, "") && check_required(&r, root) && check_batch_time(&r, root);
+    return read_section(&r, root, "") && check_required(&r, root) && check_copy(&r, root) &&
+           check_batch_time(&r, root);
 }
 
 const char *

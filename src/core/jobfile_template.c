@@ -1,5 +1,5 @@
 /*
- * jobfile_template.c - the commented job file of `pghaul new backfill`.
+ * jobfile_template.c - the commented job file of `pghaul new KIND`.
  *
  * Settings are commented out as in postgresql.conf: a # right before the key (and, for members of
  * a section, two blanks after it), while explanations have a # and one blank.  So taking the # away
@@ -13,12 +13,12 @@
 
 #define WIDTH 90
 
-/* "fill-" and what of the table's name a job name may hold. */
+/* "fill-" or "copy-" and what of the table's name a job name may hold. */
 static void
-put_job_name(StrBuf *out, const char *table)
+put_job_name(StrBuf *out, JobKind kind, const char *table)
 {
     size_t start = out->len;
-    strbuf_puts(out, "fill-");
+    strbuf_puts(out, kind == KIND_COPY ? "copy-" : "fill-");
     for (const char *c = table; *c != '\0' && out->len - start < 40; c++) {
         if ((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '_') {
             strbuf_putc(out, *c);
@@ -115,12 +115,16 @@ put_optional_key(StrBuf *out, const JobKey *key)
 }
 
 static void
-put_required_keys(StrBuf *out, const char *table)
+put_required_keys(StrBuf *out, JobKind kind, const char *table)
 {
     strbuf_puts(out, "job: ");
-    put_job_name(out, table);
-    strbuf_puts(out, "\nbackfill: ");
+    put_job_name(out, kind, table);
+    strbuf_printf(out, "\n%s: ", jobspec_kind_name(kind));
     put_scalar(out, table);
+    if (kind == KIND_COPY) {
+        strbuf_puts(out, "\ninto: new_table\n");
+        return;
+    }
     strbuf_puts(out, "\n\n"
                      "# One line per column: the column and SQL over the same row. SQL with \" #\" "
                      "or \": \" in it\n"
@@ -130,18 +134,20 @@ put_required_keys(StrBuf *out, const char *table)
 }
 
 void
-jobfile_template(StrBuf *out, const char *table)
+jobfile_template(StrBuf *out, JobKind kind, const char *table)
 {
     const char *name = table == NULL || table[0] == '\0' ? "my_table" : table;
-    strbuf_puts(out, "# Job file of pghaul: fill columns of a table while it is in use.\n"
-                     "# Settings that are commented out show their defaults, or an example where "
-                     "the default\n"
-                     "# is to have none.\n\n");
-    put_required_keys(out, name);
+    strbuf_printf(out,
+        "# Job file of pghaul: %s while it is in use.\n"
+        "# Settings that are commented out show their defaults, or an example where "
+        "the default\n"
+        "# is to have none.\n\n",
+        kind == KIND_COPY ? "copy a table" : "fill columns of a table");
+    put_required_keys(out, kind, name);
     for (size_t i = 0; i < jobkeys_count(); i++) {
         const JobKey *key = jobkeys_at(i);
         bool is_required = key->absent != NULL && key->example == NULL && key->fallback == NULL;
-        if (!is_required) {
+        if (!is_required && jobkeys_belongs(key, kind)) {
             put_optional_key(out, key);
         }
     }

@@ -30,6 +30,17 @@ static const KeyWord error_words[] = {
     {"quarantine", ON_ERROR_QUARANTINE, NULL},
     {NULL, 0, NULL},
 };
+static const KeyWord conflict_words[] = {
+    {"error", ON_CONFLICT_ERROR, NULL},
+    {"skip", ON_CONFLICT_SKIP, NULL},
+    {"update", ON_CONFLICT_UPDATE, NULL},
+    {NULL, 0, NULL},
+};
+static const KeyWord index_words[] = {
+    {"before", INDEXES_BEFORE, NULL},
+    {"after", INDEXES_AFTER, NULL},
+    {NULL, 0, NULL},
+};
 static const KeyWord commit_words[] = {
     {"local", COMMIT_LOCAL, NULL},
     {"off", COMMIT_OFF, NULL},
@@ -58,23 +69,44 @@ static const KeyWord risk_words[] = {
 };
 
 #define FIELD(member)  .offset = offsetof(JobSpec, member)
+#define OF_BACKFILL    .kinds = JOBKEY_IN(KIND_BACKFILL)
+#define OF_COPY        .kinds = JOBKEY_IN(KIND_COPY)
 #define NUMBER(member) FIELD(member), .size = sizeof(((const JobSpec *)NULL)->member)
 
 static const JobKey keys[] = {
     {"job", KEY_JOB_NAME, .absent = "required", FIELD(job),
         .text = "name of the job, unique in the database"},
-    {"backfill", KEY_TABLE, .absent = "required", FIELD(table),
+    {"backfill", KEY_TABLE, .absent = "required", OF_BACKFILL, FIELD(table),
         .text = "the table whose columns are filled"},
-    {"set", KEY_ASSIGNMENTS, .absent = "required", FIELD(set),
+    {"copy", KEY_TABLE, .absent = "required", OF_COPY, FIELD(table),
+        .text = "the table whose rows are copied"},
+    {"into", KEY_TABLE, .absent = "required", OF_COPY, FIELD(into),
+        .text = "the table that they are copied into; with from or to the source's name, if not "
+                "set"},
+    {"set", KEY_ASSIGNMENTS, .absent = "required", OF_BACKFILL, FIELD(set),
         .text = "the columns to fill, each with SQL over the same row"},
+    {"map", KEY_ASSIGNMENTS, .absent = "same names", OF_COPY,
+        .example = "{new_column: 'old_column::numeric'}", FIELD(set),
+        .text = "columns of the target, each with SQL over the source's row; those not named take "
+                "the source's column of their name"},
+    {"reverse_map", KEY_ASSIGNMENTS, .absent = "map inverted", OF_COPY,
+        .example = "{old_column: 'new_column::text'}", FIELD(reverse_map),
+        .text = "columns of the source, each with SQL over the target's row, for the way back "
+                "after a cutover"},
     {"where", KEY_SQL, .absent = "all rows", .example = "created_at >= '2020-01-01'", FIELD(where),
-        .text = "which rows to fill; must not mention a column of set"},
+        .text = "which rows to move; of a backfill it must not mention a column of set"},
+    {"from", KEY_CONNECTION, .absent = "as -d says", OF_COPY,
+        .example = "host=db1.example.com dbname=shop", FIELD(from),
+        .text = "connection string of the source's database, without a password"},
+    {"to", KEY_CONNECTION, .absent = "as -d says", OF_COPY,
+        .example = "host=db2.example.com dbname=shop", FIELD(to),
+        .text = "connection string of the target's database, without a password"},
     {"key", KEY_COLUMNS, .absent = "primary key", .example = "[id]", FIELD(key),
         .text = "columns of a unique index, all NOT NULL, in whose order the table is walked"},
     {"path", KEY_CHOICE, .words = path_words, .fallback = "auto", NUMBER(path),
         .text = "walk by key or by heap block; auto lets the plan choose"},
     {"stripes", KEY_COUNT, .words = auto_number, .min = "1", .max = "16", .fallback = "auto",
-        NUMBER(stripes),
+        OF_BACKFILL, NUMBER(stripes),
         .text = "passes over each range, so that updates stay on their page (HOT)"},
     {"workers", KEY_COUNT, .words = auto_number, .min = "1", .max = "64", .fallback = "auto",
         NUMBER(workers), .live = true, .text = "connections that move rows at the same time"},
@@ -87,17 +119,25 @@ static const JobKey keys[] = {
     {"sync", KEY_CHOICE, .words = sync_words, .absent = "see text", .example = "trigger",
         NUMBER(sync),
         .text = "keep rows right that the application writes during the run; if not set: trigger, "
-                "unless an expression reads its own column"},
-    {"strict", KEY_CHOICE, .words = bool_words, .fallback = "false", NUMBER(strict),
+                "unless an expression of a backfill reads its own column"},
+    {"on_conflict", KEY_CHOICE, .words = conflict_words, .fallback = "error", OF_COPY,
+        NUMBER(on_conflict),
+        .text = "a row whose key the target has already ends the run, or is left as it is there, "
+                "or is made as in the source"},
+    {"indexes", KEY_CHOICE, .words = index_words, .fallback = "before", OF_COPY, NUMBER(indexes),
+        .text = "the target's secondary indexes are there from the start, or are built after the "
+                "move"},
+    {"strict", KEY_CHOICE, .words = bool_words, .fallback = "false", OF_BACKFILL, NUMBER(strict),
         .text = "never wait for a row lock while holding another"},
     {"verify", KEY_CHOICE, .words = verify_words, .fallback = "auto", NUMBER(verify),
         .text = "compare all rows after the move"},
-    {"vacuum", KEY_CHOICE, .words = vacuum_words, .fallback = "auto", NUMBER(vacuum),
+    {"vacuum", KEY_CHOICE, .words = vacuum_words, .fallback = "auto", OF_BACKFILL, NUMBER(vacuum),
         .text = "vacuum the table now and then during the move"},
     {"on_error", KEY_CHOICE, .words = error_words, .fallback = "stop", NUMBER(on_error),
         .live = true,
-        .text = "a row that the server refuses ends the run, or is set aside with its key and the "
-                "server's message"},
+        .text =
+            "a row that the server refuses ends the run, or (of a backfill) is set aside with its "
+            "key and the server's message"},
     {"allow", KEY_RISKS, .words = risk_words, .absent = "none", .example = "[stable]", FIELD(allow),
         .text = "risks that are accepted, by name"},
     {"search_path", KEY_NAMES, .absent = "table's schema", .example = "[public]",
@@ -130,9 +170,12 @@ static const JobKey keys[] = {
     {"limits.rows", KEY_COUNT, .min = "1", .max = "1_000_000M", .absent = "no limit",
         .example = "50M", NUMBER(limits.rows), .live = true,
         .text = "most rows that one run changes"},
-    {"limits.quarantine", KEY_COUNT, .min = "1", .max = "1M", .fallback = "100",
+    {"limits.quarantine", KEY_COUNT, .min = "1", .max = "1M", .fallback = "100", OF_BACKFILL,
         NUMBER(limits.quarantine), .live = true,
         .text = "most rows of the job that may be set aside"},
+    {"limits.log_bytes", KEY_SIZE, .min = "1MB", .max = "1024TB", .fallback = "10GB", OF_COPY,
+        NUMBER(limits.log_bytes),
+        .text = "largest change log; writes beyond it are not recorded, and the run ends"},
 };
 
 size_t
@@ -174,6 +217,21 @@ jobkeys_is_member(const JobKey *key, const char *section)
         return strchr(key->path, '.') == NULL;
     }
     return strncmp(key->path, section, len) == 0 && key->path[len] == '.';
+}
+
+bool
+jobkeys_belongs(const JobKey *key, JobKind kind)
+{
+    return key->kinds == 0 || (key->kinds & JOBKEY_IN(kind)) != 0;
+}
+
+const char *
+jobkeys_kind_prefix(const JobKey *key)
+{
+    if (key->kinds == 0) {
+        return "";
+    }
+    return jobkeys_belongs(key, KIND_COPY) ? "copy: " : "backfill: ";
 }
 
 const char *
@@ -336,6 +394,9 @@ jobkeys_values(const JobKey *key, StrBuf *out)
         break;
     case KEY_TABLE:
         strbuf_puts(out, "table, schema.table");
+        break;
+    case KEY_CONNECTION:
+        strbuf_puts(out, "key=value ..., URI");
         break;
     case KEY_ASSIGNMENTS:
         strbuf_puts(out, "{column: SQL, ...}");

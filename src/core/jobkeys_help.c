@@ -129,8 +129,11 @@ jobkeys_help(StrBuf *out, int columns)
         const JobKey *key = jobkeys_at(i);
         const char *fallback = key->fallback != NULL ? key->fallback : key->absent;
         STRBUF_AUTO values = STRBUF_INIT;
+        STRBUF_AUTO text = STRBUF_INIT;
         jobkeys_values(key, &values);
-        Row row = {key->path, strbuf_text(&values), fallback == NULL ? "" : fallback, key->text};
+        strbuf_printf(&text, "%s%s", jobkeys_kind_prefix(key), key->text);
+        Row row = {
+            key->path, strbuf_text(&values), fallback == NULL ? "" : fallback, strbuf_text(&text)};
         put_row(out, &row, width);
     }
     put_risks(out, width);

@@ -13,6 +13,12 @@ jobspec_allows(const JobSpec *spec, const char *risk)
     return false;
 }
 
+const char *
+jobspec_kind_name(JobKind kind)
+{
+    return kind == KIND_COPY ? "copy" : "backfill";
+}
+
 bool
 jobspec_sets(const JobSpec *spec, const char *column)
 {

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/ident.h"
@@ -90,39 +91,47 @@ is_same_table(const char *was, const char *is)
     return same;
 }
 
+/* `set:`, `map:` or `reverse_map:`. */
+typedef struct Assignments {
+    const Assignment *items;
+    int count;
+} Assignments;
+
 static const Assignment *
-find_assignment(const JobSpec *spec, const char *column)
+find_assignment(const Assignments *list, const char *column)
 {
-    for (int i = 0; i < spec->set_count; i++) {
-        if (strcmp(spec->set[i].column, column) == 0) {
-            return &spec->set[i];
+    for (int i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i].column, column) == 0) {
+            return &list->items[i];
         }
     }
     return NULL;
 }
 
 static void
-compare_assignments(Comparison *c, const JobSpec *was, const JobSpec *is)
+compare_assignments(Comparison *c, const char *key, const Assignments *was, const Assignments *is)
 {
+    char section[16];
+    (void)snprintf(section, sizeof(section), "%s.", key);
     int before = c->count;
-    bool same_order = was->set_count == is->set_count;
-    for (int i = 0; i < was->set_count; i++) {
-        const Assignment *old = &was->set[i];
+    bool same_order = was->count == is->count;
+    for (int i = 0; i < was->count; i++) {
+        const Assignment *old = &was->items[i];
         const Assignment *new = find_assignment(is, old->column);
         const char *text = new == NULL ? NULL : new->expr.text;
         if (!is_same(old->expr.text, text)) {
-            report(c, "set.", old->column, old->expr.text, text);
+            report(c, section, old->column, old->expr.text, text);
         }
-        same_order = same_order && strcmp(is->set[i].column, old->column) == 0;
+        same_order = same_order && strcmp(is->items[i].column, old->column) == 0;
     }
-    for (int i = 0; i < is->set_count; i++) {
-        if (find_assignment(was, is->set[i].column) == NULL) {
-            report(c, "set.", is->set[i].column, NULL, is->set[i].expr.text);
+    for (int i = 0; i < is->count; i++) {
+        if (find_assignment(was, is->items[i].column) == NULL) {
+            report(c, section, is->items[i].column, NULL, is->items[i].expr.text);
         }
     }
     if (c->count == before && !same_order) {
         strbuf_printf(
-            c->out, "%sthe columns of set are in another order", c->count == 0 ? "" : "; ");
+            c->out, "%sthe columns of %s are in another order", c->count == 0 ? "" : "; ", key);
         c->count++;
     }
 }
@@ -144,6 +153,16 @@ compare_names(Comparison *c, const char *key, const NameList *was, const NameLis
     compare_texts(c, key, texts[0], texts[1]);
 }
 
+/* Without the values: what libpq takes for a password cannot be known here. */
+static void
+compare_connections(Comparison *c, const char *key, const char *was, const char *is)
+{
+    if (!is_same(was, is)) {
+        strbuf_printf(c->out, "%s%s is another connection string", c->count == 0 ? "" : "; ", key);
+        c->count++;
+    }
+}
+
 int
 jobspec_compare(StrBuf *out, const JobSpec *was, const JobSpec *is)
 {
@@ -151,15 +170,31 @@ jobspec_compare(StrBuf *out, const JobSpec *was, const JobSpec *is)
         [PATH_AUTO] = "auto", [PATH_KEY] = "key", [PATH_BLOCK] = "block"};
     static const char *const SYNCS[] = {
         [SYNC_AUTO] = NULL, [SYNC_TRIGGER] = "trigger", [SYNC_NONE] = "none"};
+    static const char *const INDEXES[] = {[INDEXES_BEFORE] = "before", [INDEXES_AFTER] = "after"};
+    static const char *const CONFLICTS[] = {[ON_CONFLICT_ERROR] = "error",
+        [ON_CONFLICT_SKIP] = "skip",
+        [ON_CONFLICT_UPDATE] = "update"};
     Comparison c = {.out = out};
+    const char *kind = jobspec_kind_name(is->kind);
+    compare_texts(&c, "the kind", jobspec_kind_name(was->kind), kind);
     if (!is_same_table(was->table, is->table)) {
-        report(&c, "", "backfill", was->table, is->table);
+        report(&c, "", kind, was->table, is->table);
     }
-    compare_assignments(&c, was, is);
+    if (was->into != NULL && is->into != NULL && !is_same_table(was->into, is->into)) {
+        report(&c, "", "into", was->into, is->into);
+    }
+    compare_connections(&c, "from", was->from, is->from);
+    compare_connections(&c, "to", was->to, is->to);
+    compare_assignments(&c, is->kind == KIND_COPY ? "map" : "set",
+        &(Assignments){was->set, was->set_count}, &(Assignments){is->set, is->set_count});
+    compare_assignments(&c, "reverse_map", &(Assignments){was->reverse_map, was->reverse_count},
+        &(Assignments){is->reverse_map, is->reverse_count});
     compare_texts(&c, "where", was->where.text, is->where.text);
     compare_names(&c, "key", &was->key, &is->key);
     compare_texts(&c, "path", PATHS[was->path], PATHS[is->path]);
     compare_texts(&c, "sync", SYNCS[was->sync], SYNCS[is->sync]);
+    compare_texts(&c, "on_conflict", CONFLICTS[was->on_conflict], CONFLICTS[is->on_conflict]);
+    compare_texts(&c, "indexes", INDEXES[was->indexes], INDEXES[is->indexes]);
     compare_names(&c, "search_path", &was->search_path, &is->search_path);
     return c.count;
 }

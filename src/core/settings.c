@@ -1,5 +1,6 @@
 #include "core/settings.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "core/jobkeys.h"
@@ -63,8 +64,16 @@ settings_put(JobSpec *spec, const char *key, const char *value, Err *err)
         return false;
     }
     const JobKey *found = jobkeys_find(key);
+    const char *kind = jobspec_kind_name(spec->kind);
+    if (!jobkeys_belongs(found, spec->kind)) {
+        return err_set(err, ERR_USER, "%s is no setting of a %s", key, kind);
+    }
     if (!jobkeys_parse(found, value, &number, err)) {
         return err_wrap(err, "%s", key);
+    }
+    if (spec->kind == KIND_COPY && found->offset == offsetof(JobSpec, on_error) &&
+        number == ON_ERROR_QUARANTINE) {
+        return err_set(err, ERR_USER, "on_error: a %s cannot set rows aside", kind);
     }
     /* As in a job file: the server ends a statement after yield_after. */
     if (strcmp(key, "batch.time") == 0 && number > spec->throttle.yield_after_us) {

@@ -37,7 +37,7 @@ static const struct {
     {{"--dbname", "=", "shop", "clean", "--a"}, "--all "},
     {{"run", "--log-file", "n"}, "notes.txt "},
     {{"run", "--log-file", "=", "n"}, "notes.txt "},
-    {{"new", ""}, "backfill "},
+    {{"new", ""}, "backfill copy "},
     {{"help", "com"}, "completion "},
     {{"help", "ru"}, "run "},
     {{"version", ""}, " "},

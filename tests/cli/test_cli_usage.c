@@ -80,9 +80,9 @@ Test(cli_usage, template_is_a_job_file_that_parses)
 
 Test(cli_usage, other_kinds_of_job_do_not_exist_yet)
 {
-    CliResult result = CLI("new", "copy", "orders");
+    CliResult result = CLI("new", "purge", "orders");
     cr_expect(eq(int, 2, result.code));
-    cr_expect(cli_has(result.err, "backfill only"));
+    cr_expect(cli_has(result.err, "kind purge"));
     cli_free(&result);
 }
 

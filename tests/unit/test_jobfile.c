@@ -114,6 +114,58 @@ Test(jobfile, every_key_is_read)
     expect_all_keys_read();
 }
 
+#define COPY_HEAD "job: j\ncopy: t\n"
+
+Test(jobfile, a_copy_needs_source_and_target_only)
+{
+    parse(COPY_HEAD "into: s.u\n");
+    cr_expect(eq(int, (int)spec.kind, KIND_COPY));
+    cr_expect_str_eq(spec.table, "t");
+    cr_expect_str_eq(spec.into, "s.u");
+    cr_expect(eq(int, spec.table_place.line, 2));
+    cr_expect(eq(int, spec.into_place.line, 3));
+    cr_expect(eq(int, spec.into_place.column, 7));
+    cr_expect(eq(int, spec.set_count, 0));
+    cr_expect(eq(int, spec.reverse_count, 0));
+    cr_expect(spec.from == NULL && spec.to == NULL);
+    cr_expect(eq(int, (int)spec.on_conflict, ON_CONFLICT_ERROR));
+    cr_expect(eq(int, (int)spec.indexes, INDEXES_BEFORE));
+    cr_expect(eq(i64, spec.limits.log_bytes, INT64_C(10) << 30));
+    cr_expect(spec.verify);
+}
+
+Test(jobfile, every_key_of_a_copy_is_read)
+{
+    parse(COPY_HEAD "into: u\nmap:\n  total: a + b\n  kind: \"'old'\"\n"
+                    "reverse_map: {a: total}\nwhere: a > 0\n"
+                    "from: host=h1 dbname=d passfile=/p\nto: postgresql://app@h2:5433/d\n"
+                    "on_conflict: update\nindexes: after\nlimits: {log_bytes: 2GB}\n"
+                    "sync: none\nverify: none\non_error: stop\n");
+    cr_expect(eq(int, spec.set_count, 2));
+    cr_expect_str_eq(spec.set[0].column, "total");
+    cr_expect_str_eq(spec.set[0].expr.text, "a + b");
+    cr_expect(eq(int, spec.set[1].place.line, 6));
+    cr_expect_str_eq(spec.set[1].expr.text, "'old'");
+    cr_expect(eq(int, spec.reverse_count, 1));
+    cr_expect_str_eq(spec.reverse_map[0].expr.text, "total");
+    cr_expect_str_eq(spec.from, "host=h1 dbname=d passfile=/p");
+    cr_expect_str_eq(spec.to, "postgresql://app@h2:5433/d");
+    cr_expect(eq(int, spec.from_place.line, 9));
+    cr_expect(eq(int, spec.to_place.line, 10));
+    cr_expect(eq(int, (int)spec.on_conflict, ON_CONFLICT_UPDATE));
+    cr_expect(eq(int, (int)spec.indexes, INDEXES_AFTER));
+    cr_expect(eq(i64, spec.limits.log_bytes, INT64_C(2) << 30));
+}
+
+Test(jobfile, the_target_on_another_server_has_the_name_of_the_source_if_not_told)
+{
+    parse(COPY_HEAD "to: host=h2\n");
+    cr_expect_str_eq(spec.into, "t");
+    cr_expect(eq(int, spec.into_place.line, 2));
+    parse(COPY_HEAD "from: host=h2\ninto: u\n");
+    cr_expect_str_eq(spec.into, "u");
+}
+
 Test(jobfile, json_is_read_as_well)
 {
     parse("{\n\t\"job\": \"orders-amount_2\", \"backfill\": \"shop.\\\"Orders\\\"\",\n"
@@ -238,7 +290,7 @@ static void
 expect_template(const char *table, const char *job, const char *written)
 {
     STRBUF_AUTO text = STRBUF_INIT;
-    jobfile_template(&text, table);
+    jobfile_template(&text, KIND_BACKFILL, table);
     parse(strbuf_text(&text));
     cr_expect_str_eq(spec.job, job);
     cr_expect_str_eq(spec.table, written);
@@ -254,6 +306,16 @@ Test(jobfile, the_template_parses_as_it_stands)
         "fill-a_table_with_a_name_that_is_longer_",
         "a_table_with_a_name_that_is_longer_than_a_job_may_be");
     expect_template("\"größe #1: x\"", "fill-gre1x", "\"größe #1: x\"");
+}
+
+Test(jobfile, the_template_of_a_copy_parses_as_it_stands)
+{
+    STRBUF_AUTO text = STRBUF_INIT;
+    jobfile_template(&text, KIND_COPY, "shop.orders");
+    parse(strbuf_text(&text));
+    cr_expect_str_eq(spec.job, "copy-shop-orders");
+    cr_expect_str_eq(spec.table, "shop.orders");
+    cr_expect_str_eq(spec.into, "new_table");
 }
 
 /* Take away the # of settings; explanations have one blank after it. */
@@ -273,7 +335,7 @@ Test(jobfile, the_template_parses_with_every_setting_turned_on)
 {
     STRBUF_AUTO text = STRBUF_INIT;
     STRBUF_AUTO all = STRBUF_INIT;
-    jobfile_template(&text, "orders");
+    jobfile_template(&text, KIND_BACKFILL, "orders");
     uncomment(strbuf_text(&text), &all);
     parse(strbuf_text(&all));
     cr_expect_str_eq(spec.where.text, "created_at >= '2020-01-01'", "%s", all.text);
@@ -282,15 +344,37 @@ Test(jobfile, the_template_parses_with_every_setting_turned_on)
     cr_expect(eq(i64, spec.limits.rows, 50000000));
 }
 
-Test(jobfile, the_template_mentions_every_key)
+Test(jobfile, the_template_of_a_copy_parses_with_every_setting_turned_on)
 {
     STRBUF_AUTO text = STRBUF_INIT;
-    jobfile_template(&text, NULL);
-    for (size_t i = 0; i < jobkeys_count(); i++) {
-        const JobKey *key = jobkeys_at(i);
+    STRBUF_AUTO all = STRBUF_INIT;
+    jobfile_template(&text, KIND_COPY, "orders");
+    uncomment(strbuf_text(&text), &all);
+    parse(strbuf_text(&all));
+    cr_expect_str_eq(spec.set[0].column, "new_column", "%s", all.text);
+    cr_expect_str_eq(spec.reverse_map[0].expr.text, "new_column::text");
+    cr_expect_str_eq(spec.from, "host=db1.example.com dbname=shop");
+    cr_expect(eq(int, (int)spec.on_conflict, ON_CONFLICT_ERROR));
+}
+
+Test(jobfile, the_template_mentions_every_key_of_its_kind)
+{
+    for (size_t i = 0; i < 2 * jobkeys_count(); i++) {
+        JobKind kind = i % 2 == 0 ? KIND_BACKFILL : KIND_COPY;
+        const JobKey *key = jobkeys_at(i / 2);
+        STRBUF_AUTO text = STRBUF_INIT;
         STRBUF_AUTO line = STRBUF_INIT;
+        jobfile_template(&text, kind, NULL);
         bool is_member = strchr(key->path, '.') != NULL;
-        strbuf_printf(&line, "%s%s:", is_member ? "#  " : "", jobkeys_leaf(key));
-        cr_expect(strstr(strbuf_text(&text), strbuf_text(&line)) != NULL, "%s", key->path);
+        bool is_required = jobkeys_find("job") == key || jobkeys_find("into") == key ||
+                           key->offset == offsetof(JobSpec, table) || strcmp(key->path, "set") == 0;
+        strbuf_printf(&line, "\n%s%s:",
+            is_required ? ""
+            : is_member ? "#  "
+                        : "#",
+            jobkeys_leaf(key));
+        cr_expect(eq(int, strstr(strbuf_text(&text), strbuf_text(&line)) != NULL,
+                      jobkeys_belongs(key, kind)),
+            "%s of %s", key->path, jobspec_kind_name(kind));
     }
 }

@@ -11,6 +11,7 @@
 
 #define HEAD "job: j\nbackfill: t\n"
 #define BASE HEAD "set:\n  a: b\n"
+#define COPY "job: j\ncopy: t\ninto: u\n"
 #define N40  "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
 
 typedef struct BadFile {
@@ -24,7 +25,7 @@ static const BadFile FILES[] = {
     /* not a mapping, not one document, not YAML */
     {"", "1:1", "the job file is empty", NULL},
     {"# nothing but a comment\n", "1:1", "the job file is empty", NULL},
-    {"---\n", "2:1", "a job file must be a mapping", "job, backfill, set"},
+    {"---\n", "2:1", "a job file must be a mapping", "job, backfill, copy"},
     {"- job\n- backfill\n", "1:1", "a job file must be a mapping", NULL},
     {"just text\n", "1:1", "a job file must be a mapping", NULL},
     {"[1, 2]", "1:1", "a job file must be a mapping", NULL},
@@ -88,13 +89,33 @@ static const BadFile FILES[] = {
     {BASE "batch: {rows: 1, rows: 2}\n", "5:18", "key \"rows\" stands here twice", NULL},
     {BASE "\"\\e[31m\": z\n", "5:1", "unknown key \"?[31m\"", NULL},
     /* kind and required keys */
-    {"job: j\ncopy: t\ninto: u\nmap:\n  a: b\n", "2:1", "cannot run jobs of the kind copy",
-        "backfill only"},
     {"job: j\npurge: t\nwhere: x\narchive: y\n", "2:1", "cannot run jobs of the kind purge",
-        "backfill only"},
+        "backfill and copy only"},
+    {BASE "copy: t\n", "5:1", "one kind, here it has two: backfill and copy", "Remove copy:"},
+    {COPY "purge: t\n", "4:1", "one kind, here it has two: copy and purge", "Remove purge:"},
+    {"job: j\ncopy: t\n", "1:1", "key \"into\" is missing", "the rows are copied into"},
+    {"copy: t\ninto: u\n", "1:1", "key \"job\" is missing", NULL},
+    {BASE "into: u\n", "5:1", "into is a key of jobs of the kind copy, this one is a backfill",
+        "Remove it."},
+    {BASE "limits: {log_bytes: 1GB}\n", "5:10",
+        "limits.log_bytes is a key of jobs of the kind copy", NULL},
+    {BASE "map: {a: b}\n", "5:1", "map is a key of jobs of the kind copy",
+        "The columns of a backfill stand below set:."},
+    {COPY "set: {a: b}\n", "4:1", "set is a key of jobs of the kind backfill, this one is a copy",
+        "The columns of a copy stand below map:."},
+    {COPY "stripes: 4\n", "4:1", "stripes is a key of jobs of the kind backfill", "Remove it."},
+    {COPY "limits:\n  quarantine: 4\n", "5:3", "limits.quarantine is a key of", "Remove it."},
+    {COPY "on_error: quarantine\n", "4:11", "only a backfill can set rows aside", "stop"},
+    {COPY "map: {}\n", "4:6", "map needs at least one column", NULL},
+    {COPY "map:\n  a: b # c\n", "5:8", "map.a: YAML takes", NULL},
+    {COPY "reverse_map:\n  a:\n", "5:5", "reverse_map.a has no value", NULL},
+    {"job: j\ncopy: t\ninto: a.b.c\n", "3:7", "into: \"a.b.c\" is not a table name", "two parts"},
+    {COPY "on_conflict: ignore\n", "4:14", "is not one of error, skip, update", NULL},
+    {COPY "from: ''\n", "4:7", "from has no value", NULL},
+    {COPY "to: {host: h}\n", "4:5", "to must be a single value, not a mapping", "host=db1"},
     {BASE "purge: t\n", "5:1", "one kind, here it has two: backfill and purge", "Remove purge:"},
     {"backfill: t\nset: {a: b}\n", "1:1", "key \"job\" is missing", "fill-orders"},
-    {"job: j\nset: {a: b}\n", "1:1", "key \"backfill\" is missing", "table"},
+    {"job: j\nset: {a: b}\n", "1:1", "key \"backfill\" or \"copy\" is missing", "table"},
     {HEAD, "1:1", "key \"set\" is missing", "column: SQL"},
     {"# x\n\n" HEAD, "3:1", "key \"set\" is missing", NULL},
     {"job: Orders\nbackfill: t\nset: {a: b}\n", "1:6", "\"Orders\" is not a name for a job", "a-z"},
@@ -222,6 +243,48 @@ fails(const char *source, size_t len, Err *err)
     JobSpec spec;
     *err = ERR_INIT;
     return !jobfile_parse("f.yaml", source, len, &arena, &spec, err);
+}
+
+Test(jobfile_errors, a_password_in_a_connection_string_is_refused_and_not_shown)
+{
+    static const char *const SECRETS[] = {
+        "host=h password=s3cret",
+        "host=h password = 's3cret'",
+        "sslpassword=s3cret",
+        "postgresql://app:s3cret@h/d",
+        "postgres://app:s3/cret@h/d",
+        "postgresql://h/d?password=s3cret",
+        "Postgresql://app:s3cret@h/d",
+        "app:s3cret@h",
+        "{host: h, password: s3cret}",
+    };
+    for (size_t i = 0; i < sizeof(SECRETS) / sizeof(SECRETS[0]); i++) {
+        for (int side = 0; side < 2; side++) {
+            char source[256];
+            (void)snprintf(
+                source, sizeof(source), COPY "%s: %s\n", side == 0 ? "from" : "to", SECRETS[i]);
+            Err err;
+            cr_assert(fails(source, strlen(source), &err), "%s", SECRETS[i]);
+            cr_expect(eq(int, (int)err.cls, ERR_USER));
+            cr_expect(strncmp(err.message, "f.yaml:4:", 9) == 0, "%s", err.message);
+            cr_expect(strstr(err.message, "s3") == NULL, "%s", err.message);
+            cr_expect(strstr(err.hint, "s3") == NULL, "%s", err.hint);
+            cr_expect(strstr(err.excerpt, "s3") == NULL, "%s", err.excerpt);
+        }
+    }
+}
+
+Test(jobfile_errors, connection_strings_without_a_password_are_taken)
+{
+    static const char *const TARGETS[] = {"shop", "service=x passfile=/home/app/.pgpass",
+        "postgresql://app@h:5432/d", "postgresql://[::1]:5432/d?application_name=a@b",
+        "host=h user=a:b@c"};
+    for (size_t i = 0; i < sizeof(TARGETS) / sizeof(TARGETS[0]); i++) {
+        char source[256];
+        (void)snprintf(source, sizeof(source), COPY "from: \"%s\"\n", TARGETS[i]);
+        Err err;
+        cr_expect(not(fails(source, strlen(source), &err)), "%s: %s", TARGETS[i], err.message);
+    }
 }
 
 Test(jobfile_errors, a_nul_byte_in_the_file_is_refused_at_its_place)

@@ -16,12 +16,15 @@ static void
 put_file(
     StrBuf *out, const JobKey *key, const char *value, size_t value_len, int *line, int *column)
 {
-    static const char *const REQUIRED[][2] = {
+    static const char *const OF_BACKFILL[][2] = {
         {"job", "job: j\n"}, {"backfill", "backfill: t\n"}, {"set", "set: {a: b}\n"}};
+    static const char *const OF_COPY[][2] = {
+        {"job", "job: j\n"}, {"copy", "copy: t\n"}, {"into", "into: u\n"}};
+    const char *const(*required)[2] = jobkeys_belongs(key, KIND_BACKFILL) ? OF_BACKFILL : OF_COPY;
     *line = 1;
-    for (size_t i = 0; i < sizeof(REQUIRED) / sizeof(REQUIRED[0]); i++) {
-        if (strcmp(key->path, REQUIRED[i][0]) != 0) {
-            strbuf_puts(out, REQUIRED[i][1]);
+    for (size_t i = 0; i < 3; i++) {
+        if (strcmp(key->path, required[i][0]) != 0) {
+            strbuf_puts(out, required[i][1]);
             *line += 1;
         }
     }
@@ -56,7 +59,7 @@ words_for_nothing(const JobKey *key)
     if (key->type == KEY_SECTION) {
         return "must be a mapping";
     }
-    return key->type == KEY_ASSIGNMENTS ? "set needs at least one column" : "has no value";
+    return key->type == KEY_ASSIGNMENTS ? "needs at least one column" : "has no value";
 }
 
 static const char *

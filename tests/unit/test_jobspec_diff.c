@@ -90,6 +90,36 @@ Test(jobspec_diff, columns_that_come_go_and_change_places_are_told)
         "the columns of set are in another order");
 }
 
+#define COPY_OF(rest) "job: j\ncopy: orders\ninto: new_orders\n" rest
+
+Test(jobspec_diff, every_key_of_a_copy_that_decides_is_named)
+{
+    static const struct {
+        const char *rest;
+        const char *expected;
+    } CASES[] = {
+        {"map: {a: b}\n", "map.a was absent, is \"b\""},
+        {"reverse_map: {a: b}\n", "reverse_map.a was absent, is \"b\""},
+        {"on_conflict: skip\n", "on_conflict was \"error\", is \"skip\""},
+        {"indexes: after\n", "indexes was \"before\", is \"after\""},
+        {"from: host=secret\n", "from is another connection string"},
+        {"to: host=secret\n", "to is another connection string"},
+        {"limits: {log_bytes: 1GB}\n", ""},
+    };
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        char text[256];
+        (void)snprintf(text, sizeof(text), COPY_OF("%s"), CASES[i].rest);
+        expect_changes(COPY_OF(""), text, CASES[i].expected[0] == '\0' ? 0 : 1, CASES[i].expected);
+    }
+    expect_changes(COPY_OF(""), "job: j\ncopy: old\ninto: public.new_orders\n", 1,
+        "copy was \"orders\", is \"old\"");
+    expect_changes(COPY_OF(""), "job: j\ncopy: orders\ninto: newer\n", 1,
+        "into was \"new_orders\", is \"newer\"");
+    expect_changes(COPY_OF(""), FILE_OF(SET_ONE), 2,
+        "the kind was \"copy\", is \"backfill\"; "
+        "set.amount was absent, is \"amount_text::numeric\"");
+}
+
 Test(jobspec_diff, long_values_are_shown_from_shortly_before_their_first_difference)
 {
 #define LONG "upper(amount_text) || upper(amount_text) || upper(amount_text) || upper("
