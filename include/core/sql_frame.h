@@ -19,7 +19,8 @@ void sql_put_batch_mark(StrBuf *out, int64_t job);
 /* 1 The mark, and the compare-and-set on the range; returns 'lost' when the range is not ours. */
 void sql_put_frame_claim(StrBuf *out, int64_t job);
 
-/* The lock on the table that a change of its rows takes, before a statement that only reads it. */
+/* The lock on the table that a change of its rows takes, before a statement that only reads it; not
+ * for copies, which change no row of it. */
 void sql_put_table_lock(StrBuf *out, const Plan *plan);
 
 /* The predicate "row is not set aside". */
@@ -36,6 +37,9 @@ void sql_put_frame_slice(StrBuf *out, const Plan *plan, SliceKind kind, const ch
 
 /* pghaul_from.. and pghaul_to.. from pghaul_at and pghaul_high, by key. */
 void sql_put_key_bounds(StrBuf *out, const Plan *plan);
+
+/* The same of a copy's target, after it: the batch ends with whichever key comes first. */
+void sql_put_frame_into_end(StrBuf *out, const Plan *plan, const char *size_sql);
 
 /* 4 The table's signature, and by block its file, are as recorded; checked after the rows, when our
  * lock on the table keeps them so. */

@@ -11,7 +11,15 @@
 #include "base/strbuf.h"
 #include "core/plan.h"
 
+/* Kinds of jobs, as bits. */
+typedef enum JobKinds {
+    FOR_BACKFILL = 1u,
+    FOR_COPY = 2u,  /* within one database */
+    FOR_RELAY = 4u, /* a copy between two */
+} JobKinds;
+
 typedef struct SqlFunction {
+    unsigned kinds;    /* of JobKinds: whose it is */
     const char *what;  /* first part of its name: "move" of pghaul.move_.. */
     const char *title; /* what it is for, no final period */
     void (*text)(StrBuf *out, const Plan *plan, int64_t job); /* CREATE FUNCTION */

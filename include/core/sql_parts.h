@@ -47,8 +47,9 @@ void sql_put_slice_declare(StrBuf *out, const Plan *plan, SliceKind kind);
 /* The predicate (from, to] by key or [from, to) by block over those variables. */
 void sql_put_slice(StrBuf *out, const Plan *plan, SliceKind kind);
 
-/* Only the lower bound of the slice, by key: to look for the slice's end. */
-void sql_put_slice_from(StrBuf *out, const Plan *plan);
+/* Type of the variables that bound a slice by key, its column counted from 0.  A copy's are of the
+ * target's types, which hold every key of both tables (int4 becomes int8). */
+const char *sql_bound_type(const Plan *plan, int column);
 
 /* The predicate "row belongs to stripe `stripe_sql` of `stripes_sql`". */
 void sql_put_in_stripe(
@@ -69,6 +70,10 @@ void sql_put_assignments(StrBuf *out, const Plan *plan);
 /* The user's expression in parentheses, safe against a trailing comment. */
 void sql_put_expr(StrBuf *out, const RawSql *expr);
 
+/* A value, in parentheses where it is an expression, coerced as an assignment to the column would
+ * do it. */
+void sql_put_coerced(StrBuf *out, const ColumnFacts *column, const char *value);
+
 /* pghaul.<what>_<job>_<fingerprint> */
 void sql_put_function_name(StrBuf *out, const Plan *plan, const char *what, int64_t job);
 
@@ -81,5 +86,32 @@ void sql_vacuum(StrBuf *out, const Plan *plan);
 /* Of them only what decides how the parser reads the SQL of the job file: search_path, and where
  * the text has something that they change, two more. */
 void sql_put_parser_settings(StrBuf *out, const Plan *plan);
+
+/*
+ * The target of a copy, which is always aliased to pghaul_into; the source keeps its own name.
+ */
+
+/* "schema"."table", without alias */
+void sql_put_into_table(StrBuf *out, const Plan *plan);
+
+/* pghaul_into."column" */
+void sql_put_into_column(StrBuf *out, const char *column);
+
+/* The key as the target has it, in order of the source's key. */
+void sql_put_into_key_list(StrBuf *out, const Plan *plan);
+void sql_put_into_key_text(StrBuf *out, const Plan *plan);
+
+/* (from, to] of the target's keys, over the variables of sql_put_slice_declare(). */
+void sql_put_into_slice(StrBuf *out, const Plan *plan);
+
+/* "t"."a" = pghaul_into."x" AND .. */
+void sql_put_same_key(StrBuf *out, const Plan *plan);
+
+/* Columns of the target that get something, "x", "y"; and what they get of the source's row: not
+ * coerced, as an INSERT wants it, or coerced as an INSERT would do it. */
+void sql_put_map_columns(StrBuf *out, const Plan *plan);
+void sql_put_map_values(StrBuf *out, const Plan *plan);
+void sql_put_map_value(StrBuf *out, const Plan *plan, const MapColumn *column);
+void sql_put_map_coerced(StrBuf *out, const Plan *plan, const MapColumn *column);
 
 #endif

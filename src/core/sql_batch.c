@@ -61,6 +61,10 @@ sql_put_batch_function(
     if (kind == SLICE_KEY) {
         strbuf_puts(&head, "SET enable_bitmapscan = 'off'\n"); /* rows are locked in key order */
     }
+    if (plan->copy != NULL && strcmp(what, "verify") == 0) {
+        /* Both tables are read in key order and merged: nothing is kept in memory, however wide. */
+        strbuf_puts(&head, "SET enable_hashjoin = 'off'\n");
+    }
     sql_put_function(out, strbuf_text(&head), body);
 }
 
@@ -78,6 +82,10 @@ sql_put_frame_declare(StrBuf *out, const Plan *plan, SliceKind kind)
                      "    pghaul_before pg_catalog.int8;\n"
                      "    pghaul_last pg_catalog.bool := true;\n"
                      "    pghaul_clean pg_catalog.bool := false;\n");
+    if (plan->copy != NULL) {
+        strbuf_puts(out, "    pghaul_skipped pg_catalog.int8 := 0;\n"
+                         "    pghaul_updated pg_catalog.int8 := 0;\n");
+    }
     sql_put_slice_declare(out, plan, kind);
     strbuf_puts(out, kind == SLICE_KEY ? "    pghaul_end pg_catalog.text[];\n"
                                        : "    pghaul_block pg_catalog.int8;\n");
@@ -143,6 +151,9 @@ sql_put_frame_claim(StrBuf *out, int64_t job)
 void
 sql_put_table_lock(StrBuf *out, const Plan *plan)
 {
+    if (plan->copy != NULL) {
+        return;
+    }
     strbuf_printf(out,
         "    -- the lock of the UPDATE before a weaker one: whoever asks for more than we hold is\n"
         "    -- not deadlocked by us asking for more as well\n"
@@ -160,7 +171,7 @@ put_bound_values(StrBuf *out, const Plan *plan, const char *bound, const char *v
 {
     for (int i = 0; i < plan->key_count; i++) {
         strbuf_printf(
-            out, "    %s%d := %s[%d]::%s;\n", bound, i + 1, values, i + 1, plan->key[i].type);
+            out, "    %s%d := %s[%d]::%s;\n", bound, i + 1, values, i + 1, sql_bound_type(plan, i));
     }
 }
 
@@ -173,26 +184,50 @@ sql_put_key_bounds(StrBuf *out, const Plan *plan)
     put_bound_values(out, plan, "pghaul_to", "pghaul_high");
 }
 
+/* The batch ends with the key that `probe` finds, or where its range does. */
 static void
-put_key_end(StrBuf *out, const Plan *plan, const char *size_sql)
+put_key_end(StrBuf *out, const Plan *plan, const char *probe)
 {
-    strbuf_puts(out, "    SELECT ");
-    sql_put_key_text(out, plan);
-    strbuf_puts(out, " INTO pghaul_end\n      FROM (SELECT ");
-    sql_put_key_list(out, plan);
-    strbuf_puts(out, "\n      FROM ");
-    sql_put_only_table(out, plan);
-    strbuf_puts(out, "\n     WHERE ");
-    sql_put_slice(out, plan, SLICE_KEY);
-    strbuf_puts(out, "\n     ORDER BY ");
-    sql_put_key_list(out, plan);
-    strbuf_printf(out, "\n    OFFSET %s - 1 LIMIT 1) AS ", size_sql);
-    sql_put_ident(out, plan->facts->table.name);
-    strbuf_puts(out, ";\n    IF FOUND THEN\n");
+    strbuf_printf(out, "    SELECT %s;\n    IF FOUND THEN\n", probe);
     put_bound_values(out, plan, "pghaul_to", "pghaul_end");
     strbuf_puts(out, "        pghaul_to_open := false;\n"
                      "        pghaul_last := false;\n"
                      "    END IF;\n");
+}
+
+static void
+put_source_end(StrBuf *out, const Plan *plan, const char *size_sql)
+{
+    STRBUF_AUTO probe = STRBUF_INIT;
+    sql_put_key_text(&probe, plan);
+    strbuf_puts(&probe, " INTO pghaul_end\n      FROM (SELECT ");
+    sql_put_key_list(&probe, plan);
+    strbuf_puts(&probe, "\n      FROM ");
+    sql_put_only_table(&probe, plan);
+    strbuf_puts(&probe, "\n     WHERE ");
+    sql_put_slice(&probe, plan, SLICE_KEY);
+    strbuf_puts(&probe, "\n     ORDER BY ");
+    sql_put_key_list(&probe, plan);
+    strbuf_printf(&probe, "\n    OFFSET %s - 1 LIMIT 1) AS ", size_sql);
+    sql_put_ident(&probe, plan->facts->table.name);
+    put_key_end(out, plan, strbuf_text(&probe));
+}
+
+void
+sql_put_frame_into_end(StrBuf *out, const Plan *plan, const char *size_sql)
+{
+    STRBUF_AUTO probe = STRBUF_INIT;
+    sql_put_into_key_text(&probe, plan);
+    strbuf_puts(&probe, " INTO pghaul_end\n      FROM (SELECT ");
+    sql_put_into_key_list(&probe, plan);
+    strbuf_puts(&probe, "\n      FROM ");
+    sql_put_into_table(&probe, plan);
+    strbuf_puts(&probe, " AS pghaul_into\n     WHERE ");
+    sql_put_into_slice(&probe, plan);
+    strbuf_puts(&probe, "\n     ORDER BY ");
+    sql_put_into_key_list(&probe, plan);
+    strbuf_printf(&probe, "\n    OFFSET %s - 1 LIMIT 1) AS pghaul_into", size_sql);
+    put_key_end(out, plan, strbuf_text(&probe));
 }
 
 void
@@ -201,7 +236,7 @@ sql_put_frame_slice(StrBuf *out, const Plan *plan, SliceKind kind, const char *s
     if (kind == SLICE_KEY) {
         strbuf_puts(out, "    -- 2 the end of the batch, by a probe of the key's index\n");
         sql_put_key_bounds(out, plan);
-        put_key_end(out, plan, size_sql);
+        put_source_end(out, plan, size_sql);
         return;
     }
     strbuf_printf(out,
@@ -266,19 +301,23 @@ sql_put_frame_checkpoint(StrBuf *out, const Plan *plan, int64_t job, SliceKind k
                      "    IF NOT pghaul_last THEN\n"
                      "        pghaul_watermark := ");
     put_watermark(out, plan, kind);
+    strbuf_puts(out, ";\n"
+                     "    ELSIF $5 + 1 < pghaul_stripes THEN\n"
+                     "        pghaul_stripe := $5 + 1;\n"
+                     "    ELSIF pghaul_before + pghaul_left = 0 THEN\n"
+                     "        pghaul_outcome := 'done';\n"
+                     "    ELSE\n"
+                     "        pghaul_outcome := 'partial';\n"
+                     "        pghaul_stripe := 0;\n"
+                     "    END IF;\n"
+                     "    UPDATE pghaul.ranges AS r\n"
+                     "       SET watermark = pghaul_watermark, stripe = pghaul_stripe,\n"
+                     "           rows = r.rows + pghaul_rows, batches = r.batches + 1,\n");
+    if (plan->copy != NULL) {
+        strbuf_puts(out, "           skipped = r.skipped + pghaul_skipped,\n"
+                         "           updated = r.updated + pghaul_updated,\n");
+    }
     strbuf_puts(out,
-        ";\n"
-        "    ELSIF $5 + 1 < pghaul_stripes THEN\n"
-        "        pghaul_stripe := $5 + 1;\n"
-        "    ELSIF pghaul_before + pghaul_left = 0 THEN\n"
-        "        pghaul_outcome := 'done';\n"
-        "    ELSE\n"
-        "        pghaul_outcome := 'partial';\n"
-        "        pghaul_stripe := 0;\n"
-        "    END IF;\n"
-        "    UPDATE pghaul.ranges AS r\n"
-        "       SET watermark = pghaul_watermark, stripe = pghaul_stripe,\n"
-        "           rows = r.rows + pghaul_rows, batches = r.batches + 1,\n"
         "           leftover = CASE pghaul_outcome WHEN 'partial' THEN 0\n"
         "                      ELSE r.leftover + pghaul_left END,\n"
         "           visits = r.visits + (pghaul_outcome = 'partial')::pg_catalog.int4,\n"

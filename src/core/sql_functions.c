@@ -5,6 +5,7 @@
 
 #include "core/sql_backfill.h"
 #include "core/sql_batch.h"
+#include "core/sql_copy.h"
 
 static void
 isolate_key(StrBuf *out, const Plan *plan, int64_t job)
@@ -31,20 +32,25 @@ locate_block(StrBuf *out, const Plan *plan, int64_t job)
 }
 
 static const SqlFunction FUNCTIONS[] = {
-    {"move", "Changes the rows of a batch", sql_move_function},
-    {"isolate_key", "Changes rows one by one and sets aside what the server refuses, by key",
-        isolate_key},
-    {"isolate_block", "Changes rows one by one and sets aside what the server refuses, by block",
-        isolate_block},
-    {"verify", "Compares the rows of a batch", sql_verify_function},
-    {"isolate_verify", "Compares them one by one and sets aside what the server refuses",
+    {FOR_BACKFILL, "move", "Changes the rows of a batch", sql_move_function},
+    {FOR_BACKFILL, "isolate_key",
+        "Changes rows one by one and sets aside what the server refuses, by key", isolate_key},
+    {FOR_BACKFILL, "isolate_block",
+        "Changes rows one by one and sets aside what the server refuses, by block", isolate_block},
+    {FOR_BACKFILL, "verify", "Compares the rows of a batch", sql_verify_function},
+    {FOR_BACKFILL, "isolate_verify",
+        "Compares them one by one and sets aside what the server refuses",
         sql_isolate_verify_function},
-    {"repair", "Changes the rows of a batch by key, when differences are repaired",
+    {FOR_BACKFILL, "repair", "Changes the rows of a batch by key, when differences are repaired",
         sql_repair_function},
-    {"retry", "Tries a row again that was set aside", sql_retry_function},
-    {"locate_key", "Finds a row that the server refuses, by key", locate_key},
-    {"locate_block", "Finds a row that the server refuses, by block", locate_block},
-    {"sync", "Keeps rows right that the application writes", sql_sync_function},
+    {FOR_BACKFILL, "retry", "Tries a row again that was set aside", sql_retry_function},
+    {FOR_COPY, "move", "Copies the rows of a batch", sql_copy_function},
+    {FOR_COPY, "verify", "Compares the rows of a batch with the target's", sql_compare_function},
+    {FOR_BACKFILL | FOR_COPY, "locate_key", "Finds a row that the server refuses, by key",
+        locate_key},
+    {FOR_BACKFILL | FOR_COPY, "locate_block", "Finds a row that the server refuses, by block",
+        locate_block},
+    {FOR_BACKFILL, "sync", "Keeps rows right that the application writes", sql_sync_function},
 };
 #define FUNCTION_COUNT (sizeof(FUNCTIONS) / sizeof(FUNCTIONS[0]))
 
@@ -67,9 +73,21 @@ is(const SqlFunction *function, const char *what)
     return strcmp(function->what, what) == 0;
 }
 
+static JobKinds
+kind_of(const Plan *plan)
+{
+    if (plan->copy == NULL) {
+        return FOR_BACKFILL;
+    }
+    return plan->copy->remote ? FOR_RELAY : FOR_COPY;
+}
+
 bool
 sql_functions_needed(const SqlFunction *function, const Plan *plan)
 {
+    if ((function->kinds & kind_of(plan)) == 0) {
+        return false;
+    }
     if (is(function, "verify") || is(function, "isolate_verify")) {
         return !plan->self_referring;
     }

@@ -7,6 +7,7 @@
  */
 #include "core/sql_backfill.h"
 #include "core/sql_batch.h"
+#include "core/sql_copy.h"
 #include "core/sql_frame.h"
 
 #define CENSUS_ROWS 100
@@ -70,13 +71,22 @@ put_loop(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind, const char 
     strbuf_puts(out, "\n    LOOP\n");
 }
 
+/* What the move does to one row. */
 static void
-put_update_row(StrBuf *out, const Plan *plan)
+put_move_row(StrBuf *out, const Plan *plan, SliceKind kind)
 {
-    sql_put_update(out, plan);
+    if (plan->copy != NULL) {
+        sql_put_insert(out, plan);
+    } else {
+        sql_put_update(out, plan);
+    }
     put_is_row(out, plan, "pghaul_row.pghaul_k", "");
     sql_put_where(out, plan);
-    sql_put_needs_work(out, plan);
+    if (plan->copy != NULL) {
+        sql_put_on_conflict(out, plan, kind);
+    } else {
+        sql_put_needs_work(out, plan);
+    }
     strbuf_puts(out, ";\n");
 }
 
@@ -146,7 +156,7 @@ sql_isolate_function(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
     put_loop(&body, plan, job, kind, CLAIMED_STRIPE);
     put_skip_held(&body, plan);
     strbuf_puts(&body, "    BEGIN\n");
-    put_update_row(&body, plan);
+    put_move_row(&body, plan, kind);
     strbuf_puts(&body, "    GET DIAGNOSTICS pghaul_changed = ROW_COUNT;\n" CHECK_NOW
                        "    pghaul_rows := pghaul_rows + pghaul_changed;\n");
     put_set_row_aside(&body, job);
@@ -268,7 +278,7 @@ put_locate_loop(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
     put_loop(out, plan, job, kind, STRIPE);
     strbuf_puts(out, "    BEGIN\n");
     put_skip_unwanted(out, plan);
-    put_update_row(out, plan);
+    put_move_row(out, plan, kind);
     strbuf_puts(out, CHECK_NOW
         "    RAISE EXCEPTION USING ERRCODE = 'PH009'; -- take it back\n"
         "    EXCEPTION\n"

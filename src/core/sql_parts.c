@@ -75,6 +75,12 @@ sql_put_key_text(StrBuf *out, const Plan *plan)
     strbuf_puts(out, "]");
 }
 
+const char *
+sql_bound_type(const Plan *plan, int column)
+{
+    return plan->copy == NULL ? plan->key[column].type : plan->copy->key[column]->base_type;
+}
+
 /* pghaul_from1 or (pghaul_from1, pghaul_from2) */
 static void
 put_bound_row(StrBuf *out, const Plan *plan, const char *bound)
@@ -96,19 +102,20 @@ sql_put_slice_declare(StrBuf *out, const Plan *plan, SliceKind kind)
     static const char *const BOUNDS[] = {"pghaul_from", "pghaul_to"};
     for (int b = 0; b < 2; b++) {
         for (int i = 0; i < plan->key_count; i++) {
-            strbuf_printf(out, "    %s%d %s;\n", BOUNDS[b], i + 1, plan->key[i].type);
+            strbuf_printf(out, "    %s%d %s;\n", BOUNDS[b], i + 1, sql_bound_type(plan, i));
         }
         strbuf_printf(out, "    %s_open pg_catalog.bool := false;\n", BOUNDS[b]);
     }
 }
 
-void
-sql_put_slice_from(StrBuf *out, const Plan *plan)
+/* (from, to] of a key's columns, "t"."a" or ("t"."a", "t"."b"). */
+static void
+put_key_slice(StrBuf *out, const Plan *plan, const char *key_row)
 {
-    strbuf_puts(out, "(pghaul_from_open OR ");
-    sql_put_key_row(out, plan);
-    strbuf_puts(out, " > ");
+    strbuf_printf(out, "(pghaul_from_open OR %s > ", key_row);
     put_bound_row(out, plan, "pghaul_from");
+    strbuf_printf(out, ")\n       AND (pghaul_to_open OR %s <= ", key_row);
+    put_bound_row(out, plan, "pghaul_to");
     strbuf_puts(out, ")");
 }
 
@@ -122,12 +129,9 @@ sql_put_slice(StrBuf *out, const Plan *plan, SliceKind kind)
         strbuf_puts(out, " < pghaul_to");
         return;
     }
-    sql_put_slice_from(out, plan);
-    strbuf_puts(out, "\n       AND (pghaul_to_open OR ");
-    sql_put_key_row(out, plan);
-    strbuf_puts(out, " <= ");
-    put_bound_row(out, plan, "pghaul_to");
-    strbuf_puts(out, ")");
+    STRBUF_AUTO row = STRBUF_INIT;
+    sql_put_key_row(&row, plan);
+    put_key_slice(out, plan, strbuf_text(&row));
 }
 
 /* The stripe by key is even over each page only where keys follow each other in the heap. */
@@ -185,28 +189,32 @@ sql_put_where(StrBuf *out, const Plan *plan)
 }
 
 /*
- * The expression coerced as an assignment to the column would do it.
- *
- * A cast is explicit coercion, which is the same but for the character and bit types with a
- * length: there it cuts silently where an assignment raises.  Their length coercion functions take
- * a flag for that.
+ * A cast is explicit coercion, which is the same as an assignment's but for the character and bit
+ * types with a length: there it cuts silently where an assignment raises.  Their length coercion
+ * functions take a flag for that.
  */
-static void
-put_coerced(StrBuf *out, const Plan *plan, const Assignment *set)
+void
+sql_put_coerced(StrBuf *out, const ColumnFacts *column, const char *value)
 {
     static const char *const WITH_LENGTH[] = {"varchar", "bpchar", "bit", "varbit"};
-    const ColumnFacts *column = facts_column(plan->facts, set->column);
-    assert(column != NULL);
     for (size_t i = 0; i < sizeof(WITH_LENGTH) / sizeof(WITH_LENGTH[0]); i++) {
         if (column->type_mod >= 0 && strcmp(column->base_type_name, WITH_LENGTH[i]) == 0) {
-            strbuf_printf(out, "pg_catalog.\"%s\"(", WITH_LENGTH[i]);
-            sql_put_expr(out, &set->expr);
-            strbuf_printf(out, "::pg_catalog.\"%s\", %d, false)", WITH_LENGTH[i], column->type_mod);
+            strbuf_printf(out, "pg_catalog.\"%s\"(%s::pg_catalog.\"%s\", %d, false)",
+                WITH_LENGTH[i], value, WITH_LENGTH[i], column->type_mod);
             return;
         }
     }
-    sql_put_expr(out, &set->expr);
-    strbuf_printf(out, "::%s", column->type);
+    strbuf_printf(out, "%s::%s", value, column->type);
+}
+
+static void
+put_coerced_set(StrBuf *out, const Plan *plan, const Assignment *set)
+{
+    const ColumnFacts *column = facts_column(plan->facts, set->column);
+    assert(column != NULL);
+    STRBUF_AUTO value = STRBUF_INIT;
+    sql_put_expr(&value, &set->expr);
+    sql_put_coerced(out, column, strbuf_text(&value));
 }
 
 void
@@ -231,7 +239,7 @@ sql_put_differs(StrBuf *out, const Plan *plan)
     strbuf_puts(out, "), ROW(");
     for (int i = 0; i < spec->set_count; i++) {
         strbuf_puts(out, i == 0 ? "" : ", ");
-        put_coerced(out, plan, &spec->set[i]);
+        put_coerced_set(out, plan, &spec->set[i]);
     }
     strbuf_puts(out, single ? ")))" : "))");
 }
@@ -313,4 +321,119 @@ sql_vacuum(StrBuf *out, const Plan *plan)
 {
     strbuf_puts(out, "VACUUM (TRUNCATE off, PARALLEL 0) ");
     sql_put_table(out, plan);
+}
+
+/* ---- the target of a copy ---- */
+
+static const CopyPlan *
+copy_of(const Plan *plan)
+{
+    assert(plan->copy != NULL);
+    return plan->copy;
+}
+
+void
+sql_put_into_table(StrBuf *out, const Plan *plan)
+{
+    const TableFacts *into = &copy_of(plan)->into->table;
+    sql_put_ident(out, into->schema);
+    strbuf_putc(out, '.');
+    sql_put_ident(out, into->name);
+}
+
+void
+sql_put_into_column(StrBuf *out, const char *column)
+{
+    strbuf_puts(out, "pghaul_into.");
+    sql_put_ident(out, column);
+}
+
+void
+sql_put_into_key_list(StrBuf *out, const Plan *plan)
+{
+    const CopyPlan *copy = copy_of(plan);
+    for (int i = 0; i < plan->key_count; i++) {
+        strbuf_puts(out, i == 0 ? "" : ", ");
+        sql_put_into_column(out, copy->key[i]->name);
+    }
+}
+
+void
+sql_put_into_key_text(StrBuf *out, const Plan *plan)
+{
+    const CopyPlan *copy = copy_of(plan);
+    strbuf_puts(out, "ARRAY[");
+    for (int i = 0; i < plan->key_count; i++) {
+        strbuf_puts(out, i == 0 ? "" : ", ");
+        sql_put_into_column(out, copy->key[i]->name);
+        strbuf_puts(out, "::pg_catalog.text");
+    }
+    strbuf_puts(out, "]");
+}
+
+void
+sql_put_into_slice(StrBuf *out, const Plan *plan)
+{
+    STRBUF_AUTO row = STRBUF_INIT;
+    strbuf_puts(&row, plan->key_count > 1 ? "(" : "");
+    sql_put_into_key_list(&row, plan);
+    strbuf_puts(&row, plan->key_count > 1 ? ")" : "");
+    put_key_slice(out, plan, strbuf_text(&row));
+}
+
+void
+sql_put_same_key(StrBuf *out, const Plan *plan)
+{
+    for (int i = 0; i < plan->key_count; i++) {
+        strbuf_puts(out, i == 0 ? "" : " AND ");
+        sql_put_column(out, plan, plan->key[i].name);
+        strbuf_puts(out, " = ");
+        sql_put_into_column(out, copy_of(plan)->key[i]->name);
+    }
+}
+
+void
+sql_put_map_columns(StrBuf *out, const Plan *plan)
+{
+    const CopyPlan *copy = copy_of(plan);
+    for (int i = 0; i < copy->map_count; i++) {
+        strbuf_puts(out, i == 0 ? "" : ", ");
+        sql_put_ident(out, copy->map[i].target->name);
+    }
+}
+
+void
+sql_put_map_value(StrBuf *out, const Plan *plan, const MapColumn *column)
+{
+    if (column->source != NULL) {
+        sql_put_column(out, plan, column->source->name);
+    } else {
+        sql_put_expr(out, column->expr);
+    }
+}
+
+void
+sql_put_map_values(StrBuf *out, const Plan *plan)
+{
+    const CopyPlan *copy = copy_of(plan);
+    for (int i = 0; i < copy->map_count; i++) {
+        strbuf_puts(out, i == 0 ? "" : ", ");
+        sql_put_map_value(out, plan, &copy->map[i]);
+    }
+}
+
+void
+sql_put_map_coerced(StrBuf *out, const Plan *plan, const MapColumn *column)
+{
+    const ColumnFacts *source = column->source;
+    const ColumnFacts *target = column->target;
+    bool same = source != NULL && source->type_oid == target->type_oid &&
+                (source->type_mod == target->type_mod || target->type_mod < 0);
+    STRBUF_AUTO value = STRBUF_INIT;
+    sql_put_map_value(&value, plan, column);
+    if (same) {
+        strbuf_puts(out, strbuf_text(&value));
+    } else {
+        sql_put_coerced(out, target, strbuf_text(&value));
+    }
 }
