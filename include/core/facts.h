@@ -16,6 +16,7 @@ typedef struct ServerFacts {
     int version_num; /* 150020 */
     const char *system_id;
     int64_t timeline;
+    const char *started; /* pg_postmaster_start_time, as the server prints it */
     const char *database;
     const char *role; /* current_user */
     bool role_is_superuser;
@@ -42,10 +43,12 @@ typedef struct ColumnFacts {
     const char *type;           /* format_type under an empty search_path, with modifier */
     const char *base_type;      /* without modifier, domains resolved */
     const char *base_type_name; /* pg_type.typname of the base type: "int8" */
+    int base_type_mod;          /* type_mod, of a domain that of its base type */
     bool not_null;
     bool generated; /* GENERATED ALWAYS AS (expr) */
     bool identity;
     bool has_default;             /* an expression of its own, or of its domain */
+    const char *collation;        /* what it sorts by, also as the database's default; "" = none */
     bool collation_deterministic; /* true for types without collation */
     bool collation_version_drift; /* the library sorts otherwise than when the index was made */
     bool is_float;
@@ -104,7 +107,10 @@ typedef struct TableFacts {
     uint32_t filenode;
     const char **children; /* old-style inheritance children, quoted names */
     int child_count;
+    int *partition_attnums; /* columns that choose the partition, of all levels */
+    int partition_attnum_count;
     bool may_select, may_update, may_trigger;
+    bool may_insert, may_delete;
     bool may_select_system; /* ctid and xmax, by which rows that somebody holds are found */
     bool may_use_schema;
     bool may_vacuum;           /* as the owner, or by the privilege MAINTAIN */
@@ -156,6 +162,9 @@ typedef struct Facts {
 const ColumnFacts *facts_column(const Facts *facts, const char *name);
 const ColumnFacts *facts_column_by_attnum(const Facts *facts, int attnum);
 
+/* True when the target of a copy is in another database than the source. */
+bool facts_is_remote(const Facts *facts);
+
 /* Writers that NeedFacts names. */
 #define NEED_WRITERS_NAMED 8
 
@@ -178,6 +187,7 @@ typedef struct ExprFacts {
     bool immutable;               /* could be indexed: immutable functions, no subqueries */
     bool is_volatile;             /* another value at each call: random(), nextval() */
     bool lossy;                   /* assignment may lose digits or precision; core/castrules.h */
+    int column;                   /* attnum of the column that is all of it; 0 = more than that */
     const char *generated_source; /* name of a generated column it mentions, or NULL */
     int *sources;                 /* attnums of the columns it mentions, ascending */
     int source_count;
@@ -190,6 +200,8 @@ typedef struct ExprFacts {
 /* All expressions of one job. */
 typedef struct ExprReport {
     ExprFacts *set;   /* one per assignment */
+    ExprFacts *as_is; /* of a copy, one per column of the target: of the source's column of that
+                         name where no assignment says otherwise; NULL for a backfill */
     ExprFacts *where; /* NULL without `where`; result_type and lossy mean nothing here */
 } ExprReport;
 

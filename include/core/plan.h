@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "core/facts.h"
 #include "core/jobspec.h"
 
@@ -54,7 +55,8 @@ typedef struct CopyPlan {
     const ColumnFacts *key[PLAN_KEY_COLUMNS_MAX]; /* of the target, in order of the source's key */
     const IndexFacts *arbiter;                    /* unique index of the target over those columns,
                                                      alone or with the partition key's */
-    bool invertible; /* the map can be walked back, or `reverse_map:` says how */
+    bool invertible;                 /* the map can be walked back, or `reverse_map:` says how */
+    const ColumnFacts *irreversible; /* else a column of the source that nothing leads back to */
 } CopyPlan;
 
 typedef struct Plan {
@@ -90,9 +92,9 @@ typedef struct Plan {
  *
  * Shape:   `key` is the index chosen by findings_key_index(), not NULL; all refusals were
  *          dealt with before.
- * Owner:   *plan borrows spec, facts and exprs.
+ * Owner:   *plan borrows spec, facts and exprs; plan->copy lives in `arena`.
  */
-void plan_build(const JobSpec *spec, const Facts *facts, const ExprFacts *exprs,
-    const IndexFacts *key, Plan *plan);
+void plan_build(const JobSpec *spec, const Facts *facts, const ExprReport *exprs,
+    const IndexFacts *key, Arena *arena, Plan *plan);
 
 #endif

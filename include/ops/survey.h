@@ -21,11 +21,13 @@ typedef struct Survey {
 /*
  * Read facts, check expressions, collect findings, build the plan.
  *
+ * Shape:   `conn` is where the job's state lives: the database of the table, of a copy that of the
+ *          target.  `source` is a session to the source of a copy; NULL = in the same database.
  * Errors:  ERR_USER for the job file (unknown table, bad expression); after a bad expression the
  *          findings about everything else are there.  ERR_REFUSED never: refusals are findings.
  * Owner:   everything in *survey lives in `arena` or borrows from *spec.
  */
-bool survey_run(PgConn *conn, const JobSpec *spec, Arena *arena, Survey *survey, Err *err)
-    __attribute__((warn_unused_result));
+bool survey_run(PgConn *conn, PgConn *source, const JobSpec *spec, Arena *arena, Survey *survey,
+    Err *err) __attribute__((warn_unused_result));
 
 #endif

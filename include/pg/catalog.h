@@ -10,16 +10,26 @@
 #include "core/jobspec.h"
 #include "pg/conn.h"
 
+/* The table of a job as the job file writes it, and where. */
+typedef struct CatalogTable {
+    const char *name;
+    Place place;
+    bool is_target; /* of a copy */
+} CatalogTable;
+
+CatalogTable catalog_source(const JobSpec *spec);
+CatalogTable catalog_target(const JobSpec *spec); /* of a copy */
+
 /*
- * Fill *facts for the table of `spec`.  Reads only; takes no lock that stops a writer.
+ * Fill *facts for one table of `spec`.  Reads only; takes no lock that stops a writer.
  *
  * Shape:   a table name without a schema is looked for in every schema that is not the system's.
  * Errors:  ERR_USER when there is no such table, with the nearest name as a hint, or more than
  *          one; classes by SQLSTATE for the rest.
  * Owner:   everything in *facts lives in `arena`.
  */
-bool catalog_read(PgConn *conn, const JobSpec *spec, Arena *arena, Facts *facts, Err *err)
-    __attribute__((warn_unused_result));
+bool catalog_read(PgConn *conn, const JobSpec *spec, CatalogTable table, Arena *arena, Facts *facts,
+    Err *err) __attribute__((warn_unused_result));
 
 /* Only which table it is: waits for no lock on it.  Errors as above. */
 bool catalog_find_table(PgConn *conn, const JobSpec *spec, Arena *arena, uint32_t *oid, Err *err)

@@ -6,6 +6,7 @@
 
 #include "base/strbuf.h"
 #include "pg/exprcheck.h"
+#include "pg/query.h"
 
 typedef struct Checker {
     PgConn *conn;
@@ -14,6 +15,8 @@ typedef struct Checker {
     Arena *arena;
     const char *table; /* "schema"."name" */
     const char *alias; /* "name" */
+    bool copies;       /* columns of facts->into are assigned to, not those of the table */
+    bool parses_only;  /* nothing can be created here */
 } Checker;
 
 /* A statement with an expression of the user's inside; all members are set at creation. */
@@ -27,6 +30,13 @@ typedef struct Probe {
 Probe
 exprcheck_probe(const Checker *checker, const RawSql *expr, const char *before, const char *after);
 
+/* Parse it; *shape (may be NULL) is what it would return. */
+bool exprcheck_parse(const Checker *checker, const Probe *probe, QueryShape *shape, Err *err)
+    __attribute__((warn_unused_result));
+
+/* The end of a probe: `before`, then FROM ONLY the table under its own name. */
+const char *exprcheck_from(const Checker *checker, const char *before);
+
 /*
  * Turn what the server said of a probe into an error with the place in the job file.
  *
@@ -38,12 +48,30 @@ bool exprcheck_refuse(const Checker *checker, const Probe *probe, const Err *ans
 bool exprcheck_attempt(const Checker *checker, const char *sql, Err *answer, Err *err)
     __attribute__((warn_unused_result));
 
+/*
+ * Of a copy: the expression's type, whether it is a column as it is, whether it can be assigned to
+ * the target's column (NULL = unknown) and loses by that.
+ */
+bool exprcheck_assign(const Checker *checker, const RawSql *expr, const ColumnFacts *target,
+    ExprFacts *out, Err *err) __attribute__((warn_unused_result));
+
+/* Of a copy: assign the source's column `source` to a column of the same name as it is. */
+bool exprcheck_as_is(const Checker *checker, const ColumnFacts *source, const ColumnFacts *target,
+    ExprFacts *out, Err *err) __attribute__((warn_unused_result));
+
+/* It may mention any column. */
+void exprcheck_all_columns(const Checker *checker, ExprFacts *out);
+
 /* Columns it mentions, its type, and whether assigning it to `target` (NULL = none) loses. */
 bool exprcheck_depends(const Checker *checker, const RawSql *expr, const ColumnFacts *target,
     ExprFacts *out, Err *err) __attribute__((warn_unused_result));
 
 /* The rights that what the view pg_temp.pghaul_view mentions needs, and who lacks them. */
 bool exprcheck_needs(const Checker *checker, ExprFacts *out, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Does it give another value each time?  Over the twin, or where there is none, the table. */
+bool exprcheck_volatile(const Checker *checker, const RawSql *expr, bool *verdict, Err *err)
     __attribute__((warn_unused_result));
 
 /* Could it stand in an index, and is it volatile? */

@@ -50,13 +50,17 @@ bool query_script(PgConn *conn, const char *sql, Err *err) __attribute__((warn_u
 /* The end of a transaction that went well or not: COMMIT, or ROLLBACK and false; *err keeps why. */
 bool query_end(PgConn *conn, bool ok, Err *err) __attribute__((warn_unused_result));
 
-/*
- * Parse without running (a protocol-level PREPARE of the unnamed statement).
- *
- * Shape:   *column_count and *type_oid (first column) describe the result, 0 when it has none;
- *          both may be NULL.
- */
-bool query_parse(PgConn *conn, const char *sql, int *column_count, uint32_t *type_oid, Err *err)
+/* What a statement would return; of its first column type and origin. */
+typedef struct QueryShape {
+    int column_count; /* 0 = nothing */
+    uint32_t type_oid;
+    int type_mod;
+    uint32_t table_oid; /* with `attnum`: the column that is handed through as it is; else 0 */
+    int attnum;
+} QueryShape;
+
+/* Parse without running (a protocol-level PREPARE of the unnamed statement). */
+bool query_parse(PgConn *conn, const char *sql, QueryShape *shape, Err *err)
     __attribute__((warn_unused_result));
 
 /*

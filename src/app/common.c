@@ -84,7 +84,7 @@ prefer_drift(App *app, PgConn *conn, const char *name, Err *err)
 bool
 app_survey(App *app, PgConn *conn, const JobSpec *spec, Survey *survey, Err *err)
 {
-    if (survey_run(conn, spec, &app->arena, survey, err)) {
+    if (survey_run(conn, NULL, spec, &app->arena, survey, err)) {
         if (survey->planned) {
             return true;
         }

@@ -17,7 +17,7 @@ verb_check(App *app, Err *err)
     if (!app_open_job(app, app->options.args[0], &spec, &conn, err)) {
         return false;
     }
-    if (!survey_run(conn, &spec, &app->arena, &survey, err)) {
+    if (!survey_run(conn, NULL, &spec, &app->arena, &survey, err)) {
         app_show_findings(app, &survey, stdout); /* beside the expression that the server refused */
         return false;
     }

@@ -25,7 +25,7 @@ verb_plan(App *app, Err *err)
     Survey survey;
     PGCONN_AUTO *conn = NULL;
     if (!app_open_job(app, app->options.args[0], &spec, &conn, err) ||
-        !survey_run(conn, &spec, &app->arena, &survey, err)) {
+        !survey_run(conn, NULL, &spec, &app->arena, &survey, err)) {
         return false;
     }
 

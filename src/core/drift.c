@@ -233,12 +233,23 @@ mentions(const ExprFacts *expr, int attnum)
     return false;
 }
 
+/* A copy sets no column of the table, but takes some as they are. */
+static bool
+is_moved(const Plan *plan, const ColumnFacts *column)
+{
+    for (int i = 0; plan->copy != NULL && i < plan->copy->map_count; i++) {
+        if (plan->copy->map[i].source == column) {
+            return true;
+        }
+    }
+    return plan->copy == NULL && jobspec_sets(plan->spec, column->name);
+}
+
 static bool
 uses_column(const Plan *plan, const ColumnFacts *column)
 {
     for (int i = 0; i < plan->spec->set_count; i++) {
-        if (strcmp(plan->spec->set[i].column, column->name) == 0 ||
-            mentions(&plan->exprs[i], column->attnum)) {
+        if (mentions(&plan->exprs[i], column->attnum)) {
             return true;
         }
     }
@@ -247,7 +258,7 @@ uses_column(const Plan *plan, const ColumnFacts *column)
             return true;
         }
     }
-    return mentions(plan->where, column->attnum);
+    return is_moved(plan, column) || mentions(plan->where, column->attnum);
 }
 
 void
@@ -281,6 +292,10 @@ drift_put_key_columns(StrBuf *out, const Plan *plan)
 void
 drift_put_set_columns(StrBuf *out, const Plan *plan)
 {
+    if (plan->copy != NULL) {
+        strbuf_puts(out, "{}");
+        return;
+    }
     for (int i = 0; i < plan->spec->set_count; i++) {
         put_attnum(out, plan, i, plan->spec->set[i].column);
     }

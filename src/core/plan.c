@@ -8,6 +8,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "core/plan_copy.h"
+
 #define STRIPES_AUTO              8
 #define FIRST_WITH_TID_RANGE_SCAN 140000
 
@@ -137,13 +139,35 @@ feed_count(XXH3_state_t *state, int count)
     (void)XXH3_64bits_update(state, &count, sizeof(count));
 }
 
+/* Not who is connected to how, which may change, but which database it is. */
+static void
+feed_copy(XXH3_state_t *state, const Plan *plan)
+{
+    static const char *const CONFLICTS[] = {"error", "skip", "update"};
+    const JobSpec *spec = plan->spec;
+    const Facts *into = plan->copy->into;
+    feed(state, into->table.schema);
+    feed(state, into->table.name);
+    feed(state, into->server.system_id);
+    feed(state, into->server.database);
+    feed(state, spec->from == NULL ? "here" : "from");
+    feed(state, spec->to == NULL ? "here" : "to");
+    feed(state, CONFLICTS[spec->on_conflict]);
+    feed_count(state, spec->reverse_count);
+    for (int i = 0; i < spec->reverse_count; i++) {
+        feed(state, spec->reverse_map[i].column);
+        feed(state, spec->reverse_map[i].expr.text);
+    }
+}
+
 static void
 take_fingerprint(const JobSpec *spec, const Facts *facts, Plan *plan)
 {
     XXH3_state_t *state = XXH3_createState();
     assert(state != NULL);
     (void)XXH3_64bits_reset(state);
-    feed(state, "backfill 1"); /* the version of the generated functions */
+    /* The version of the generated functions. */
+    feed(state, plan->copy == NULL ? "backfill 1" : "copy 1");
     feed(state, facts->table.schema);
     feed(state, facts->table.name);
     feed_count(state, spec->set_count);
@@ -162,29 +186,37 @@ take_fingerprint(const JobSpec *spec, const Facts *facts, Plan *plan)
     }
     feed(state, plan->path == PATH_BLOCK ? "block" : "key");
     feed(state, plan->sync_trigger ? "trigger" : "none");
+    if (plan->copy != NULL) {
+        feed_copy(state, plan);
+    }
     (void)snprintf(plan->fingerprint, sizeof(plan->fingerprint), "%016llx",
         (unsigned long long)XXH3_64bits_digest(state));
     (void)XXH3_freeState(state);
 }
 
 void
-plan_build(const JobSpec *spec, const Facts *facts, const ExprFacts *exprs, const IndexFacts *key,
-    Plan *plan)
+plan_build(const JobSpec *spec, const Facts *facts, const ExprReport *exprs, const IndexFacts *key,
+    Arena *arena, Plan *plan)
 {
-    *plan = (Plan){.spec = spec, .facts = facts, .exprs = exprs};
+    *plan = (Plan){.spec = spec, .facts = facts, .exprs = exprs->set, .where = exprs->where};
+    bool copies = spec->kind == KIND_COPY;
     for (int i = 0; i < spec->set_count; i++) {
-        plan->self_referring = plan->self_referring || exprs[i].self_referring;
-        plan->is_volatile = plan->is_volatile || exprs[i].is_volatile;
+        plan->self_referring = plan->self_referring || (!copies && exprs->set[i].self_referring);
+        plan->is_volatile = plan->is_volatile || exprs->set[i].is_volatile;
     }
     decide_key(facts, key, plan);
     decide_sync(spec, facts, plan);
-    decide_path(spec, facts, plan);
-    decide_stripes(spec, facts, plan);
+    if (copies) {
+        plan_decide_copy(plan, exprs, key, arena);
+    } else {
+        decide_path(spec, facts, plan);
+        decide_stripes(spec, facts, plan);
+    }
     decide_sizes(facts, plan);
-    plan->may_skip_locked = !plan->self_referring && !plan->is_volatile;
+    plan->may_skip_locked = !copies && !plan->self_referring && !plan->is_volatile;
     plan->strict = spec->strict && plan->may_skip_locked;
     plan->verify = spec->verify && !plan->self_referring && !plan->is_volatile;
-    plan->vacuum = spec->vacuum;
+    plan->vacuum = !copies && spec->vacuum;
     plan->workers = spec->workers > 0 ? spec->workers : PLAN_WORKERS_AUTO;
     take_fingerprint(spec, facts, plan);
 }

@@ -40,6 +40,27 @@ read_past(PgConn *conn, const JobSpec *spec, Arena *arena, Facts *facts, Err *er
     return true;
 }
 
+/* State lives where the target is; triggers of jobs are on the source, which may be elsewhere. */
+static bool
+read_target(PgConn *conn, const JobSpec *spec, Arena *arena, Facts *facts, Err *err)
+{
+    Facts *into = arena_alloc(arena, sizeof(*into));
+    if (!catalog_read(conn, spec, catalog_target(spec), arena, into, err)) {
+        return false;
+    }
+    facts->into = into;
+    if (!facts_is_remote(facts)) {
+        return read_past(conn, spec, arena, facts, err);
+    }
+    if (!read_past(conn, spec, arena, into, err)) {
+        return false;
+    }
+    facts->stored = into->stored;
+    facts->leftovers = into->leftovers;
+    facts->leftover_count = into->leftover_count;
+    return true;
+}
+
 static bool
 decide(const JobSpec *spec, Arena *arena, Survey *survey, Err *err)
 {
@@ -48,22 +69,25 @@ decide(const JobSpec *spec, Arena *arena, Survey *survey, Err *err)
     if (key == NULL) {
         return err_set(err, ERR_FATAL, "no key, and no finding says so: %s", why);
     }
-    plan_build(spec, &survey->facts, survey->exprs.set, key, &survey->plan);
-    survey->plan.where = survey->exprs.where;
+    plan_build(spec, &survey->facts, &survey->exprs, key, arena, &survey->plan);
     findings_compare_job(spec, &survey->facts, survey->plan.fingerprint, arena, &survey->findings);
     survey->planned = survey->findings.refuse_count == 0;
     return true;
 }
 
 bool
-survey_run(PgConn *conn, const JobSpec *spec, Arena *arena, Survey *survey, Err *err)
+survey_run(
+    PgConn *conn, PgConn *source, const JobSpec *spec, Arena *arena, Survey *survey, Err *err)
 {
     *survey = (Survey){.findings = FINDINGS_INIT};
     Facts *facts = &survey->facts;
-    if (!catalog_read(conn, spec, arena, facts, err) || !read_past(conn, spec, arena, facts, err)) {
+    source = source == NULL ? conn : source;
+    if (!catalog_read(source, spec, catalog_source(spec), arena, facts, err) ||
+        !(spec->kind == KIND_COPY ? read_target(conn, spec, arena, facts, err)
+                                  : read_past(conn, spec, arena, facts, err))) {
         return false;
     }
-    bool checked = exprcheck_run(conn, spec, facts, arena, &survey->exprs, err);
+    bool checked = exprcheck_run(source, spec, facts, arena, &survey->exprs, err);
     if (!checked && err->cls != ERR_USER) {
         return false;
     }

@@ -54,10 +54,10 @@ report_unknown(const CatalogReader *reader, const char *schema, const char *name
     for (int i = 0; i < count; i++) {
         names[i] = result_text(result, i, 0);
     }
-    const JobSpec *spec = reader->spec;
+    const CatalogTable *table = &reader->table;
     const char *near = suggest_nearest(name, names, (size_t)count);
-    (void)err_set(err, ERR_USER, "%s:%d:%d: there is no table %s", spec->file,
-        spec->table_place.line, spec->table_place.column, spec->table);
+    (void)err_set(err, ERR_USER, "%s:%d:%d: there is no table %s", reader->spec->file,
+        table->place.line, table->place.column, table->name);
     if (near != NULL) {
         return err_hint(err, "Did you mean %s?", near);
     }
@@ -73,9 +73,9 @@ report_ambiguous(const CatalogReader *reader, const PgResult *result, Err *err)
         strbuf_printf(&names, "%s%s.%s", i == 0 ? "" : ", ", result_text(result, i, 1),
             result_text(result, i, 2));
     }
-    const JobSpec *spec = reader->spec;
-    (void)err_set(err, ERR_USER, "%s:%d:%d: table %s is in %d schemas", spec->file,
-        spec->table_place.line, spec->table_place.column, spec->table, result_rows(result));
+    const CatalogTable *table = &reader->table;
+    (void)err_set(err, ERR_USER, "%s:%d:%d: table %s is in %d schemas", reader->spec->file,
+        table->place.line, table->place.column, table->name, result_rows(result));
     return err_hint(err, "Name one of %s.", strbuf_text(&names));
 }
 
@@ -84,7 +84,7 @@ find_table(CatalogReader *reader, Err *err)
 {
     const char *schema = NULL;
     const char *name = NULL;
-    if (!ident_parse_qualified(reader->spec->table, reader->arena, &schema, &name, err)) {
+    if (!ident_parse_qualified(reader->table.name, reader->arena, &schema, &name, err)) {
         return false;
     }
     Params params = PARAMS_INIT;
@@ -104,10 +104,29 @@ find_table(CatalogReader *reader, Err *err)
     return true;
 }
 
+CatalogTable
+catalog_source(const JobSpec *spec)
+{
+    return (CatalogTable){.name = spec->table, .place = spec->table_place};
+}
+
+/* On another server it may go without saying that the name is the same. */
+CatalogTable
+catalog_target(const JobSpec *spec)
+{
+    CatalogTable table = catalog_source(spec);
+    if (spec->into != NULL) {
+        table = (CatalogTable){.name = spec->into, .place = spec->into_place};
+    }
+    table.is_target = true;
+    return table;
+}
+
 bool
 catalog_find_table(PgConn *conn, const JobSpec *spec, Arena *arena, uint32_t *oid, Err *err)
 {
-    CatalogReader reader = {.conn = conn, .spec = spec, .arena = arena, .oid = "0"};
+    CatalogReader reader = {
+        .conn = conn, .spec = spec, .table = catalog_source(spec), .arena = arena, .oid = "0"};
     if (!find_table(&reader, err)) {
         return err->cls == ERR_USER ? false : err_wrap(err, "catalog");
     }
@@ -116,15 +135,18 @@ catalog_find_table(PgConn *conn, const JobSpec *spec, Arena *arena, uint32_t *oi
 }
 
 bool
-catalog_read(PgConn *conn, const JobSpec *spec, Arena *arena, Facts *facts, Err *err)
+catalog_read(
+    PgConn *conn, const JobSpec *spec, CatalogTable table, Arena *arena, Facts *facts, Err *err)
 {
     *facts = (Facts){.columns = NULL};
-    CatalogReader reader = {.conn = conn, .spec = spec, .arena = arena, .facts = facts};
+    CatalogReader reader = {
+        .conn = conn, .spec = spec, .table = table, .arena = arena, .facts = facts};
     bool ok = find_table(&reader, err) && catalog_read_server(&reader, err) &&
               catalog_read_strangers(&reader, err) && catalog_read_standbys(&reader, err) &&
-              catalog_read_table(&reader, err) && catalog_read_columns(&reader, err) &&
-              catalog_read_indexes(&reader, err) && catalog_read_triggers(&reader, err) &&
-              catalog_read_publications(&reader, err);
+              catalog_read_table(&reader, err) &&
+              (spec->kind == KIND_BACKFILL || catalog_read_of_copy(&reader, err)) &&
+              catalog_read_columns(&reader, err) && catalog_read_indexes(&reader, err) &&
+              catalog_read_triggers(&reader, err) && catalog_read_publications(&reader, err);
     /* What is wrong in the job file has its own place. */
     return ok || (err->cls == ERR_USER ? false : err_wrap(err, "catalog"));
 }

@@ -65,7 +65,27 @@ static const char SQL_COLUMNS[] =
     "                         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
     "                        WHERE s.schemaname = n.nspname AND s.tablename = c.relname\n"
     "                          AND s.attname = a.attname AND NOT s.inherited\n"
-    "                          AND s.null_frac < 1)\n"
+    "                          AND s.null_frac < 1),\n"
+    "       pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'INSERT'),\n"
+    "       a.atthasdef AND a.attgenerated = '' OR EXISTS (\n"
+    "           SELECT FROM pg_catalog.pg_type y\n"
+    "            WHERE y.oid = a.atttypid AND y.typdefault IS NOT NULL),\n"
+    "       CASE WHEN l.oid IS NULL THEN ''\n"
+    "            WHEN a.attcollation = 'pg_catalog.\"default\"'::pg_catalog.regcollation\n"
+    "            THEN (SELECT pg_catalog.concat_ws(' ', d.datcollate, d.datctype,\n"
+    "                             x.of ->> 'datlocprovider', x.of ->> 'daticulocale',\n"
+    "                             x.of ->> 'datlocale')\n"
+    "                    FROM pg_catalog.pg_database d,\n"
+    "                         pg_catalog.to_jsonb(d) AS x(of)\n"
+    "                   WHERE d.datname = pg_catalog.current_database())\n"
+    "            ELSE l.oid::pg_catalog.regcollation::pg_catalog.text END,\n"
+    "       (SELECT s.correlation\n"
+    "          FROM pg_catalog.pg_stats s\n"
+    "          JOIN pg_catalog.pg_class c ON c.oid = a.attrelid\n"
+    "          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
+    "         WHERE s.schemaname = n.nspname AND s.tablename = c.relname\n"
+    "           AND s.attname = a.attname AND NOT s.inherited),\n"
+    "       base.typmod\n"
     "  FROM base\n"
     "  JOIN pg_catalog.pg_type t ON t.oid = base.oid AND t.typtype <> 'd'\n"
     "  JOIN pg_catalog.pg_attribute a\n"
@@ -124,6 +144,11 @@ read_column(const PgResult *result, int row, bool database_drifts, Arena *arena)
         .may_update = result_bool(result, row, 17),
         .may_select = result_bool(result, row, 18),
         .fresh = result_bool(result, row, 20),
+        .base_type_mod = (int)result_int(result, row, 25),
+        .may_insert = result_bool(result, row, 21),
+        .has_default = result_bool(result, row, 22),
+        .collation = result_dup(result, row, 23, arena),
+        .correlation = result_is_null(result, row, 24) ? 1.0 : result_float(result, row, 24),
     };
 }
 
@@ -159,7 +184,8 @@ settle_fresh(const CatalogReader *reader, ColumnFacts *column, Err *err)
     bool readable = table->relkind == 'r' && table->persistence != 't' && table->may_use_schema &&
                     column->may_select && !table->row_security_filters &&
                     strcmp(table->access_method, "heap") == 0;
-    column->fresh = column->fresh && readable && jobspec_sets(reader->spec, column->name);
+    column->fresh = column->fresh && readable && reader->spec->kind == KIND_BACKFILL &&
+                    jobspec_sets(reader->spec, column->name);
     return !column->fresh || probe_fresh(reader, column, err);
 }
 

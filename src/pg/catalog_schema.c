@@ -35,7 +35,7 @@ static const char SQL_LEFTOVERS[] =
     "  FROM (SELECT true, t.tgname::pg_catalog.text,\n"
     "               pg_catalog.format('DROP TRIGGER %I ON %I.%I;', t.tgname, n.nspname,\n"
     "                                 c.relname),\n"
-    "               pg_catalog.substring(t.tgname, '^zzzz_pghaul_([0-9]{1,18})$')\n"
+    "               pg_catalog.substring(t.tgname, '^zzzz_pghaul_([0-9]{1,18})(?:_t)?$')\n"
     "          FROM pg_catalog.pg_trigger t\n"
     "          JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid\n"
     "          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"

@@ -8,7 +8,7 @@
 
 /*
  * The timeline comes from the name of the WAL file that is written now: what pg_control_checkpoint
- * says lags behind after a promotion.  pg_walfile_name() raises on a standby.
+ * says lags behind after a promotion.  pg_walfile_name() raises on a standby, which nobody writes.
  *
  * The reset value of default_transaction_read_only is what server, database and role say, which our
  * sessions override: some providers set it when the disk is full.  A superuser is a member of every
@@ -17,8 +17,10 @@
 static const char SQL_SERVER[] =
     "SELECT pg_catalog.current_setting('server_version_num'),\n"
     "       (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s),\n"
-    "       CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN\n"
-    "            pg_catalog.substr(pg_catalog.pg_walfile_name(\n"
+    "       CASE WHEN pg_catalog.pg_is_in_recovery()\n"
+    "            THEN (SELECT pg_catalog.to_hex(k.timeline_id)\n"
+    "                    FROM pg_catalog.pg_control_checkpoint() k)\n"
+    "            ELSE pg_catalog.substr(pg_catalog.pg_walfile_name(\n"
     "                pg_catalog.pg_current_wal_lsn()), 1, 8) END,\n"
     "       pg_catalog.current_database(), current_user, r.rolsuper,\n"
     "       pg_catalog.pg_has_role(r.oid, 'pg_read_all_stats', 'USAGE'),\n"
@@ -31,7 +33,8 @@ static const char SQL_SERVER[] =
     "       n.oid IS NOT NULL, o.rolname,\n"
     "       CASE WHEN r.rolsuper THEN o.rolsuper\n"
     "            ELSE pg_catalog.pg_has_role(r.oid, n.nspowner, 'MEMBER') END,\n"
-    "       pg_catalog.has_database_privilege(d.oid, 'TEMPORARY')\n"
+    "       pg_catalog.has_database_privilege(d.oid, 'TEMPORARY'),\n"
+    "       pg_catalog.pg_postmaster_start_time()\n"
     "  FROM pg_catalog.pg_roles r\n"
     "  JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()\n"
     "  LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = 'pghaul'\n"
@@ -101,6 +104,7 @@ catalog_read_server(const CatalogReader *reader, Err *err)
         .schema_owner = result_dup(row, 0, 12, arena),
         .schema_owner_trusted = result_bool(row, 0, 13),
         .may_create_temporary = result_bool(row, 0, 14),
+        .started = result_dup(row, 0, 15, arena),
     };
     return true;
 }

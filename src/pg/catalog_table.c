@@ -3,6 +3,8 @@
  */
 #include <stdlib.h>
 
+#include "base/strbuf.h"
+#include "core/ident.h"
 #include "core/jobspec.h"
 #include "pg/catalog_parts.h"
 #include "pg/params.h"
@@ -35,7 +37,9 @@ static const char SQL_TABLE[] =
     "                 AND pg_catalog.has_column_privilege(c.oid, 'xmax', 'SELECT') END,\n"
     "       pg_catalog.pg_has_role(current_user, c.relowner, 'USAGE')\n"
     "       OR CASE WHEN $2::pg_catalog.bool\n"
-    "               THEN pg_catalog.has_table_privilege(c.oid, 'MAINTAIN') ELSE false END\n"
+    "               THEN pg_catalog.has_table_privilege(c.oid, 'MAINTAIN') ELSE false END,\n"
+    "       pg_catalog.has_table_privilege(c.oid, 'INSERT'),\n"
+    "       pg_catalog.has_table_privilege(c.oid, 'DELETE')\n"
     "  FROM pg_catalog.pg_class c\n"
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
     "  JOIN pg_catalog.pg_roles o ON o.oid = c.relowner\n"
@@ -70,6 +74,29 @@ static const char SQL_CHILDREN[] =
     "  JOIN pg_catalog.pg_class c ON c.oid = child.oid AND NOT c.relispartition\n"
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
     " ORDER BY 1";
+
+/* How many foreign keys of other tables point here, and where one of them is. */
+static const char SQL_REFERENCED[] =
+    "SELECT pg_catalog.count(*),\n"
+    "       pg_catalog.min(pg_catalog.format('%I.%I', n.nspname, c.relname) COLLATE \"C\")\n"
+    "  FROM pg_catalog.pg_constraint k\n"
+    "  JOIN pg_catalog.pg_class c ON c.oid = k.conrelid\n"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
+    " WHERE k.contype = 'f' AND k.confrelid = $1::pg_catalog.oid AND k.conparentid = 0\n"
+    "   AND k.conrelid <> k.confrelid";
+
+/* Columns of the table by which its rows go to a partition, on all levels; an expression is none.
+ */
+static const char SQL_PARTITION_COLUMNS[] =
+    "SELECT DISTINCT r.attnum\n"
+    "  FROM pg_catalog.pg_partition_tree($1::pg_catalog.oid) AS t(relid)\n"
+    "  JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = t.relid\n"
+    "  JOIN pg_catalog.pg_attribute a\n"
+    "    ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs::pg_catalog.int2[])\n"
+    "   AND a.attnum > 0\n"
+    "  JOIN pg_catalog.pg_attribute r\n"
+    "    ON r.attrelid = $1::pg_catalog.oid AND r.attname = a.attname\n"
+    " ORDER BY r.attnum";
 
 /*
  * default_order: btree, ascending, NULLS LAST, default operator class, and the collation of the
@@ -153,6 +180,66 @@ read_names(const CatalogReader *reader, const char *sql, const char ***names, in
     return true;
 }
 
+/* Rows of a copy's target; what cannot be looked into counts as full. */
+static bool
+read_has_rows(const CatalogReader *reader, Err *err)
+{
+    TableFacts *table = &reader->facts->table;
+    table->has_rows = true;
+    bool is_table = table->relkind == 'r' || table->relkind == 'p';
+    if (!is_table || !table->may_select || !table->may_use_schema || table->row_security_filters) {
+        return true;
+    }
+    STRBUF_AUTO sql = STRBUF_INIT;
+    strbuf_puts(&sql, "SELECT EXISTS (SELECT FROM ");
+    PGRESULT_AUTO *row = NULL;
+    if (!quote_qualified(&sql, table->schema, table->name, err)) {
+        return false;
+    }
+    strbuf_puts(&sql, ")");
+    if (!query_one(reader->conn, strbuf_text(&sql), 0, NULL, &row, err)) {
+        return false;
+    }
+    table->has_rows = result_bool(row, 0, 0);
+    return true;
+}
+
+static bool
+read_partition_columns(const CatalogReader *reader, Err *err)
+{
+    TableFacts *table = &reader->facts->table;
+    Params params = PARAMS_INIT;
+    params_text(&params, reader->oid);
+    PGRESULT_AUTO *result = NULL;
+    if (!query_with(reader->conn, SQL_PARTITION_COLUMNS, &params, &result, err)) {
+        return false;
+    }
+    int count = result_rows(result);
+    table->partition_attnum_count = count;
+    table->partition_attnums =
+        arena_alloc(reader->arena, ((size_t)count + 1) * sizeof(*table->partition_attnums));
+    for (int i = 0; i < count; i++) {
+        table->partition_attnums[i] = (int)result_int(result, i, 0);
+    }
+    return true;
+}
+
+bool
+catalog_read_of_copy(const CatalogReader *reader, Err *err)
+{
+    TableFacts *table = &reader->facts->table;
+    Params params = PARAMS_INIT;
+    params_text(&params, reader->oid);
+    PGRESULT_AUTO *row = NULL;
+    if (!query_one_with(reader->conn, SQL_REFERENCED, &params, &row, err)) {
+        return false;
+    }
+    table->referenced_count = (int)result_int(row, 0, 0);
+    table->referenced_by = result_dup(row, 0, 1, reader->arena);
+    return !reader->table.is_target ||
+           (read_has_rows(reader, err) && read_partition_columns(reader, err));
+}
+
 bool
 catalog_read_table(const CatalogReader *reader, Err *err)
 {
@@ -196,6 +283,8 @@ catalog_read_table(const CatalogReader *reader, Err *err)
         .owner_is_superuser = result_bool(row, 0, 21),
         .may_select_system = result_bool(row, 0, 22),
         .may_vacuum = result_bool(row, 0, 23),
+        .may_insert = result_bool(row, 0, 24),
+        .may_delete = result_bool(row, 0, 25),
         .wraparound_vacuum_pid = (int)result_int(vacuum, 0, 0),
     };
     return read_names(reader, SQL_CHILDREN, &table->children, &table->child_count, err);

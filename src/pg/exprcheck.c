@@ -98,15 +98,16 @@ exprcheck_attempt(const Checker *checker, const char *sql, Err *answer, Err *err
 
 /* ---- is it one expression, and does it fit? ---- */
 
-static bool
-parse_probe(const Checker *checker, const Probe *probe, Err *err)
+bool
+exprcheck_parse(const Checker *checker, const Probe *probe, QueryShape *shape, Err *err)
 {
-    int columns = 0;
+    QueryShape unused;
+    shape = shape == NULL ? &unused : shape;
     Err answer = ERR_INIT;
-    if (!query_parse(checker->conn, probe->sql, &columns, NULL, &answer)) {
+    if (!query_parse(checker->conn, probe->sql, shape, &answer)) {
         return exprcheck_refuse(checker, probe, &answer, err);
     }
-    if (columns > 1) {
+    if (shape->column_count > 1) {
         (void)jobfile_sql_error(
             checker->spec, probe->expr, -1, "this is more than one expression", err);
         return err_hint(err, "Write one expression for each column.");
@@ -114,8 +115,8 @@ parse_probe(const Checker *checker, const Probe *probe, Err *err)
     return true;
 }
 
-static const char *
-from_table(const Checker *checker, const char *before)
+const char *
+exprcheck_from(const Checker *checker, const char *before)
 {
     return arena_printf(
         checker->arena, "%s\n  FROM ONLY %s AS %s", before, checker->table, checker->alias);
@@ -124,13 +125,13 @@ from_table(const Checker *checker, const char *before)
 static bool
 check_frames(const Checker *checker, const RawSql *expr, Err *err)
 {
-    Probe plain = exprcheck_probe(checker, expr, "SELECT (", from_table(checker, ")"));
-    if (!parse_probe(checker, &plain, err)) {
+    Probe plain = exprcheck_probe(checker, expr, "SELECT (", exprcheck_from(checker, ")"));
+    if (!exprcheck_parse(checker, &plain, NULL, err)) {
         return false;
     }
-    Probe framed =
-        exprcheck_probe(checker, expr, "SELECT CASE WHEN true THEN ", from_table(checker, "END"));
-    if (parse_probe(checker, &framed, err)) {
+    Probe framed = exprcheck_probe(
+        checker, expr, "SELECT CASE WHEN true THEN ", exprcheck_from(checker, "END"));
+    if (exprcheck_parse(checker, &framed, NULL, err)) {
         return true;
     }
     if (strcmp(err->sqlstate, "42601") == 0 && err->hint[0] == '\0') {
@@ -154,7 +155,7 @@ check_assignment(const Checker *checker, const RawSql *expr, const ColumnFacts *
     }
     strbuf_puts(&before, " = (");
     Probe probe = exprcheck_probe(checker, expr, strbuf_text(&before), ")");
-    return parse_probe(checker, &probe, err);
+    return exprcheck_parse(checker, &probe, NULL, err);
 }
 
 static bool
@@ -163,7 +164,7 @@ check_condition(const Checker *checker, const RawSql *expr, Err *err)
     const char *before = arena_printf(
         checker->arena, "SELECT 1\n  FROM ONLY %s AS %s\n WHERE (", checker->table, checker->alias);
     Probe probe = exprcheck_probe(checker, expr, before, ")");
-    return parse_probe(checker, &probe, err);
+    return exprcheck_parse(checker, &probe, NULL, err);
 }
 
 /* No row passes WHERE false, so that nothing of the user's is evaluated. */
@@ -221,6 +222,14 @@ static bool
 check_expression(
     const Checker *checker, const RawSql *expr, const ColumnFacts *target, ExprFacts *out, Err *err)
 {
+    if (checker->parses_only) {
+        exprcheck_all_columns(checker, out);
+        return exprcheck_volatile(checker, expr, &out->is_volatile, err);
+    }
+    if (checker->copies) {
+        return exprcheck_depends(checker, expr, NULL, out, err) &&
+               (!may_evaluate(out) || exprcheck_mutability(checker, expr, out, err));
+    }
     return exprcheck_depends(checker, expr, target, out, err) &&
            (!may_evaluate(out) || (check_in_function(checker, expr, err) &&
                                       exprcheck_mutability(checker, expr, out, err)));
@@ -229,7 +238,13 @@ check_expression(
 static bool
 check_set(const Checker *checker, const Assignment *assignment, ExprFacts *out, Err *err)
 {
-    const ColumnFacts *target = facts_column(checker->facts, assignment->column);
+    const Facts *facts = checker->copies ? checker->facts->into : checker->facts;
+    const ColumnFacts *target = facts_column(facts, assignment->column);
+    if (checker->copies) {
+        return check_frames(checker, &assignment->expr, err) &&
+               check_expression(checker, &assignment->expr, NULL, out, err) &&
+               exprcheck_assign(checker, &assignment->expr, target, out, err);
+    }
     return check_frames(checker, &assignment->expr, err) &&
            check_assignment(checker, &assignment->expr, target, err) &&
            check_expression(checker, &assignment->expr, target, out, err);
@@ -241,6 +256,8 @@ check_where(const Checker *checker, const RawSql *where, ExprFacts *out, Err *er
     return check_condition(checker, where, err) && check_frames(checker, where, err) &&
            check_expression(checker, where, NULL, out, err);
 }
+
+static const char SAVEPOINT[] = "SAVEPOINT pghaul_expression";
 
 /* Keep what is wrong with one expression and go on with the next. */
 static bool
@@ -259,10 +276,29 @@ keep_refusal(const Checker *checker, ExprFacts *out, Err *first, Err *err)
     return query_run(checker->conn, "ROLLBACK TO SAVEPOINT pghaul_expression", NULL, err);
 }
 
+/* Columns of the target that no assignment names and the source has. */
+static bool
+check_as_is(const Checker *checker, ExprReport *report, Err *first, Err *err)
+{
+    const Facts *into = checker->facts->into;
+    for (int i = 0; i < into->column_count; i++) {
+        const ColumnFacts *target = &into->columns[i];
+        const ColumnFacts *source = facts_column(checker->facts, target->name);
+        if (source == NULL || target->generated || jobspec_sets(checker->spec, target->name)) {
+            continue;
+        }
+        if (!query_run(checker->conn, SAVEPOINT, NULL, err) ||
+            (!exprcheck_as_is(checker, source, target, &report->as_is[i], err) &&
+                !keep_refusal(checker, &report->as_is[i], first, err))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool
 check_all(const Checker *checker, ExprReport *report, Err *err)
 {
-    static const char SAVEPOINT[] = "SAVEPOINT pghaul_expression";
     const JobSpec *spec = checker->spec;
     Err first = ERR_INIT;
     for (int i = 0; i < spec->set_count; i++) {
@@ -275,6 +311,9 @@ check_all(const Checker *checker, ExprReport *report, Err *err)
     if (report->where != NULL && (!query_run(checker->conn, SAVEPOINT, NULL, err) ||
                                      (!check_where(checker, &spec->where, report->where, err) &&
                                          !keep_refusal(checker, report->where, &first, err)))) {
+        return false;
+    }
+    if (checker->copies && !check_as_is(checker, report, &first, err)) {
         return false;
     }
     *err = first;
@@ -342,18 +381,31 @@ checker_init(Checker *checker, Err *err)
     return true;
 }
 
-static void
-report_init(const JobSpec *spec, Arena *arena, ExprReport *report)
+static ExprFacts *
+harmless(int count, Arena *arena)
 {
-    report->set = arena_alloc(arena, ((size_t)spec->set_count + 1) * sizeof(*report->set));
-    for (int i = 0; i < spec->set_count; i++) {
-        report->set[i] = HARMLESS;
+    ExprFacts *facts = arena_alloc(arena, ((size_t)count + 1) * sizeof(*facts));
+    for (int i = 0; i < count; i++) {
+        facts[i] = HARMLESS;
     }
-    report->where = NULL;
-    if (spec->where.text != NULL) {
-        report->where = arena_alloc(arena, sizeof(*report->where));
-        *report->where = HARMLESS;
-    }
+    return facts;
+}
+
+static void
+report_init(const JobSpec *spec, const Facts *facts, Arena *arena, ExprReport *report)
+{
+    *report = (ExprReport){
+        .set = harmless(spec->set_count, arena),
+        .as_is = facts->into == NULL ? NULL : harmless(facts->into->column_count, arena),
+        .where = spec->where.text == NULL ? NULL : harmless(1, arena),
+    };
+}
+
+/* A standby may be read by a copy, and a role that may only read. */
+static bool
+may_create(const Facts *facts)
+{
+    return facts->server.may_create_temporary && !facts->server.in_recovery;
 }
 
 bool
@@ -361,17 +413,20 @@ exprcheck_run(PgConn *conn, const JobSpec *spec, const Facts *facts, Arena *aren
     ExprReport *report, Err *err)
 {
     const TableFacts *table = &facts->table;
-    report_init(spec, arena, report);
+    Checker checker = {
+        .conn = conn, .spec = spec, .facts = facts, .arena = arena, .copies = facts->into != NULL};
+    checker.parses_only = checker.copies && !may_create(facts);
+    report_init(spec, facts, arena, report);
     if (table->relkind != 'r' || table->persistence == 't' || !table->may_use_schema ||
-        table->row_security_filters || !facts->server.may_create_temporary ||
-        facts->server.in_recovery) {
+        table->row_security_filters || (!checker.copies && !may_create(facts))) {
         return true;
     }
-    Checker checker = {.conn = conn, .spec = spec, .facts = facts, .arena = arena};
-    if (!checker_init(&checker, err) || !query_run(conn, "BEGIN READ WRITE", NULL, err)) {
+    if (!checker_init(&checker, err) ||
+        !query_run(conn, checker.parses_only ? "BEGIN" : "BEGIN READ WRITE", NULL, err)) {
         return false;
     }
-    bool ok = set_search_path(&checker, err) && create_twin(&checker, err) &&
+    bool ok = set_search_path(&checker, err) &&
+              (checker.parses_only || create_twin(&checker, err)) &&
               check_all(&checker, report, err);
     Err undo = ERR_INIT;
     if (!query_run(conn, "ROLLBACK", NULL, &undo) && ok) {

@@ -66,10 +66,25 @@ read_sources(const Checker *checker, const PgResult *row, ExprFacts *out)
         if (column == NULL) {
             continue; /* added since the facts were read */
         }
+        if (checker->copies) {
+            continue; /* nothing is set in the table that is read */
+        }
         out->self_referring = out->self_referring || jobspec_sets(checker->spec, column->name);
         if (column->generated && out->generated_source == NULL) {
             out->generated_source = column->name;
         }
+    }
+}
+
+void
+exprcheck_all_columns(const Checker *checker, ExprFacts *out)
+{
+    const Facts *facts = checker->facts;
+    out->source_count = facts->column_count;
+    out->sources =
+        arena_alloc(checker->arena, ((size_t)facts->column_count + 1) * sizeof(*out->sources));
+    for (int i = 0; i < facts->column_count; i++) {
+        out->sources[i] = facts->columns[i].attnum;
     }
 }
 
@@ -167,10 +182,15 @@ exprcheck_depends(
         !query_one_with(checker->conn, SQL_MENTIONED, &params, &row, err)) {
         return false;
     }
-    if (result_bool(row, 0, 1)) {
+    bool whole_row = result_bool(row, 0, 1);
+    if (whole_row && !checker->copies) {
         return refuse_whole_row(checker, expr, err);
     }
-    read_sources(checker, row, out);
+    if (whole_row) {
+        exprcheck_all_columns(checker, out);
+    } else {
+        read_sources(checker, row, out);
+    }
     if (!exprcheck_needs(checker, out, err)) {
         return false;
     }
@@ -182,12 +202,13 @@ exprcheck_depends(
 
 /* ---- how far its value may be trusted ---- */
 
-static bool
-is_volatile(const Checker *checker, const RawSql *expr, bool *verdict, Err *err)
+bool
+exprcheck_volatile(const Checker *checker, const RawSql *expr, bool *verdict, Err *err)
 {
+    const char *twin = arena_printf(checker->arena, "pg_temp.%s", checker->alias);
     const char *after = arena_printf(checker->arena,
-        ") AS x\n          FROM ONLY pg_temp.%s AS %s) AS pghaul_value\n WHERE x IS NOT NULL",
-        checker->alias, checker->alias);
+        ") AS x\n          FROM ONLY %s AS %s) AS pghaul_value\n WHERE x IS NOT NULL",
+        checker->parses_only ? checker->table : twin, checker->alias);
     Probe probe = exprcheck_probe(
         checker, expr, "EXPLAIN (FORMAT JSON, COSTS OFF)\nSELECT x\n  FROM (SELECT (", after);
     PGRESULT_AUTO *plan = NULL;
@@ -220,5 +241,5 @@ exprcheck_mutability(const Checker *checker, const RawSql *expr, ExprFacts *out,
     if (strcmp(answer.sqlstate, "42P17") != 0 && strcmp(answer.sqlstate, "0A000") != 0) {
         return exprcheck_refuse(checker, &probe, &answer, err);
     }
-    return is_volatile(checker, expr, &out->is_volatile, err);
+    return exprcheck_volatile(checker, expr, &out->is_volatile, err);
 }

@@ -165,7 +165,7 @@ query_end(PgConn *conn, bool ok, Err *err)
 }
 
 bool
-query_parse(PgConn *conn, const char *sql, int *column_count, uint32_t *type_oid, Err *err)
+query_parse(PgConn *conn, const char *sql, QueryShape *shape, Err *err)
 {
     conn_assert_owner(conn);
     int64_t deadline_us = clock_mono_us() + QUERY_TIMEOUT_US;
@@ -182,13 +182,12 @@ query_parse(PgConn *conn, const char *sql, int *column_count, uint32_t *type_oid
     if (!collect(conn, deadline_us, &result, err)) {
         return false;
     }
-    int columns = PQnfields(result->pq);
-    if (column_count != NULL) {
-        *column_count = columns;
-    }
-    if (type_oid != NULL) {
-        *type_oid = columns > 0 ? PQftype(result->pq, 0) : 0;
-    }
+    /* Out of range, libpq says 0. */
+    *shape = (QueryShape){.column_count = PQnfields(result->pq),
+        .type_oid = PQftype(result->pq, 0),
+        .type_mod = PQfmod(result->pq, 0),
+        .table_oid = PQftable(result->pq, 0),
+        .attnum = PQftablecol(result->pq, 0)};
     return true;
 }
 

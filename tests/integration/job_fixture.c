@@ -32,7 +32,7 @@ static void
 prepare(JobFixture *fixture, PgConn *conn)
 {
     Err err = ERR_INIT;
-    must(survey_run(conn, &fixture->spec, &fixture->arena, &fixture->survey, &err), "survey", &err);
+    must(survey_run(conn, NULL, &fixture->spec, &fixture->arena, &fixture->survey, &err), "survey", &err);
     if (!fixture->survey.planned) {
         harness_fail("the job is refused");
     }

@@ -73,7 +73,7 @@ read_as(Fixture *f, const char *table, const char *role)
     if (!conn_open(&target, CONN_CATALOG, "test", OPEN_TIMEOUT_US, &f->conn, &err)) {
         harness_fail("connect: %s", err.message);
     }
-    return catalog_read(f->conn, &f->spec, &f->arena, &f->facts, &f->err);
+    return catalog_read(f->conn, &f->spec, catalog_source(&f->spec), &f->arena, &f->facts, &f->err);
 }
 
 static void
@@ -201,15 +201,17 @@ Test(catalog, promoted_server_tells_its_new_timeline_at_once)
     must_read(&f, "orders", NULL); /* the primary */
     conn_close(f.conn);
     cr_assert(conn_open(&target, CONN_CATALOG, "test", OPEN_TIMEOUT_US, &f.conn, &f.err));
-    cr_assert(catalog_read(f.conn, &f.spec, &f.arena, &f.facts, &f.err), "%s", f.err.message);
+    cr_assert(catalog_read(f.conn, &f.spec, catalog_source(&f.spec), &f.arena, &f.facts, &f.err),
+        "%s", f.err.message);
     cr_expect(f.facts.server.in_recovery);
-    cr_expect(eq(i64, f.facts.server.timeline, 0));
+    cr_expect(eq(i64, f.facts.server.timeline, 1));
     conn_close(f.conn);
 
     cluster_stop_immediate(cluster);
     cluster_promote_standby(cluster);
     cr_assert(conn_open(&target, CONN_CATALOG, "test", OPEN_TIMEOUT_US, &f.conn, &f.err));
-    cr_assert(catalog_read(f.conn, &f.spec, &f.arena, &f.facts, &f.err), "%s", f.err.message);
+    cr_assert(catalog_read(f.conn, &f.spec, catalog_source(&f.spec), &f.arena, &f.facts, &f.err),
+        "%s", f.err.message);
     cr_expect(not(f.facts.server.in_recovery));
     cr_expect(eq(i64, f.facts.server.timeline, 2));
     conn_close(f.conn);

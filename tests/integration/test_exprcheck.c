@@ -66,7 +66,7 @@ check_file(Fixture *f, const char *text)
     Err err = ERR_INIT;
     f->err = ERR_INIT;
     if (!jobfile_parse("j.yaml", text, strlen(text), &f->arena, &f->spec, &err) ||
-        !catalog_read(f->conn, &f->spec, &f->arena, &f->facts, &err)) {
+        !catalog_read(f->conn, &f->spec, catalog_source(&f->spec), &f->arena, &f->facts, &err)) {
         harness_fail("%s", err.message);
     }
     bool ok = exprcheck_run(f->conn, &f->spec, &f->facts, &f->arena, &f->report, &f->err);

@@ -22,7 +22,7 @@ expect_refused(JobFixture *f, const char *job_file, const char *part)
     JobRow row;
     PgConn *conn = job_fixture_connect(f, CONN_CATALOG);
     cr_assert(jobfile_parse("now.yaml", job_file, strlen(job_file), &f->arena, &spec, &err) &&
-                  survey_run(conn, &spec, &f->arena, &survey, &err),
+                  survey_run(conn, NULL, &spec, &f->arena, &survey, &err),
         "%s", err.message);
     cr_expect(not(survey.planned));
     cr_expect(findings_find(&survey.findings, "job-changed") != NULL);

@@ -6,10 +6,10 @@
 #include "unit/findings_job.h"
 
 static Plan
-build(const Job *job)
+build(Job *job)
 {
     Plan plan;
-    plan_build(&job->spec, &job->facts, job->exprs.set, &job->indexes[0], &plan);
+    plan_build(&job->spec, &job->facts, &job->exprs, &job->indexes[0], &job->arena, &plan);
     return plan;
 }
 
@@ -169,7 +169,7 @@ Test(plan, the_key_has_the_columns_of_the_index_in_its_order)
 /* ---- fingerprint ---- */
 
 static bool
-same(const Job *job, const char *fingerprint)
+same(Job *job, const char *fingerprint)
 {
     Plan plan = build(job);
     return strcmp(plan.fingerprint, fingerprint) == 0;

@@ -11,10 +11,10 @@
 #include "unit/findings_job.h"
 
 static Plan
-build(const Job *job)
+build(Job *job)
 {
     Plan plan;
-    plan_build(&job->spec, &job->facts, job->exprs.set, &job->indexes[0], &plan);
+    plan_build(&job->spec, &job->facts, &job->exprs, &job->indexes[0], &job->arena, &plan);
     return plan;
 }
 
