@@ -4,6 +4,7 @@
 #ifndef CORE_FINDINGS_COLLECTOR_H
 #define CORE_FINDINGS_COLLECTOR_H
 
+#include "base/strbuf.h"
 #include "core/findings.h"
 
 typedef struct Collector {
@@ -15,6 +16,7 @@ typedef struct Collector {
     const char *table; /* schema.name, quoted */
     const char *role;  /* quoted */
     bool trigger;      /* a sync trigger will be installed */
+    bool is_target;    /* `facts` are those of a copy's target */
 } Collector;
 
 /* Report; `hint` may be NULL and must outlive the findings (static or of the arena). */
@@ -32,13 +34,26 @@ void finding_caution(const Collector *c, const char *code, const char *hint, con
 /* A name of the catalog in double quotes; lives in the arena. */
 const char *finding_ident(const Collector *c, const char *name);
 
+/* "a view", of pg_class.relkind. */
+const char *finding_kind_word(char relkind);
+
+/* Append a name, with a comma before it where it is not the first. */
+void finding_put_name(StrBuf *list, const char *name);
+
+/* "Did you mean orders_id?" of the columns of `facts`, or NULL. */
+const char *finding_suggest_column(const Collector *c, const Facts *facts, const char *name);
+
 /* Report a missing SELECT privilege on `column`, once. */
 void finding_check_select(const Collector *c, const ColumnFacts *column);
 
 /* The parts, each for one kind of fact. */
 void findings_server(const Collector *c);
+void findings_source_server(const Collector *c); /* of a copy from another server */
 void findings_table(const Collector *c);
+void findings_source(const Collector *c); /* of a copy */
+void findings_target(const Collector *c); /* of a copy */
 void findings_key(const Collector *c);
+void findings_copy(const Collector *source, const Collector *target);
 void findings_columns(const Collector *c);
 void findings_expressions(const Collector *c);
 void findings_needs(const Collector *c);

@@ -11,6 +11,7 @@
 #include "base/strbuf.h"
 #include "core/findings_collector.h"
 #include "core/ident.h"
+#include "core/suggest.h"
 
 /* The oldest server that the mover is tested with. */
 #define OLDEST_VERSION_NUM 140000
@@ -110,6 +111,23 @@ finding_ident(const Collector *c, const char *name)
 }
 
 void
+finding_put_name(StrBuf *list, const char *name)
+{
+    strbuf_printf(list, "%s%s", list->len == 0 ? "" : ", ", name);
+}
+
+const char *
+finding_suggest_column(const Collector *c, const Facts *facts, const char *name)
+{
+    const char **names = arena_alloc(c->arena, ((size_t)facts->column_count + 1) * sizeof(*names));
+    for (int i = 0; i < facts->column_count; i++) {
+        names[i] = facts->columns[i].name;
+    }
+    const char *near = suggest_nearest(name, names, (size_t)facts->column_count);
+    return near == NULL ? NULL : arena_printf(c->arena, "Did you mean %s?", near);
+}
+
+void
 finding_check_select(const Collector *c, const ColumnFacts *column)
 {
     if (column->may_select) {
@@ -165,7 +183,7 @@ check_schema(const Collector *c)
                 finding_ident(c, server->database), c->role),
             "role %s may not create schema pghaul, which holds the progress of jobs", c->role);
     }
-    if (!server->may_create_temporary) {
+    if (!server->may_create_temporary && c->spec->kind == KIND_BACKFILL) {
         finding_add(c, FINDING_REFUSE, "privilege",
             arena_printf(c->arena, "GRANT TEMPORARY ON DATABASE %s TO %s;",
                 finding_ident(c, server->database), c->role),
@@ -270,14 +288,20 @@ check_standbys(const Collector *c)
     }
 }
 
-void
-findings_server(const Collector *c)
+static void
+check_version(const Collector *c)
 {
     const ServerFacts *server = &c->facts->server;
     if (server->version_num < OLDEST_VERSION_NUM) {
         finding_add(c, FINDING_REFUSE, "server-version", "PostgreSQL 14 or later is needed.",
             "the server is PostgreSQL %d", server->version_num / 10000);
     }
+}
+
+static void
+check_writable(const Collector *c)
+{
+    const ServerFacts *server = &c->facts->server;
     if (server->in_recovery) {
         finding_add(c, FINDING_REFUSE, "in-recovery",
             "Connect to the primary, for instance with target_session_attrs=read-write.",
@@ -287,12 +311,65 @@ findings_server(const Collector *c)
             "Find out who set default_transaction_read_only and why: a full disk, a switch-over?",
             "transactions of role %s are read-only by default", c->role);
     }
+}
+
+void
+findings_server(const Collector *c)
+{
+    check_version(c);
+    check_writable(c);
     check_schema(c);
     check_connections(c);
     check_standbys(c);
 }
 
+/* Without a change log nothing is made there. */
+void
+findings_source_server(const Collector *c)
+{
+    check_version(c);
+    if (c->trigger && c->facts->server.in_recovery) {
+        finding_add(c, FINDING_REFUSE, "from-standby",
+            "Use sync: none, or point from: to the primary.",
+            "the server of the source is a standby, on which no change log can be kept");
+    } else if (c->trigger) {
+        check_writable(c);
+        check_schema(c);
+    }
+    check_connections(c);
+}
+
 /* ---- all ---- */
+
+static void
+name_table(Collector *c)
+{
+    c->role = finding_ident(c, c->facts->server.role);
+    c->table = arena_printf(c->arena, "%s.%s", finding_ident(c, c->facts->table.schema),
+        finding_ident(c, c->facts->table.name));
+}
+
+static void
+collect_copy(const Collector *c)
+{
+    Collector target = *c;
+    target.facts = c->facts->into;
+    target.is_target = true;
+    name_table(&target);
+
+    findings_server(&target);
+    if (facts_is_remote(c->facts)) {
+        findings_source_server(c);
+    }
+    findings_source(c);
+    findings_target(&target);
+    findings_key(c);
+    findings_copy(c, &target);
+    findings_expressions(c);
+    findings_needs(c);
+    findings_past(c);
+    findings_past(&target);
+}
 
 void
 findings_collect(const JobSpec *spec, const Facts *facts, const ExprReport *exprs, Arena *arena,
@@ -300,11 +377,13 @@ findings_collect(const JobSpec *spec, const Facts *facts, const ExprReport *expr
 {
     Collector c = {
         .spec = spec, .facts = facts, .exprs = exprs, .arena = arena, .findings = findings};
-    c.role = finding_ident(&c, facts->server.role);
-    c.table = arena_printf(arena, "%s.%s", finding_ident(&c, facts->table.schema),
-        finding_ident(&c, facts->table.name));
+    name_table(&c);
     c.trigger = findings_wants_trigger(spec, exprs);
 
+    if (spec->kind == KIND_COPY) {
+        collect_copy(&c);
+        return;
+    }
     findings_server(&c);
     findings_table(&c);
     findings_key(&c);

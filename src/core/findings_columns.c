@@ -4,22 +4,16 @@
 #include <string.h>
 
 #include "core/findings_collector.h"
-#include "core/suggest.h"
 
 /* ---- the columns ---- */
 
 static void
 report_missing(const Collector *c, const Assignment *assignment)
 {
-    const Facts *facts = c->facts;
-    const char **names = arena_alloc(c->arena, ((size_t)facts->column_count + 1) * sizeof(*names));
-    for (int i = 0; i < facts->column_count; i++) {
-        names[i] = facts->columns[i].name;
-    }
-    const char *near = suggest_nearest(assignment->column, names, (size_t)facts->column_count);
+    const char *near = finding_suggest_column(c, c->facts, assignment->column);
     finding_add(c, FINDING_REFUSE, "set-column",
         near != NULL
-            ? arena_printf(c->arena, "Did you mean %s?", near)
+            ? near
             : arena_printf(c->arena, "ALTER TABLE %s ADD COLUMN %s ...; without a default first.",
                   c->table, finding_ident(c, assignment->column)),
         "%s:%d:%d: column \"%s\" does not exist in %s", c->spec->file, assignment->place.line,
@@ -138,7 +132,7 @@ check_mutability(const Collector *c, const char *what, const ExprFacts *expr)
 static void
 check_sources(const Collector *c, const char *what, const ExprFacts *expr)
 {
-    if (c->trigger && expr->generated_source != NULL) {
+    if (c->trigger && c->spec->kind == KIND_BACKFILL && expr->generated_source != NULL) {
         finding_add(c, FINDING_REFUSE, "generated-source",
             "Write its expression out, or use sync: none.",
             "%s reads generated column \"%s\", which is not yet computed when the sync trigger "
@@ -178,7 +172,8 @@ check_assignment(const Collector *c, const Assignment *assignment, const ExprFac
     if (expr->self_referring) {
         check_self_reference(c, what);
     }
-    const ColumnFacts *column = facts_column(c->facts, assignment->column);
+    const Facts *facts = c->facts->into == NULL ? c->facts : c->facts->into;
+    const ColumnFacts *column = facts_column(facts, assignment->column);
     if (expr->lossy && column != NULL) {
         finding_risk(c, "lossy",
             arena_printf(c->arena, "Round or cut it yourself: (...)::%s.", column->type),

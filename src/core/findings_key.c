@@ -8,7 +8,6 @@
 
 #include "base/strbuf.h"
 #include "core/findings_collector.h"
-#include "core/suggest.h"
 
 /* ---- one index ---- */
 
@@ -156,20 +155,15 @@ check_key_columns(const Collector *c)
 {
     const JobSpec *spec = c->spec;
     const Facts *facts = c->facts;
-    const char **names = arena_alloc(c->arena, ((size_t)facts->column_count + 1) * sizeof(*names));
-    for (int i = 0; i < facts->column_count; i++) {
-        names[i] = facts->columns[i].name;
-    }
     bool exist = true;
     for (int i = 0; i < spec->key.count; i++) {
         const char *name = spec->key.names[i];
         if (facts_column(facts, name) != NULL) {
             continue;
         }
-        const char *near = suggest_nearest(name, names, (size_t)facts->column_count);
+        const char *near = finding_suggest_column(c, facts, name);
         finding_add(c, FINDING_REFUSE, "key-column",
-            near == NULL ? "The columns of key: are those of a unique index."
-                         : arena_printf(c->arena, "Did you mean %s?", near),
+            near == NULL ? "The columns of key: are those of a unique index." : near,
             "%s:%d:%d: column \"%s\" of key: does not exist in %s", spec->file,
             spec->key_place.line, spec->key_place.column, name, c->table);
         exist = false;

@@ -29,11 +29,11 @@ check_own(const Collector *c, const NeedFacts *need)
     }
 }
 
-/* The sync trigger runs as whoever writes. */
+/* The sync trigger of a backfill runs as whoever writes; that of a copy evaluates nothing. */
 static void
 check_writers(const Collector *c, const NeedFacts *need)
 {
-    if (!c->trigger || need->writer_count == 0) {
+    if (!c->trigger || c->spec->kind == KIND_COPY || need->writer_count == 0) {
         return;
     }
     const char *grant = arena_printf(

@@ -46,8 +46,11 @@ check_leftovers(const Collector *c, bool triggers)
 void
 findings_past(const Collector *c)
 {
+    bool same_database = c->facts->into != NULL && !facts_is_remote(c->facts);
     check_leftovers(c, true);
-    check_leftovers(c, false);
+    if (!same_database) { /* else they are told with the target */
+        check_leftovers(c, false);
+    }
 }
 
 void

@@ -12,8 +12,8 @@
 
 /* ---- kind ---- */
 
-static const char *
-kind_word(char relkind)
+const char *
+finding_kind_word(char relkind)
 {
     switch (relkind) {
     case 'v':
@@ -42,9 +42,16 @@ check_kind(const Collector *c)
             "%s is a partitioned table and holds no rows itself", c->table);
     } else if (table->relkind != 'r') {
         finding_add(c, FINDING_REFUSE, "table-kind", "Name the table that holds the rows.",
-            "%s is %s", c->table, kind_word(table->relkind));
+            "%s is %s", c->table, finding_kind_word(table->relkind));
     }
-    if (table->persistence == 'u') {
+    bool is_source = c->spec->kind == KIND_COPY;
+    if (table->persistence == 'u' && is_source) {
+        finding_add(c, FINDING_WARN, "unlogged",
+            "After a crash of its server remove the job and its rows with pghaul clean and "
+            "TRUNCATE, and copy anew.",
+            "%s is unlogged: after a crash it is empty, and the target keeps rows that are gone",
+            c->table);
+    } else if (table->persistence == 'u') {
         finding_add(c, FINDING_REFUSE, "unlogged",
             arena_printf(c->arena, "ALTER TABLE %s SET LOGGED; rewrites it.", c->table),
             "%s is unlogged: after a crash it is empty while the job says that rows were moved",
@@ -94,6 +101,20 @@ check_table_privilege(const Collector *c, bool has, const char *privilege)
     }
 }
 
+/* What the session changes runs code of its owner's. */
+static void
+check_untrusted_owner(const Collector *c)
+{
+    const TableFacts *table = &c->facts->table;
+    if (!table->owner_is_trusted) {
+        const char *owner = finding_ident(c, table->owner);
+        finding_risk(c, "untrusted-owner", arena_printf(c->arena, "Run as %s.", owner),
+            "%s belongs to role %s, whose triggers, checks and functions would run with the "
+            "rights of superuser %s",
+            c->table, owner, c->role);
+    }
+}
+
 static void
 check_owner(const Collector *c)
 {
@@ -105,7 +126,7 @@ check_owner(const Collector *c)
                 c->arena, "GRANT %s TO %s; or run as %s; or sync: none.", owner, c->role, owner),
             "the sync trigger needs the owner of %s, which is %s", c->table, owner);
     }
-    if (!table->may_vacuum && c->spec->vacuum) {
+    if (!table->may_vacuum && c->spec->vacuum && c->spec->kind == KIND_BACKFILL) {
         bool can_maintain = c->facts->server.version_num >= FACTS_FIRST_WITH_MAINTAIN;
         finding_add(c, FINDING_WARN, "vacuum-owner",
             can_maintain
@@ -114,16 +135,10 @@ check_owner(const Collector *c)
                 : arena_printf(c->arena, "GRANT %s TO %s; or vacuum: off.", owner, c->role),
             "role %s may not vacuum %s; without that it grows more", c->role, c->table);
     }
-    if (!table->owner_is_trusted) {
-        finding_risk(c, "untrusted-owner", arena_printf(c->arena, "Run as %s.", owner),
-            "%s belongs to role %s, whose triggers, checks and functions would run with the "
-            "rights of superuser %s",
-            c->table, owner, c->role);
-    }
 }
 
 static void
-check_privileges(const Collector *c)
+check_usage(const Collector *c)
 {
     const TableFacts *table = &c->facts->table;
     if (!table->may_use_schema) {
@@ -132,7 +147,16 @@ check_privileges(const Collector *c)
             arena_printf(c->arena, "GRANT USAGE ON SCHEMA %s TO %s;", schema, c->role),
             "role %s lacks USAGE on schema %s", c->role, schema);
     }
-    if (table->relkind == 'r') {
+}
+
+static void
+check_privileges(const Collector *c)
+{
+    const TableFacts *table = &c->facts->table;
+    bool by_block = c->spec->kind == KIND_BACKFILL ||
+                    (c->trigger && c->spec->path != PATH_KEY && !facts_is_remote(c->facts));
+    check_usage(c);
+    if (table->relkind == 'r' && by_block) {
         check_table_privilege(c, table->may_select_system, "SELECT (ctid, xmax)");
     }
     if (c->trigger && table->owned_by_us) {
@@ -143,7 +167,7 @@ check_privileges(const Collector *c)
 }
 
 static void
-check_row_rules(const Collector *c)
+check_row_security(const Collector *c)
 {
     const TableFacts *table = &c->facts->table;
     if (table->row_security_filters) {
@@ -152,13 +176,20 @@ check_row_rules(const Collector *c)
                 finding_ident(c, table->owner), c->role),
             "row security hides rows of %s from role %s", c->table, c->role);
     }
+}
+
+static void
+check_rules(const Collector *c)
+{
+    const TableFacts *table = &c->facts->table;
     if (table->has_rules) {
         finding_add(c, FINDING_REFUSE, "rules",
             arena_printf(c->arena,
                 "Drop them: SELECT rulename, definition FROM pg_rules WHERE schemaname = '%s' "
                 "AND tablename = '%s';",
                 table->schema, table->name),
-            "%s has rewrite rules, which would turn an UPDATE into something else", c->table);
+            "%s has rewrite rules, which would turn an %s into something else", c->table,
+            c->is_target ? "INSERT" : "UPDATE");
     }
 }
 
@@ -181,13 +212,16 @@ check_trigger_order(const Collector *c, const TriggerFacts *trigger)
 static void
 check_trigger_fires(const Collector *c, const TriggerFacts *trigger)
 {
-    if (!trigger->on_update || !trigger->fires_on_set) {
+    /* The change log is drained by DELETE and INSERT. */
+    bool fires = c->is_target ? trigger->on_insert || (trigger->on_delete && c->trigger)
+                              : trigger->on_update && trigger->fires_on_set;
+    if (!fires) {
         return;
     }
     finding_risk(c, "user-triggers",
         "Make sure that it may run once for each row, or give it a WHEN clause.",
-        "trigger \"%s\" (function %s) fires on each row%s that the job changes", trigger->name,
-        trigger->function, trigger->row ? "" : " or batch");
+        "trigger \"%s\" of %s (function %s) fires on each row%s that the job changes",
+        trigger->name, c->table, trigger->function, trigger->row ? "" : " or batch");
 }
 
 static void
@@ -199,7 +233,7 @@ check_triggers(const Collector *c)
             continue;
         }
         check_trigger_fires(c, trigger);
-        if (c->trigger) {
+        if (c->trigger && !c->is_target) {
             check_trigger_order(c, trigger);
         }
     }
@@ -226,8 +260,9 @@ check_wraparound(const Collector *c)
 
 /* ---- publications ---- */
 
+/* The rows of a publication FOR ALL TABLES are also those of schema pghaul. */
 static void
-check_publications(const Collector *c)
+check_published_schema(const Collector *c)
 {
     const Facts *facts = c->facts;
     if (facts->publication_for_all && facts->subscriber_count > 0) {
@@ -239,6 +274,13 @@ check_publications(const Collector *c)
             facts->subscriber_count, facts->subscriber_count == 1 ? "" : "s",
             facts->subscriber_count == 1 ? "it" : "them");
     }
+}
+
+static void
+check_publications(const Collector *c)
+{
+    const Facts *facts = c->facts;
+    check_published_schema(c);
     for (int i = 0; i < facts->publication_count; i++) {
         finding_caution(c, "published",
             "Each changed row travels to the subscribers, watch their lag; allow: [published] "
@@ -267,9 +309,37 @@ findings_table(const Collector *c)
     check_kind(c);
     check_children(c);
     check_privileges(c);
-    check_row_rules(c);
+    check_untrusted_owner(c);
+    check_row_security(c);
+    check_rules(c);
     check_triggers(c);
     check_wraparound(c);
+    check_publications(c);
+    check_reserved_names(c);
+}
+
+void
+findings_source(const Collector *c)
+{
+    check_kind(c);
+    check_children(c);
+    check_privileges(c);
+    check_row_security(c);
+    check_wraparound(c);
+    check_reserved_names(c);
+    if (c->trigger && facts_is_remote(c->facts)) {
+        check_published_schema(c); /* its own change log */
+    }
+}
+
+void
+findings_target(const Collector *c)
+{
+    check_usage(c);
+    check_untrusted_owner(c);
+    check_row_security(c);
+    check_rules(c);
+    check_triggers(c);
     check_publications(c);
     check_reserved_names(c);
 }

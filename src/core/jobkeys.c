@@ -64,6 +64,7 @@ static const KeyWord risk_words[] = {
         "code of a lesser role, who owns the table, runs in a superuser's session"},
     {"writer-privilege", 0,
         "writes of roles without the rights of the expression leave the columns NULL"},
+    {"append-only", 0, "rows that the application changes behind a copy without sync are not seen"},
     {"collation-drift", 0, "the key's collation is of another version than its index"},
     {NULL, 0, NULL},
 };
