@@ -26,7 +26,9 @@ typedef struct Drive {
     RangeTotals totals; /* of the job's last pass */
     int64_t found_rows; /* that differed; before the repair pass, if there was one just now */
     int64_t repaired_rows;
-    int64_t aside; /* rows of the job that are set aside */
+    int64_t aside;   /* rows of the job that are set aside */
+    int64_t skipped; /* of a copy: rows whose key the target had, left alone */
+    int64_t updated; /* or changed */
 } Drive;
 
 /* Register the run and let the engine work; signals are blocked from here on. */

@@ -28,4 +28,11 @@ void sql_compare_function(StrBuf *out, const Plan *plan, int64_t job);
 void sql_put_insert(StrBuf *out, const Plan *plan);
 void sql_put_on_conflict(StrBuf *out, const Plan *plan, SliceKind kind);
 
+/* After an INSERT of the row with the key pghaul_row.pghaul_k1..: raise when the target had it, and
+ * that may not be. */
+void sql_put_row_conflict(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind);
+
+/* What comes after the copy, to be read and done by hand. */
+void sql_copy_steps(StrBuf *out, const Plan *plan);
+
 #endif

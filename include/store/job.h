@@ -42,7 +42,9 @@ typedef struct JobRow {
 
 typedef struct JobNew {
     const char *name;
+    JobKind kind;
     const char *table_name;
+    const char *into_name; /* of a copy; NULL */
     const char *spec;
     const char *fingerprint;
     const char *system_id;
@@ -100,6 +102,7 @@ typedef struct PassStart {
     int from_pass; /* compare: the pass that this one follows */
     PassKind kind;
     const char *upper; /* text[] as text, NULL = open */
+    bool keep_upper;   /* that of the pass before, whatever the two fields say */
     bool empty;        /* nothing to walk over: carved from the beginning */
     int64_t est_rows;
 } PassStart;

@@ -88,4 +88,8 @@ typedef struct RangeTotals {
 bool ranges_totals(PgConn *conn, int64_t job, int pass, RangeTotals *totals, Err *err)
     __attribute__((warn_unused_result));
 
+/* Of a copy, over all passes: rows that the target had already and were left alone, or changed. */
+bool ranges_conflicts(PgConn *conn, int64_t job, int64_t *skipped, int64_t *updated, Err *err)
+    __attribute__((warn_unused_result));
+
 #endif

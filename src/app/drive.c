@@ -151,7 +151,8 @@ read_outcome(Drive *drive, Err *err)
     }
     if (!job_read_id(*drive->conn, drive->job->id, &drive->app->arena, &row, err) ||
         !ranges_totals(*drive->conn, row.id, row.pass, &drive->totals, err) ||
-        !quarantine_count(*drive->conn, row.id, &drive->aside, err)) {
+        !quarantine_count(*drive->conn, row.id, &drive->aside, err) ||
+        !ranges_conflicts(*drive->conn, row.id, &drive->skipped, &drive->updated, err)) {
         return false;
     }
     drive->pass = row.pass;
@@ -290,14 +291,26 @@ put_moved(StrBuf *out, const Drive *drive)
     char rate[FORMAT_SIZE];
     double elapsed_s = (double)last->elapsed_us / 1e6;
     double rows_per_s = elapsed_s > 0 ? (double)last->run_rows / elapsed_s : 0;
-    strbuf_printf(out, "  rows changed    %s by this run in %s (%s rows/s)\n",
-        format_count(last->run_rows, rows), format_duration(last->elapsed_us, elapsed),
-        format_count((int64_t)rows_per_s, rate));
+    bool copies = drive->plan->copy != NULL;
+    strbuf_printf(out, "  rows %s    %s by this run in %s (%s rows/s)\n",
+        copies ? "copied " : "changed", format_count(last->run_rows, rows),
+        format_duration(last->elapsed_us, elapsed), format_count((int64_t)rows_per_s, rate));
     strbuf_printf(out,
         "  batches         %lld; %lld gave way to locks, %lld cancelled, %lld tried again "
         "after a timeout or error\n",
         (long long)last->batches, (long long)last->lock_retries, (long long)last->cancels,
         (long long)last->errors);
+}
+
+static void
+put_conflicts(StrBuf *out, const Drive *drive)
+{
+    char skipped[FORMAT_SIZE];
+    char updated[FORMAT_SIZE];
+    if (drive->plan->spec->on_conflict != ON_CONFLICT_ERROR) {
+        strbuf_printf(out, "  in the target   %s updated, %s left as they were\n",
+            format_count(drive->updated, updated), format_count(drive->skipped, skipped));
+    }
 }
 
 static void
@@ -374,6 +387,7 @@ drive_summary(const Drive *drive)
     strbuf_printf(&text, "job %s\n", drive->job->name);
     if (app->options.verb == VERB_RUN) {
         put_moved(&text, drive);
+        put_conflicts(&text, drive);
     }
     put_throttled(&text, last);
     if (last->hot_ratio >= 0 && may_repair(drive)) {
@@ -390,5 +404,9 @@ drive_summary(const Drive *drive)
     put_rows(app, "found_rows", verified, drive->found_rows);
     put_rows(app, "repaired_rows", verified, drive->repaired_rows);
     app_result(app, "quarantined_rows", json_integer(drive->aside));
+    if (drive->plan->copy != NULL) {
+        app_result(app, "skipped_rows", json_integer(drive->skipped));
+        app_result(app, "updated_rows", json_integer(drive->updated));
+    }
     app_result(app, "progress", json_progress(drive->job->name, last));
 }

@@ -14,6 +14,7 @@
 #include "app/plan_text.h"
 #include "base/log.h"
 #include "core/sql_backfill.h"
+#include "core/sql_copy.h"
 #include "engine/passes.h"
 #include "ops/prepare.h"
 #include "store/guards.h"
@@ -70,15 +71,19 @@ accept_plan(App *app, PgConn *conn, const Survey *survey, const JobRow *job, Err
 /* ---- outcome ---- */
 
 static bool
-differ_error(int64_t rows, const JobRow *job, int pass, const char *way_on, Err *err)
+differ_error(
+    int64_t rows, const Plan *plan, const JobRow *job, int pass, const char *way_on, Err *err)
 {
+    const char *why = plan->copy != NULL
+                          ? "Somebody wrote the target, or the source around its trigger."
+                          : "Where the expression fails for a row that the application wrote, the "
+                            "trigger leaves NULL.";
     (void)err_set(err, ERR_DIFFERENCE, "verify found %lld row%s that differ%s", (long long)rows,
         rows == 1 ? "" : "s", rows == 1 ? "s" : "");
     return err_hint(err,
-        "Keys of some: SELECT key FROM pghaul.difference WHERE job = %lld AND pass = %d. Where the "
-        "expression fails for a row that the application wrote, the trigger leaves NULL. %spghaul "
-        "verify %s --repair changes them.",
-        (long long)job->id, pass, way_on, job->name);
+        "Keys of some: SELECT key FROM pghaul.difference WHERE job = %lld AND pass = %d. %s "
+        "%spghaul verify %s --repair changes them.",
+        (long long)job->id, pass, why, way_on, job->name);
 }
 
 static void
@@ -86,7 +91,11 @@ print_contract(App *app, const Plan *plan)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     strbuf_puts(&sql, "\n-- Next, by hand and at leisure:\n");
-    sql_contract_steps(&sql, plan);
+    if (plan->copy != NULL) {
+        sql_copy_steps(&sql, plan);
+    } else {
+        sql_contract_steps(&sql, plan);
+    }
     app_print(app, strbuf_text(&sql));
     app_result(app, "contract_sql", json_text(strbuf_text(&sql)));
 }
@@ -102,7 +111,8 @@ finish(Drive *drive, bool keep_state, Err *err)
     drive_end(drive, differing > 0 ? 6 : drive->aside > 0 ? 5 : 0);
     drive_summary(drive);
     if (differing > 0) {
-        (void)differ_error(differing, drive->job, drive->pass, "The next run or ", err);
+        (void)differ_error(
+            differing, drive->plan, drive->job, drive->pass, "The next run or ", err);
         if (!keep_state) {
             drive_set_state(drive, JOB_FAILED, err->message);
         }
@@ -118,7 +128,7 @@ finish(Drive *drive, bool keep_state, Err *err)
 
 /* Nothing left to do: how did it end? */
 static bool
-already_complete(App *app, PgConn *conn, const JobRow *job, Err *err)
+already_complete(App *app, PgConn *conn, const Plan *plan, const JobRow *job, Err *err)
 {
     int64_t differing = 0;
     int64_t aside = 0;
@@ -128,7 +138,7 @@ already_complete(App *app, PgConn *conn, const JobRow *job, Err *err)
         return false;
     }
     if (differing > 0) {
-        return differ_error(differing, job, job->pass, "", err);
+        return differ_error(differing, plan, job, job->pass, "", err);
     }
     STRBUF_AUTO text = STRBUF_INIT;
     strbuf_printf(&text, "job %s is complete already\n", job->name);
@@ -194,7 +204,7 @@ verb_run(App *app, Err *err)
         return false;
     }
     if (job.state == JOB_COMPLETE && !repairing) {
-        return already_complete(app, conn, &job, err);
+        return already_complete(app, conn, &survey.plan, &job, err);
     }
     if (job.pass > 0 && !check_guards(conn, &job, err)) {
         return false;

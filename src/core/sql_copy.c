@@ -10,6 +10,20 @@
 #include "core/sql_frame.h"
 #include "core/sql_parts.h"
 
+#define RAISE_CONFLICT                                                                             \
+    "        RAISE EXCEPTION USING ERRCODE = 'unique_violation',\n"                                \
+    "            MESSAGE = 'the target has a row with the same key';\n"                            \
+    "    END IF;\n"
+
+/* "<before>1, <before>2" */
+static void
+put_numbered(StrBuf *out, int count, const char *before)
+{
+    for (int i = 0; i < count; i++) {
+        strbuf_printf(out, "%s%s%d", i == 0 ? "" : ", ", before, i + 1);
+    }
+}
+
 static SliceKind
 move_slice(const Plan *plan)
 {
@@ -174,10 +188,20 @@ put_block_check(StrBuf *out, const Plan *plan, int64_t job)
         "\n       AND pghaul_into.xmin <> pg_catalog.pg_current_xact_id()::pg_catalog.xid"
         "\n       AND NOT ");
     put_is_logged(out, plan, job, strbuf_text(&key));
-    strbuf_puts(out, ") THEN\n"
-                     "        RAISE EXCEPTION USING ERRCODE = 'unique_violation',\n"
-                     "            MESSAGE = 'the target has a row with the same key';\n"
-                     "    END IF;\n");
+    strbuf_puts(out, ") THEN\n" RAISE_CONFLICT);
+}
+
+void
+sql_put_row_conflict(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
+{
+    if (kind == SLICE_KEY || plan->spec->on_conflict != ON_CONFLICT_ERROR) {
+        return; /* the INSERT itself has raised, or the conflict is allowed */
+    }
+    STRBUF_AUTO key = STRBUF_INIT;
+    put_numbered(&key, plan->key_count, "pghaul_row.pghaul_k");
+    strbuf_puts(out, "    IF NOT FOUND AND NOT ");
+    put_is_logged(out, plan, job, strbuf_text(&key));
+    strbuf_puts(out, " THEN\n" RAISE_CONFLICT);
 }
 
 static void
@@ -264,15 +288,6 @@ put_target_side(StrBuf *out, const Plan *plan)
     strbuf_puts(out, ") AS pghaul_has");
 }
 
-/* "<before>1<after>, <before>2<after>" */
-static void
-put_numbered(StrBuf *out, int count, const char *before, const char *after)
-{
-    for (int i = 0; i < count; i++) {
-        strbuf_printf(out, "%s%s%d%s", i == 0 ? "" : ", ", before, i + 1, after);
-    }
-}
-
 /* Missing, extra, or not the same in every byte; image inequality is right for json, 1.0 and 1.00,
  * -0 and collations where 'a' equals 'A'.  With skip what the target had is as it may be. */
 static void
@@ -284,9 +299,9 @@ put_differs(StrBuf *out, const Plan *plan, int64_t job)
         strbuf_puts(out, "false");
     } else {
         strbuf_puts(out, "pg_catalog.record_image_ne(ROW(");
-        put_numbered(out, plan->copy->map_count, "pghaul_is.pghaul_c", "");
+        put_numbered(out, plan->copy->map_count, "pghaul_is.pghaul_c");
         strbuf_puts(out, "),\n               ROW(");
-        put_numbered(out, plan->copy->map_count, "pghaul_has.pghaul_c", "");
+        put_numbered(out, plan->copy->map_count, "pghaul_has.pghaul_c");
         strbuf_puts(out, "))");
     }
     strbuf_puts(out, " END");
@@ -344,7 +359,7 @@ put_repair(StrBuf *out, const Plan *plan, int64_t job)
     strbuf_puts(out, "    IF $8 THEN\n        INSERT INTO ");
     sql_put_function_name(out, plan, "log", job);
     strbuf_puts(out, " AS l (");
-    put_numbered(out, plan->key_count, "k", "");
+    put_numbered(out, plan->key_count, "k");
     strbuf_puts(out, ")\n        SELECT ");
     for (int i = 0; i < plan->key_count; i++) {
         strbuf_printf(
@@ -377,4 +392,19 @@ sql_compare_function(StrBuf *out, const Plan *plan, int64_t job)
     sql_put_differences(&body, job);
     strbuf_puts(&body, "    RETURN NEXT;\nEND\n");
     sql_put_batch_function(out, plan, "verify", job, SLICE_KEY, strbuf_text(&body));
+}
+
+/* ---- what comes next ---- */
+
+void
+sql_copy_steps(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "ANALYZE ");
+    sql_put_into_table(out, plan);
+    strbuf_puts(out, ";\n");
+    if (!plan->sync_trigger) {
+        strbuf_puts(out, "-- rows that were written to the source since are not in it\n");
+    }
+    strbuf_printf(
+        out, "-- when pghaul is not needed any more:\n--   pghaul clean %s\n", plan->spec->job);
 }

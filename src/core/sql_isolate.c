@@ -73,7 +73,7 @@ put_loop(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind, const char 
 
 /* What the move does to one row. */
 static void
-put_move_row(StrBuf *out, const Plan *plan, SliceKind kind)
+put_move_row(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
 {
     if (plan->copy != NULL) {
         sql_put_insert(out, plan);
@@ -84,10 +84,12 @@ put_move_row(StrBuf *out, const Plan *plan, SliceKind kind)
     sql_put_where(out, plan);
     if (plan->copy != NULL) {
         sql_put_on_conflict(out, plan, kind);
+        strbuf_puts(out, ";\n");
+        sql_put_row_conflict(out, plan, job, kind);
     } else {
         sql_put_needs_work(out, plan);
+        strbuf_puts(out, ";\n");
     }
-    strbuf_puts(out, ";\n");
 }
 
 /* Workers take turns at this, so that the limit holds for all of them together. */
@@ -156,7 +158,7 @@ sql_isolate_function(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
     put_loop(&body, plan, job, kind, CLAIMED_STRIPE);
     put_skip_held(&body, plan);
     strbuf_puts(&body, "    BEGIN\n");
-    put_move_row(&body, plan, kind);
+    put_move_row(&body, plan, job, kind);
     strbuf_puts(&body, "    GET DIAGNOSTICS pghaul_changed = ROW_COUNT;\n" CHECK_NOW
                        "    pghaul_rows := pghaul_rows + pghaul_changed;\n");
     put_set_row_aside(&body, job);
@@ -278,7 +280,7 @@ put_locate_loop(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
     put_loop(out, plan, job, kind, STRIPE);
     strbuf_puts(out, "    BEGIN\n");
     put_skip_unwanted(out, plan);
-    put_move_row(out, plan, kind);
+    put_move_row(out, plan, job, kind);
     strbuf_puts(out, CHECK_NOW
         "    RAISE EXCEPTION USING ERRCODE = 'PH009'; -- take it back\n"
         "    EXCEPTION\n"

@@ -124,21 +124,28 @@ goes_by_block(const Worker *worker)
     return worker->job.pass_kind == PASS_MOVE && worker->engine->setup.plan->path == PATH_BLOCK;
 }
 
-/* By key the move function repairs as well: it changes what needs work. */
+/* By key the move function repairs as well: it changes what needs work.  A copy repairs what its
+ * verify function puts into the change log. */
 static const char *
 function_of(const Plan *plan, PassKind kind)
 {
-    if (kind == PASS_VERIFY) {
+    if (kind == PASS_VERIFY || (kind == PASS_REPAIR && plan->copy != NULL)) {
         return "verify";
     }
     return kind == PASS_REPAIR && plan->path == PATH_BLOCK ? "repair" : "move";
 }
 
+static bool
+compares(const Worker *worker)
+{
+    const Plan *plan = worker->engine->setup.plan;
+    return strcmp(function_of(plan, worker->job.pass_kind), "verify") == 0;
+}
+
 static int64_t
 batch_timeout_ms(const Worker *worker)
 {
-    return worker->job.pass_kind == PASS_VERIFY ? VERIFY_TIMEOUT_MS
-                                                : worker->settings.throttle.yield_after_us / 1000;
+    return compares(worker) ? VERIFY_TIMEOUT_MS : worker->settings.throttle.yield_after_us / 1000;
 }
 
 typedef struct BatchFunction {
@@ -186,7 +193,9 @@ carry_call(Worker *worker, int64_t size, bool skip_locked, CarryResult *result, 
         .number = size,
         .timeout_ms = batch_timeout_ms(worker),
     };
-    return call_batch(worker, &function, skip_locked, result, err);
+    /* The flag of a copy's verify function says that its differences are to be mended. */
+    bool mends = compares(worker) && worker->job.pass_kind == PASS_REPAIR;
+    return call_batch(worker, &function, skip_locked || mends, result, err);
 }
 
 /* ---- rows that are refused ---- */

@@ -365,7 +365,9 @@ tick(Monitor *monitor, int64_t now_us, Err *err)
     if (due(&monitor->beat_us, BEAT_EVERY_US, now_us) && !beat(monitor, err)) {
         return false;
     }
-    if (due(&monitor->hot_us, HOT_EVERY_US, now_us) && !watch_hotness(monitor, now_us, err)) {
+    bool updates = monitor->engine->setup.plan->copy == NULL;
+    if (updates && due(&monitor->hot_us, HOT_EVERY_US, now_us) &&
+        !watch_hotness(monitor, now_us, err)) {
         return false;
     }
     return !due(&monitor->sampled_us, SAMPLE_EVERY_US, now_us) || sample(monitor, err);

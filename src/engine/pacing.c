@@ -65,8 +65,9 @@ pacing_of(Worker *worker)
     switch (worker->job.pass_kind) {
     case PASS_VERIFY:
         return &worker->verify_pacer;
-    case PASS_REPAIR:
-        return &worker->repair_pacer;
+    case PASS_REPAIR: /* of a copy it is a comparison as well */
+        return worker->engine->setup.plan->copy != NULL ? &worker->verify_pacer
+                                                        : &worker->repair_pacer;
     case PASS_MOVE:
         break;
     }

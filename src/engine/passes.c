@@ -68,7 +68,7 @@ passes_restart_move(PgConn *conn, const Plan *plan, int64_t job, int from_pass, 
     return query_end(conn, ok, err);
 }
 
-/* Over the current extent, open at both ends. */
+/* Over the current extent, open at both ends; a copy without sync, over what was moved. */
 static bool
 begin_open(PgConn *conn, const Plan *plan, int64_t job, PassStart start, Err *err)
 {
@@ -77,6 +77,8 @@ begin_open(PgConn *conn, const Plan *plan, int64_t job, PassStart start, Err *er
         return false;
     }
     start.est_rows = estimated_rows(plan, blocks);
+    /* Without a change log nothing beyond the move's end was to be copied. */
+    start.keep_upper = plan->copy != NULL && !plan->sync_trigger;
     return begin(conn, job, &start, err);
 }
 

@@ -250,6 +250,12 @@ locate_poison(Worker *worker, const Err *cause, Err *err)
         pacer_halve(pacer);
         return true;
     }
+    bool moves = worker->job.pass_kind == PASS_MOVE;
+    if (!moves && worker->engine->setup.plan->copy != NULL) {
+        (void)carry_refused(cause->sqlstate, err);
+        return err_hint(
+            err, "A row was changed since it was copied, so that its expression fails.");
+    }
     if (worker->history.poison_failures > POISON_FAILURES_MAX) {
         (void)carry_refused(cause->sqlstate, err);
         return err_hint(err, "No single row is to blame; a constraint over several rows may be.");

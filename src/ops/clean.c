@@ -2,8 +2,8 @@
  * clean.c - the way back, from any state and after any kill.
  *
  * What to remove is read from the catalog, not from what the job believes: every trigger whose
- * function is one of the job's, then the functions.  Each DROP TRIGGER is a short bounded DDL
- * transaction of its own.
+ * function is one of the job's, a copy's change log, then the functions.  Each lock on a table is
+ * taken in a short bounded DDL transaction of its own.  A copy's target is the operator's.
  */
 #include "ops/clean.h"
 
@@ -28,13 +28,40 @@ static const char SQL_TRIGGERS[] =
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
     "  JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid\n"
     " WHERE p.pronamespace = 'pghaul'::pg_catalog.regnamespace\n"
-    "   AND pg_catalog.starts_with(p.proname, 'sync_' || $1::pg_catalog.text || '_')";
+    "   AND p.proname ~ ('^[a-z_]+_' || $1::pg_catalog.text || '_[0-9a-f]{16}$')";
+
+/* Change log and its sequence. */
+static const char SQL_RELATIONS[] =
+    "SELECT c.oid, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,\n"
+    "       c.oid::pg_catalog.regclass\n"
+    "  FROM pg_catalog.pg_class c\n"
+    " WHERE c.relnamespace = 'pghaul'::pg_catalog.regnamespace AND c.relkind IN ('r', 'S')\n"
+    "   AND c.relname ~ ('^[a-z_]+_' || $1::pg_catalog.text || '_[0-9a-f]{16}$')";
 
 static const char SQL_FUNCTIONS[] =
     "SELECT p.oid::pg_catalog.regprocedure\n"
     "  FROM pg_catalog.pg_proc p\n"
     " WHERE p.pronamespace = 'pghaul'::pg_catalog.regnamespace\n"
     "   AND p.proname ~ ('^[a-z_]+_' || $1::pg_catalog.text || '_[0-9a-f]{16}$')";
+
+typedef bool DropOne(PgConn *conn, const PgResult *found, int row, StopToken *stop, Err *err);
+
+static bool
+drop_each(PgConn *conn, const char *sql, int64_t job, DropOne *drop, StopToken *stop, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, job);
+    PGRESULT_AUTO *found = NULL;
+    if (!query_with(conn, sql, &params, &found, err)) {
+        return err_wrap(err, "look for what is to be removed");
+    }
+    for (int i = 0; i < result_rows(found); i++) {
+        if (!drop(conn, found, i, stop, err)) {
+            return false;
+        }
+    }
+    return true;
+}
 
 static bool
 drop_trigger(PgConn *conn, const PgResult *triggers, int row, StopToken *stop, Err *err)
@@ -58,41 +85,40 @@ drop_trigger(PgConn *conn, const PgResult *triggers, int row, StopToken *stop, E
     return ddl_run(conn, &step, DDL_LOCK_TIMEOUT_US, stop, err);
 }
 
+/* Names come from the server's own output, which quotes them, here and below.  A transaction of the
+ * application that has written the log is waited for. */
 static bool
-drop_triggers(PgConn *conn, int64_t job, StopToken *stop, Err *err)
+drop_relation(PgConn *conn, const PgResult *relations, int row, StopToken *stop, Err *err)
 {
-    Params params = PARAMS_INIT;
-    params_int(&params, job);
-    PGRESULT_AUTO *triggers = NULL;
-    if (!query_with(conn, SQL_TRIGGERS, &params, &triggers, err)) {
-        return err_wrap(err, "look for triggers");
-    }
-    for (int i = 0; i < result_rows(triggers); i++) {
-        if (!drop_trigger(conn, triggers, i, stop, err)) {
-            return false;
-        }
-    }
-    return true;
+    STRBUF_AUTO sql = STRBUF_INIT;
+    strbuf_printf(&sql, "DROP %s IF EXISTS %s", result_text(relations, row, 1),
+        result_text(relations, row, 2));
+    const char *statements[] = {strbuf_text(&sql)};
+    DdlStep step = {
+        .table_oid = (uint32_t)result_int(relations, row, 0),
+        .what = "drop the change log",
+        .statements = statements,
+        .count = 1,
+    };
+    return ddl_run(conn, &step, DDL_LOCK_TIMEOUT_US, stop, err);
 }
 
-/* Names come from the server's own regprocedure output, which quotes them. */
 static bool
-drop_functions(PgConn *conn, int64_t job, Err *err)
+drop_function(PgConn *conn, const PgResult *functions, int row, StopToken *stop, Err *err)
 {
-    Params params = PARAMS_INIT;
-    params_int(&params, job);
-    PGRESULT_AUTO *functions = NULL;
-    if (!query_with(conn, SQL_FUNCTIONS, &params, &functions, err)) {
-        return err_wrap(err, "look for functions");
-    }
-    for (int i = 0; i < result_rows(functions); i++) {
-        STRBUF_AUTO sql = STRBUF_INIT;
-        strbuf_printf(&sql, "DROP FUNCTION IF EXISTS %s", result_text(functions, i, 0));
-        if (!query_run(conn, strbuf_text(&sql), NULL, err)) {
-            return err_wrap(err, "drop functions");
-        }
-    }
-    return true;
+    (void)stop;
+    STRBUF_AUTO sql = STRBUF_INIT;
+    strbuf_printf(&sql, "DROP FUNCTION IF EXISTS %s", result_text(functions, row, 0));
+    return query_run(conn, strbuf_text(&sql), NULL, err) || err_wrap(err, "drop functions");
+}
+
+/* What takes locks that somebody may hold: each in a transaction of its own.  The log goes after
+ * the triggers that write it. */
+static bool
+drop_locked(PgConn *conn, int64_t job, StopToken *stop, Err *err)
+{
+    return drop_each(conn, SQL_TRIGGERS, job, drop_trigger, stop, err) &&
+           drop_each(conn, SQL_RELATIONS, job, drop_relation, stop, err);
 }
 
 static bool
@@ -114,13 +140,14 @@ refuse_alive(PgConn *conn, const JobRow *job, Err *err)
 bool
 clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
 {
-    if (!refuse_alive(conn, job, err) || !drop_triggers(conn, job->id, stop, err) ||
+    if (!refuse_alive(conn, job, err) || !drop_locked(conn, job->id, stop, err) ||
         !query_script(conn, "BEGIN", err)) {
         return false;
     }
     bool ok =
         job_lock(conn, job->id, err) && refuse_alive(conn, job, err) &&
-        drop_functions(conn, job->id, err) && job_mark_cleaned(conn, job->id, err) &&
+        drop_each(conn, SQL_FUNCTIONS, job->id, drop_function, stop, err) &&
+        job_mark_cleaned(conn, job->id, err) &&
         job_event(conn, job->id, 0, "clean", "trigger, functions and ranges were removed", err);
     return query_end(conn, ok, err);
 }
@@ -134,7 +161,7 @@ each_job(PgConn *conn, bool drop, StopToken *stop, Err *err)
     bool ok = job_ids(conn, &arena, &jobs, &count, err);
     for (int i = 0; ok && i < count; i++) {
         ok = refuse_alive(conn, &jobs[i], err) &&
-             (!drop || drop_triggers(conn, jobs[i].id, stop, err));
+             (!drop || drop_locked(conn, jobs[i].id, stop, err));
     }
     arena_reset(&arena);
     return ok;

@@ -25,10 +25,10 @@
 /* ---- the job's row ---- */
 
 static const char *
-quoted_table(const Plan *plan, Arena *arena)
+quoted_table(const Plan *plan, void (*put)(StrBuf *out, const Plan *plan), Arena *arena)
 {
     STRBUF_AUTO table = STRBUF_INIT;
-    sql_put_table(&table, plan);
+    put(&table, plan);
     return arena_strdup(arena, strbuf_text(&table));
 }
 
@@ -82,7 +82,9 @@ prepare_job(PgConn *conn, const Plan *plan, Arena *arena, JobRow *job, Err *err)
     int standby_count = expected_standbys(plan, arena, &standbys);
     JobNew row = {
         .name = plan->spec->job,
-        .table_name = quoted_table(plan, arena),
+        .kind = plan->spec->kind,
+        .table_name = quoted_table(plan, sql_put_table, arena),
+        .into_name = plan->copy == NULL ? NULL : quoted_table(plan, sql_put_into_table, arena),
         .spec = plan->spec->source,
         .fingerprint = plan->fingerprint,
         .system_id = plan->facts->server.system_id,

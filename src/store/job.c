@@ -122,12 +122,15 @@ job_ids(PgConn *conn, Arena *arena, JobRow **jobs, int *count, Err *err)
 
 static const char SQL_CREATE[] =
     "INSERT INTO pghaul.job (name, kind, table_name, spec, fingerprint, system_id, timeline,\n"
-    "                        standbys)\n"
-    "VALUES ($1::pg_catalog.text, 'backfill', /* with quotes only where SQL needs them */\n"
+    "                        standbys, into_name)\n"
+    "VALUES ($1::pg_catalog.text, $8::pg_catalog.text, /* with quotes only where SQL needs them "
+    "*/\n"
     "        COALESCE(pg_catalog.to_regclass($2::pg_catalog.text)::pg_catalog.text,\n"
     "            $2::pg_catalog.text), $3::pg_catalog.text,\n"
     "        $4::pg_catalog.text, $5::pg_catalog.text, $6::pg_catalog.int8,\n"
-    "        $7::pg_catalog.text[])\n"
+    "        $7::pg_catalog.text[],\n"
+    "        COALESCE(pg_catalog.to_regclass($9::pg_catalog.text)::pg_catalog.text,\n"
+    "            $9::pg_catalog.text))\n"
     "ON CONFLICT (name) WHERE cleaned IS NULL DO NOTHING";
 
 bool
@@ -142,6 +145,8 @@ job_create(PgConn *conn, const JobNew *job, Err *err)
     params_text(&params, job->system_id);
     params_int(&params, job->timeline);
     params_text(&params, pg_array_format(job->standbys, job->standby_count, &arena));
+    params_text(&params, job->kind == KIND_COPY ? "copy" : "backfill");
+    params_text(&params, job->into_name);
     bool ok = query_with(conn, SQL_CREATE, &params, NULL, err);
     arena_reset(&arena);
     return ok || err_wrap(err, "create job");
@@ -259,8 +264,9 @@ static const char SQL_BEGIN_PASS[] =
     "UPDATE pghaul.job AS j\n"
     "   SET pass = j.pass + 1, pass_kind = $3::pg_catalog.text,\n"
     "       last_pass_kind = j.pass_kind, repair = j.repair AND $3 <> 'repair', frontier = NULL,\n"
-    "       upper = $4::pg_catalog.text[], carved = $5::pg_catalog.bool, next_no = 1,\n"
-    "       est_rows = $6::pg_catalog.int8\n"
+    "       upper = CASE WHEN $7::pg_catalog.bool THEN j.upper ELSE $4::pg_catalog.text[] END,\n"
+    "       carved = CASE WHEN $7 THEN j.upper IS NULL ELSE $5::pg_catalog.bool END,\n"
+    "       next_no = 1, est_rows = $6::pg_catalog.int8\n"
     " WHERE j.id = $1::pg_catalog.int8 AND j.pass = $2::pg_catalog.int4";
 
 bool
@@ -273,6 +279,7 @@ job_begin_pass(PgConn *conn, int64_t id, const PassStart *start, bool *begun, Er
     params_text(&params, start->upper);
     params_bool(&params, start->empty);
     params_int(&params, start->est_rows);
+    params_bool(&params, start->keep_upper);
     PGRESULT_AUTO *result = NULL;
     if (!query_with(conn, SQL_BEGIN_PASS, &params, &result, err)) {
         return err_wrap(err, "begin pass");

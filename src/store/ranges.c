@@ -228,3 +228,21 @@ ranges_totals(PgConn *conn, int64_t job, int pass, RangeTotals *totals, Err *err
     };
     return true;
 }
+
+static const char SQL_CONFLICTS[] =
+    "SELECT COALESCE(pg_catalog.sum(r.skipped), 0), COALESCE(pg_catalog.sum(r.updated), 0)\n"
+    "  FROM pghaul.ranges r WHERE r.job = $1::pg_catalog.int8";
+
+bool
+ranges_conflicts(PgConn *conn, int64_t job, int64_t *skipped, int64_t *updated, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, job);
+    PGRESULT_AUTO *result = NULL;
+    if (!query_one_with(conn, SQL_CONFLICTS, &params, &result, err)) {
+        return err_wrap(err, "conflicts");
+    }
+    *skipped = result_int(result, 0, 0);
+    *updated = result_int(result, 0, 1);
+    return true;
+}
