@@ -1,0 +1,103 @@
+/*
+ * sql_log.h - the change log of a copy: table, triggers and the function that drains it.
+ *
+ * The application's writes only append keys to it; the drain reads the rows of those keys again and
+ * brings the target up to date with them.  An entry whose key is NULL says that the source was
+ * truncated.  A sequence beside the log that was called says that changes went unrecorded.
+ *
+ * Keys belong to slices, by hash; whoever leases a slice (pghaul.slice) is the only one who drains
+ * its keys.  Two drainers of one key would lose rows: the absence of a row cannot be locked.
+ */
+#ifndef CORE_SQL_LOG_H
+#define CORE_SQL_LOG_H
+
+#include "base/strbuf.h"
+#include "core/plan.h"
+
+#define LOG_SLICES_MAX 4
+
+/* Slices of the job's keys: one where equal keys may not have equal hashes. */
+int sql_log_slices(const Plan *plan);
+
+/* pghaul.log_.. and pghaul.overflow_.. */
+void sql_log_name(StrBuf *out, const Plan *plan, int64_t job);
+void sql_log_overflow_name(StrBuf *out, const Plan *plan, int64_t job);
+
+/* CREATE TABLE, CREATE SEQUENCE. */
+void sql_log_table(StrBuf *out, const Plan *plan, int64_t job);
+void sql_log_overflow(StrBuf *out, const Plan *plan, int64_t job);
+
+/*
+ * CREATE FUNCTION pghaul.capture_..: what both triggers run.  It never makes the application's
+ * write fail: with the log gone it does nothing, and with the log at limits.log_bytes, or a key that
+ * cannot be read any more, it calls the sequence.
+ */
+void sql_capture_function(StrBuf *out, const Plan *plan, int64_t job);
+
+/* zzzz_pghaul_<job>_t, not quoted; the row trigger is called as a backfill's (sql_sync_name). */
+void sql_log_truncate_name(StrBuf *out, int64_t job);
+
+/* CREATE TRIGGER for each row, and for TRUNCATE; ALTER TABLE .. ENABLE ALWAYS TRIGGER of the latter
+ * (of the former: sql_sync_enable). */
+void sql_log_trigger(StrBuf *out, const Plan *plan, int64_t job);
+void sql_log_truncate_trigger(StrBuf *out, const Plan *plan, int64_t job);
+void sql_log_truncate_enable(StrBuf *out, const Plan *plan, int64_t job);
+
+/*
+ * CREATE FUNCTION pghaul.drain_..: drain some entries of a slice, in one transaction of the database
+ * that holds log, source and target.
+ *
+ * Parameters $1 slice, $2 epoch, $3 lease, $4 entries wanted, $5 only those after this id, $6 only
+ *            delete: take the rows of the keys away and keep the entries, so that a unique value
+ *            which one of them holds may go to another slice first
+ * Result     one row, see DrainColumn
+ */
+typedef enum DrainColumn {
+    DRAIN_OUTCOME = 0, /* 'drained', 'lost', 'truncated' (and nothing was done) */
+    DRAIN_ENTRIES,     /* looked at; fewer than wanted when these were the last */
+    DRAIN_DELETED,     /* rows of the target */
+    DRAIN_WRITTEN,
+    DRAIN_LAST, /* id of the last entry looked at; NULL = none */
+} DrainColumn;
+
+void sql_drain_function(StrBuf *out, const Plan *plan, int64_t job);
+void sql_drain_call(StrBuf *out, const Plan *plan, int64_t job);
+
+/* The predicate "entry belongs to slice `slice_sql`, or to all of them", over the log as
+ * pghaul_log. */
+void sql_log_put_in_slice(StrBuf *out, const Plan *plan, const char *slice_sql);
+
+/* pghaul_log.k1 or (pghaul_log.k1, pghaul_log.k2) */
+void sql_log_put_key(StrBuf *out, const Plan *plan);
+
+/* ---- questions ---- */
+
+typedef enum LogColumn {
+    LOG_OVERFLOWED = 0,
+    LOG_ROWS,  /* exact up to LOG_ROWS_EXACT, else an estimate */
+    LOG_AGE_S, /* of the oldest entry; 0 when there is none */
+    LOG_LAST,  /* greatest id; 0 when there is none */
+} LogColumn;
+
+#define LOG_ROWS_EXACT 100000
+
+/* One row, see LogColumn. */
+void sql_log_state(StrBuf *out, const Plan *plan, int64_t job);
+
+/* Is an entry with an id up to $1 left? */
+void sql_log_behind(StrBuf *out, const Plan *plan, int64_t job);
+
+/* The key, as text[], of the first entry of slice $1 after id $2. */
+void sql_log_first_key(StrBuf *out, const Plan *plan, int64_t job);
+
+/* Does any entry say that the source was truncated? */
+void sql_log_truncated(StrBuf *out, const Plan *plan, int64_t job);
+
+/*
+ * Statements that forget TRUNCATE and overflow, to be run in one transaction of their own: nobody
+ * who writes the source is under way between them, so whatever was not recorded has committed.
+ */
+#define LOG_RESET_COUNT 3
+void sql_log_reset(StrBuf *out, const Plan *plan, int64_t job, int step);
+
+#endif

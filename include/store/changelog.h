@@ -1,0 +1,82 @@
+/*
+ * changelog.h - the change log of a copy and the slices of its drain, as the database has them.
+ *
+ * The log lies where the application writes, the slices (pghaul.slice) where the state of the job
+ * is: for a copy to another server those are two sessions.
+ */
+#ifndef STORE_CHANGELOG_H
+#define STORE_CHANGELOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "core/plan.h"
+#include "pg/conn.h"
+#include "store/ranges.h"
+
+/* A slice that this session drains, as far as it knows. */
+typedef struct SliceLease {
+    int64_t job;
+    int no;
+    int64_t epoch;
+    char token[LEASE_TOKEN_SIZE];
+} SliceLease;
+
+/* ---- the log ---- */
+
+typedef struct ChangelogState {
+    bool overflowed; /* changes went unrecorded */
+    int64_t rows;    /* entries; exact up to LOG_ROWS_EXACT, else an estimate */
+    double age_s;    /* of the oldest one; 0 when there is none */
+    int64_t last_id; /* the greatest id that has committed; 0 when there is none */
+} ChangelogState;
+
+bool changelog_state(PgConn *conn, const Plan *plan, int64_t job, ChangelogState *state, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Is no entry left whose id is `id` or less? */
+bool changelog_drained_to(PgConn *conn, const Plan *plan, int64_t job, int64_t id, bool *drained,
+    Err *err) __attribute__((warn_unused_result));
+
+/* The key, as text[] in text form, of the slice's first entry after `after`; NULL when there is
+ * none.  It lives in `arena`. */
+bool changelog_first_key(PgConn *conn, const Plan *plan, const SliceLease *slice, int64_t after,
+    Arena *arena, const char **key, Err *err) __attribute__((warn_unused_result));
+
+/*
+ * Make table and sequence of the log unless they are there; in the caller's transaction, under the
+ * job's lock.
+ */
+bool changelog_create(PgConn *conn, const Plan *plan, int64_t job, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Drop table and sequence of every log of the job, whatever its plan was. */
+bool changelog_drop(PgConn *conn, int64_t job, Err *err) __attribute__((warn_unused_result));
+
+/* ---- slices ---- */
+
+/* Make the job's slices unless they are there. */
+bool changelog_put_slices(PgConn *conn, const Plan *plan, int64_t job, Err *err)
+    __attribute__((warn_unused_result));
+
+/*
+ * Lease a slice that nobody has, or whose owner is gone; by the rule of ranges_claim(), but that of
+ * one run one session drains: what is leased to the run itself was lost by its former session.
+ *
+ * Shape:   `owner` as for ranges, its pass is not looked at; slices in `held` are the caller's
+ *          already.
+ */
+bool changelog_claim(PgConn *conn, const RangeOwner *owner, const SliceLease *held, int held_count,
+    SliceLease *lease, bool *claimed, Err *err) __attribute__((warn_unused_result));
+
+/* Give it back before its time. */
+bool changelog_release(PgConn *conn, const SliceLease *lease, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Entries drained by all runs so far. */
+bool changelog_drained(PgConn *conn, int64_t job, int64_t *entries, Err *err)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,233 @@
+#include "store/changelog.h"
+
+#include <stdio.h>
+
+#include "base/strbuf.h"
+#include "core/sql_log.h"
+#include "pg/params.h"
+
+/* ---- the log ---- */
+
+bool
+changelog_state(PgConn *conn, const Plan *plan, int64_t job, ChangelogState *state, Err *err)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    sql_log_state(&sql, plan, job);
+    PGRESULT_AUTO *result = NULL;
+    if (!query_one(conn, strbuf_text(&sql), 0, NULL, &result, err)) {
+        return err_wrap(err, "look at the change log");
+    }
+    *state = (ChangelogState){
+        .overflowed = result_bool(result, 0, LOG_OVERFLOWED),
+        .rows = result_int(result, 0, LOG_ROWS),
+        .age_s = result_float(result, 0, LOG_AGE_S),
+        .last_id = result_int(result, 0, LOG_LAST),
+    };
+    return true;
+}
+
+bool
+changelog_drained_to(
+    PgConn *conn, const Plan *plan, int64_t job, int64_t id, bool *drained, Err *err)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    sql_log_behind(&sql, plan, job);
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    PGRESULT_AUTO *result = NULL;
+    if (!query_one_with(conn, strbuf_text(&sql), &params, &result, err)) {
+        return err_wrap(err, "look at the change log");
+    }
+    *drained = !result_bool(result, 0, 0);
+    return true;
+}
+
+bool
+changelog_first_key(PgConn *conn, const Plan *plan, const SliceLease *slice, int64_t after,
+    Arena *arena, const char **key, Err *err)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    sql_log_first_key(&sql, plan, slice->job);
+    Params params = PARAMS_INIT;
+    params_int(&params, slice->no);
+    params_int(&params, after);
+    PGRESULT_AUTO *result = NULL;
+    if (!query_with(conn, strbuf_text(&sql), &params, &result, err)) {
+        return err_wrap(err, "look at the change log");
+    }
+    *key = result_rows(result) == 0 ? NULL : result_dup(result, 0, 0, arena);
+    return true;
+}
+
+/* ---- its table and sequence ---- */
+
+static const char SQL_EXISTS[] =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c\n"
+    "                WHERE c.relnamespace = 'pghaul'::pg_catalog.regnamespace\n"
+    "                  AND 'pghaul.' || c.relname = $1::pg_catalog.text)";
+
+typedef void TextPutter(StrBuf *out, const Plan *plan, int64_t job);
+
+static bool
+create(
+    PgConn *conn, const Plan *plan, int64_t job, TextPutter *name, TextPutter *statement, Err *err)
+{
+    STRBUF_AUTO text = STRBUF_INIT;
+    name(&text, plan, job);
+    Params params = PARAMS_INIT;
+    params_text(&params, strbuf_text(&text));
+    PGRESULT_AUTO *result = NULL;
+    if (!query_one_with(conn, SQL_EXISTS, &params, &result, err)) {
+        return err_wrap(err, "look for %s", strbuf_text(&text));
+    }
+    if (result_bool(result, 0, 0)) {
+        return true;
+    }
+    STRBUF_AUTO sql = STRBUF_INIT;
+    statement(&sql, plan, job);
+    return query_run(conn, strbuf_text(&sql), NULL, err) ||
+           err_wrap(err, "create %s", strbuf_text(&text));
+}
+
+bool
+changelog_create(PgConn *conn, const Plan *plan, int64_t job, Err *err)
+{
+    return create(conn, plan, job, sql_log_name, sql_log_table, err) &&
+           create(conn, plan, job, sql_log_overflow_name, sql_log_overflow, err);
+}
+
+static const char SQL_OF_JOB[] =
+    "SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END\n"
+    "       || c.oid::pg_catalog.regclass\n"
+    "  FROM pg_catalog.pg_class c\n"
+    " WHERE c.relnamespace = 'pghaul'::pg_catalog.regnamespace\n"
+    "   AND c.relkind IN ('r', 'S')\n"
+    "   AND c.relname ~ ('^(log|overflow)_' || $1::pg_catalog.text || '_[0-9a-f]{16}$')";
+
+bool
+changelog_drop(PgConn *conn, int64_t job, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, job);
+    PGRESULT_AUTO *result = NULL;
+    if (!query_with(conn, SQL_OF_JOB, &params, &result, err)) {
+        return err_wrap(err, "look for the change log");
+    }
+    for (int i = 0; i < result_rows(result); i++) {
+        STRBUF_AUTO sql = STRBUF_INIT;
+        strbuf_printf(&sql, "DROP %s", result_text(result, i, 0));
+        if (!query_run(conn, strbuf_text(&sql), NULL, err)) {
+            return err_wrap(err, "drop the change log");
+        }
+    }
+    return true;
+}
+
+/* ---- slices ---- */
+
+static const char SQL_PUT_SLICES[] =
+    "INSERT INTO pghaul.slice AS s (job, no)\n"
+    "SELECT $1::pg_catalog.int8, g.no\n"
+    "  FROM pg_catalog.generate_series(0, $2::pg_catalog.int4 - 1) AS g(no)\n"
+    "    ON CONFLICT (job, no) DO NOTHING";
+
+bool
+changelog_put_slices(PgConn *conn, const Plan *plan, int64_t job, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, job);
+    params_int(&params, sql_log_slices(plan));
+    return query_with(conn, SQL_PUT_SLICES, &params, NULL, err) ||
+           err_wrap(err, "make the slices of the change log");
+}
+
+/* SKIP LOCKED: the row is locked while a batch of its owner is in flight, whoever that is. */
+static const char SQL_CLAIM[] =
+    "WITH c AS MATERIALIZED (\n"
+    "    SELECT s.no\n"
+    "      FROM pghaul.slice s\n"
+    "     WHERE s.job = $1::pg_catalog.int8 AND s.no <> ALL ($6::pg_catalog.int4[])\n"
+    "       AND (s.lease IS NULL OR s.run = $2::pg_catalog.int8\n"
+    "            OR NOT EXISTS (\n"
+    "               SELECT FROM pg_catalog.pg_stat_get_activity(s.backend_pid) a\n"
+    "                WHERE a.pid = s.backend_pid\n"
+    "                  AND COALESCE(a.backend_start = s.backend_start, true))\n"
+    "            OR EXISTS (\n"
+    "               SELECT FROM pghaul.run u WHERE u.id = s.run AND u.heartbeat\n"
+    "                   < pg_catalog.clock_timestamp() - $3 * '1 us'::pg_catalog.interval))\n"
+    "     ORDER BY s.drained NULLS FIRST, s.no\n"
+    "     LIMIT 1\n"
+    "       FOR NO KEY UPDATE SKIP LOCKED)\n"
+    "UPDATE pghaul.slice AS s\n"
+    "   SET epoch = s.epoch + 1, lease = pg_catalog.gen_random_uuid(), run = $2,\n"
+    "       backend_pid = $4::pg_catalog.int4, backend_start = $5::pg_catalog.timestamptz\n"
+    "  FROM c\n"
+    " WHERE s.job = $1 AND s.no = c.no\n"
+    "RETURNING s.no, s.epoch, s.lease";
+
+bool
+changelog_claim(PgConn *conn, const RangeOwner *owner, const SliceLease *held, int held_count,
+    SliceLease *lease, bool *claimed, Err *err)
+{
+    STRBUF_AUTO numbers = STRBUF_INIT;
+    strbuf_putc(&numbers, '{');
+    for (int i = 0; i < held_count; i++) {
+        strbuf_printf(&numbers, "%s%d", i == 0 ? "" : ",", held[i].no);
+    }
+    strbuf_putc(&numbers, '}');
+    Params params = PARAMS_INIT;
+    params_int(&params, owner->job);
+    params_int(&params, owner->run);
+    params_int(&params, owner->lease_us);
+    params_int(&params, conn_backend_pid(conn));
+    params_text(&params, conn_backend_start(conn));
+    params_text(&params, strbuf_text(&numbers));
+    PGRESULT_AUTO *result = NULL;
+    if (!query_with(conn, SQL_CLAIM, &params, &result, err)) {
+        return err_wrap(err, "lease a slice of the change log");
+    }
+    *claimed = result_rows(result) == 1;
+    if (*claimed) {
+        *lease = (SliceLease){
+            .job = owner->job,
+            .no = (int)result_int(result, 0, 0),
+            .epoch = result_int(result, 0, 1),
+        };
+        (void)snprintf(lease->token, sizeof(lease->token), "%s", result_text(result, 0, 2));
+    }
+    return true;
+}
+
+static const char SQL_RELEASE[] = "UPDATE pghaul.slice AS s SET lease = NULL\n"
+                                  " WHERE s.job = $1::pg_catalog.int8 AND s.no = "
+                                  "$2::pg_catalog.int4\n"
+                                  "   AND s.epoch = $3::pg_catalog.int8\n"
+                                  "   AND s.lease = $4::pg_catalog.uuid";
+
+bool
+changelog_release(PgConn *conn, const SliceLease *lease, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, lease->job);
+    params_int(&params, lease->no);
+    params_int(&params, lease->epoch);
+    params_text(&params, lease->token);
+    return query_with(conn, SQL_RELEASE, &params, NULL, err) ||
+           err_wrap(err, "release slice %d of the change log", lease->no);
+}
+
+static const char SQL_DRAINED[] = "SELECT COALESCE(pg_catalog.sum(s.entries), 0)\n"
+                                  "  FROM pghaul.slice s WHERE s.job = $1::pg_catalog.int8";
+
+bool
+changelog_drained(PgConn *conn, int64_t job, int64_t *entries, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, job);
+    PGRESULT_AUTO *result = NULL;
+    if (!query_one_with(conn, SQL_DRAINED, &params, &result, err)) {
+        return err_wrap(err, "count drained changes");
+    }
+    *entries = result_int(result, 0, 0);
+    return true;
+}
