@@ -50,6 +50,10 @@ bool query_script(PgConn *conn, const char *sql, Err *err) __attribute__((warn_u
 /* The end of a transaction that went well or not: COMMIT, or ROLLBACK and false; *err keeps why. */
 bool query_end(PgConn *conn, bool ok, Err *err) __attribute__((warn_unused_result));
 
+/* ROLLBACK until the session is idle: a cancel that was meant for the statement before may arrive
+ * late and hit it.  ERR_RECONNECT when that does not help. */
+bool query_roll_back(PgConn *conn, Err *err) __attribute__((warn_unused_result));
+
 /* What a statement would return; of its first column type and origin. */
 typedef struct QueryShape {
     int column_count; /* 0 = nothing */
@@ -78,6 +82,7 @@ typedef struct BatchCall {
     int count;
     const char *const *values;
     int64_t timeout_us;
+    bool stays_open; /* no COMMIT: the transaction goes on after the call */
 } BatchCall;
 
 bool query_batch(PgConn *conn, const BatchCall *call, PgResult **result, Err *err)

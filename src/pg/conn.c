@@ -15,7 +15,8 @@
 #include "pg/conn_libpq.h"
 #include "pg/sqlstate.h"
 
-#define MAX_PARAMS 16
+#define MAX_PARAMS  16
+#define TLS_POLL_MS 20
 
 /* Parameters that every session gets; the caller's own come after them and win.  The keepalive
  * values end a half-open connection after about 25 s; libpq's default waits for hours. */
@@ -56,6 +57,15 @@ conn_assert_owner(const PgConn *conn)
     (void)conn;
 }
 
+/* The library for TLS may have taken off the socket what libpq has not read yet: then look again
+ * soon, whether the socket says so or not. */
+int
+conn_poll_ms(const PgConn *conn, int64_t left_us)
+{
+    int64_t left_ms = left_us / 1000 + 1;
+    return PQsslInUse(conn->pq) != 0 && left_ms > TLS_POLL_MS ? TLS_POLL_MS : (int)left_ms;
+}
+
 bool
 conn_wait_socket(PgConn *conn, bool also_write, int64_t deadline_us, Err *err)
 {
@@ -71,8 +81,8 @@ conn_wait_socket(PgConn *conn, bool also_write, int64_t deadline_us, Err *err)
         if (fd.fd < 0) {
             return err_set(err, ERR_RECONNECT, "the connection is closed");
         }
-        int rc = poll(&fd, 1, (int)(left_us / 1000) + 1);
-        if (rc > 0) {
+        int rc = poll(&fd, 1, conn_poll_ms(conn, left_us));
+        if (rc > 0 || (rc == 0 && PQsslInUse(conn->pq) != 0)) {
             return true;
         }
         if (rc < 0 && errno != EINTR) {

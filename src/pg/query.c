@@ -15,8 +15,8 @@
 
 /* ---- waiting for results ---- */
 
-static bool
-flush_all(PgConn *conn, int64_t deadline_us, Err *err)
+bool
+query_flush_all(PgConn *conn, int64_t deadline_us, Err *err)
 {
     for (;;) {
         int rc = PQflush(conn->pq);
@@ -36,9 +36,8 @@ flush_all(PgConn *conn, int64_t deadline_us, Err *err)
     }
 }
 
-/* The next result, or NULL between commands; false when the session is lost. */
-static bool
-next_result(PgConn *conn, int64_t deadline_us, PGresult **result, Err *err)
+bool
+query_next_result(PgConn *conn, int64_t deadline_us, PGresult **result, Err *err)
 {
     while (PQisBusy(conn->pq) != 0) {
         if (!conn_wait_socket(conn, false, deadline_us, err)) {
@@ -66,18 +65,17 @@ result_wrap(PGresult *pq)
     return result;
 }
 
-/* Read all results of what was sent; keep the last good one, report the first error. */
-static bool
-collect(PgConn *conn, int64_t deadline_us, PgResult **result, Err *err)
+bool
+query_collect(PgConn *conn, int64_t deadline_us, PgResult **result, Err *err)
 {
-    if (!flush_all(conn, deadline_us, err)) {
+    if (!query_flush_all(conn, deadline_us, err)) {
         return false;
     }
     PGresult *last = NULL;
     bool failed = false;
     for (;;) {
         PGresult *one = NULL;
-        if (!next_result(conn, deadline_us, &one, failed ? &(Err){.cls = ERR_NONE} : err)) {
+        if (!query_next_result(conn, deadline_us, &one, failed ? &(Err){.cls = ERR_NONE} : err)) {
             PQclear(last);
             return false;
         }
@@ -114,7 +112,7 @@ query_statement(PgConn *conn, const Statement *statement, PgResult **result, Err
             NULL, 0) == 0) {
         return conn_error(conn, NULL, err);
     }
-    return collect(conn, deadline_us, result, err);
+    return query_collect(conn, deadline_us, result, err);
 }
 
 bool
@@ -150,7 +148,7 @@ query_script(PgConn *conn, const char *sql, Err *err)
     if (PQsendQuery(conn->pq, sql) == 0) {
         return conn_error(conn, NULL, err);
     }
-    return collect(conn, deadline_us, NULL, err);
+    return query_collect(conn, deadline_us, NULL, err);
 }
 
 bool
@@ -172,14 +170,14 @@ query_parse(PgConn *conn, const char *sql, QueryShape *shape, Err *err)
     if (PQsendPrepare(conn->pq, "", sql, 0, NULL) == 0) {
         return conn_error(conn, NULL, err);
     }
-    if (!collect(conn, deadline_us, NULL, err)) {
+    if (!query_collect(conn, deadline_us, NULL, err)) {
         return false;
     }
     if (PQsendDescribePrepared(conn->pq, "") == 0) {
         return conn_error(conn, NULL, err);
     }
     PGRESULT_AUTO *result = NULL;
-    if (!collect(conn, deadline_us, &result, err)) {
+    if (!query_collect(conn, deadline_us, &result, err)) {
         return false;
     }
     /* Out of range, libpq says 0. */
@@ -206,7 +204,8 @@ batch_send(PgConn *conn, const BatchCall *call, Err *err)
     sent = sent &&
            PQsendQueryParams(conn->pq, call->sql, call->count, NULL, call->values, NULL, NULL, 0) !=
                0 &&
-           PQsendQueryParams(conn->pq, "COMMIT", 0, NULL, NULL, NULL, NULL, 0) != 0 &&
+           (call->stays_open ||
+               PQsendQueryParams(conn->pq, "COMMIT", 0, NULL, NULL, NULL, NULL, 0) != 0) &&
            PQpipelineSync(conn->pq) != 0;
     return sent || conn_error(conn, NULL, err);
 }
@@ -252,7 +251,7 @@ batch_read(PgConn *conn, const BatchCall *call, int64_t deadline_us, BatchAnswer
     for (;;) {
         PGresult *one = NULL;
         Err lost = ERR_INIT;
-        if (!next_result(conn, deadline_us, &one, &lost)) {
+        if (!query_next_result(conn, deadline_us, &one, &lost)) {
             *err = lost;
             return false;
         }
@@ -276,9 +275,8 @@ batch_read(PgConn *conn, const BatchCall *call, int64_t deadline_us, BatchAnswer
     }
 }
 
-/* A cancel that was meant for the batch may arrive late and hit the ROLLBACK. */
-static bool
-roll_back(PgConn *conn, Err *err)
+bool
+query_roll_back(PgConn *conn, Err *err)
 {
     for (int i = 0; i < ROLLBACK_ATTEMPTS; i++) {
         Err cause = ERR_INIT;
@@ -295,17 +293,18 @@ roll_back(PgConn *conn, Err *err)
 }
 
 static bool
-batch_finish(PgConn *conn, BatchAnswer *answer, Err *err)
+batch_finish(PgConn *conn, const BatchCall *call, BatchAnswer *answer, Err *err)
 {
     if (PQexitPipelineMode(conn->pq) == 0) {
         *err = ERR_INIT;
         return err_set(err, ERR_RECONNECT, "the session did not leave pipeline mode");
     }
-    if (PQtransactionStatus(conn->pq) != PQTRANS_IDLE && !roll_back(conn, err)) {
+    bool goes_on = call->stays_open && !answer->failed;
+    if (!goes_on && PQtransactionStatus(conn->pq) != PQTRANS_IDLE && !query_roll_back(conn, err)) {
         return false;
     }
-    if (answer->failed) {
-        return false;
+    if (goes_on || answer->failed) {
+        return goes_on;
     }
     if (!answer->committed) {
         return err_set(err, ERR_RETRY, "the transaction was rolled back by the server");
@@ -320,8 +319,9 @@ query_batch(PgConn *conn, const BatchCall *call, PgResult **result, Err *err)
     int64_t deadline_us = clock_mono_us() + call->timeout_us;
     BatchAnswer answer = {.rows = NULL};
 
-    bool ok = batch_send(conn, call, err) && flush_all(conn, deadline_us, err) &&
-              batch_read(conn, call, deadline_us, &answer, err) && batch_finish(conn, &answer, err);
+    bool ok = batch_send(conn, call, err) && query_flush_all(conn, deadline_us, err) &&
+              batch_read(conn, call, deadline_us, &answer, err) &&
+              batch_finish(conn, call, &answer, err);
     if (!ok) {
         PQclear(answer.rows);
         return false;
