@@ -76,6 +76,24 @@ bool ranges_reread(PgConn *conn, const RangeOwner *owner, Arena *arena, RangeLea
 bool ranges_release(PgConn *conn, const RangeOwner *owner, const RangeLease *lease, Err *err)
     __attribute__((warn_unused_result));
 
+/* What a batch that changed no row of this database has found. */
+typedef struct RangeStep {
+    const char *watermark; /* the new place; of no meaning with `done` */
+    bool done;
+    int64_t rows;
+    int64_t differing;
+    const char *keys; /* text[] of the text of some keys that differ; NULL = none */
+} RangeStep;
+
+/*
+ * Write the checkpoint of such a batch, by compare-and-set.
+ *
+ * Shape:   *still_ours false when the range was taken over, or is at another place: then nothing
+ *          was changed.
+ */
+bool ranges_advance(PgConn *conn, const RangeOwner *owner, const RangeLease *lease,
+    const RangeStep *step, bool *still_ours, Err *err) __attribute__((warn_unused_result));
+
 /* Totals of a pass for progress; rows of all runs. */
 typedef struct RangeTotals {
     int64_t ranges, ranges_done;

@@ -143,7 +143,7 @@ ranges_carve(PgConn *conn, const RangeOwner *owner, const RangeCarve *carve, Are
 
 /* ---- after a lost connection ---- */
 
-/* $1 to $5 of the two below. */
+/* $1 to $5 of the statements below. */
 static void
 put_lease(Params *params, const RangeOwner *owner, const RangeLease *lease)
 {
@@ -194,6 +194,49 @@ ranges_release(PgConn *conn, const RangeOwner *owner, const RangeLease *lease, E
     put_lease(&params, owner, lease);
     return query_with(conn, SQL_RELEASE, &params, NULL, err) ||
            err_wrap(err, "release range %lld", (long long)lease->no);
+}
+
+/* ---- a batch that only looked ---- */
+
+static const char SQL_ADVANCE[] =
+    "WITH r AS (\n"
+    "    UPDATE pghaul.ranges AS r\n"
+    "       SET watermark = CASE WHEN $8::pg_catalog.bool THEN NULL\n"
+    "                       ELSE $7::pg_catalog.text[] END,\n"
+    "           state = CASE WHEN $8 THEN 'done' ELSE r.state END,\n"
+    "           lease = CASE WHEN $8 THEN NULL ELSE r.lease END,\n"
+    "           rows = r.rows + $9::pg_catalog.int8, batches = r.batches + 1,\n"
+    "           differing = r.differing + $10::pg_catalog.int8\n"
+    "     WHERE r.job = $1::pg_catalog.int8 AND r.pass = $2::pg_catalog.int4\n"
+    "       AND r.no = $3::pg_catalog.int8 AND r.epoch = $4::pg_catalog.int8\n"
+    "       AND r.lease = $5::pg_catalog.uuid AND r.state = 'leased'\n"
+    "       AND r.watermark IS NOT DISTINCT FROM $6::pg_catalog.text[]\n"
+    " RETURNING r.job, r.pass),\n"
+    "d AS (\n"
+    "    INSERT INTO pghaul.difference AS d (job, pass, key)\n"
+    "    SELECT r.job, r.pass, k.key::pg_catalog.text[]\n"
+    "      FROM r, pg_catalog.unnest($11::pg_catalog.text[]) AS k(key)\n"
+    "        ON CONFLICT (job, pass, key) DO NOTHING)\n"
+    "SELECT FROM r";
+
+bool
+ranges_advance(PgConn *conn, const RangeOwner *owner, const RangeLease *lease,
+    const RangeStep *step, bool *still_ours, Err *err)
+{
+    Params params = PARAMS_INIT;
+    put_lease(&params, owner, lease);
+    params_text(&params, lease->watermark);
+    params_text(&params, step->watermark);
+    params_bool(&params, step->done);
+    params_int(&params, step->rows);
+    params_int(&params, step->differing);
+    params_text(&params, step->keys);
+    PGRESULT_AUTO *result = NULL;
+    if (!query_with(conn, SQL_ADVANCE, &params, &result, err)) {
+        return err_wrap(err, "checkpoint");
+    }
+    *still_ours = result_rows(result) == 1;
+    return true;
 }
 
 /* ---- totals ---- */
