@@ -25,4 +25,9 @@ typedef struct DdlStep {
 bool ddl_run(PgConn *conn, const DdlStep *step, int64_t yield_after_us, StopToken *stop, Err *err)
     __attribute__((warn_unused_result));
 
+/* Who holds a lock on the table that a strong one would wait for, and will not let go in a moment;
+ * "" when nobody is seen. */
+bool ddl_in_the_way(PgConn *conn, uint32_t table_oid, char *who, size_t size, Err *err)
+    __attribute__((warn_unused_result));
+
 #endif

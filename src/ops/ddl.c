@@ -41,8 +41,8 @@ static const char SQL_IN_THE_WAY[] =
     "   AND (a.backend_type = 'autovacuum worker'\n"
     "        OR a.xact_start < pg_catalog.clock_timestamp() - '1 s'::pg_catalog.interval)";
 
-static bool
-in_the_way(PgConn *conn, uint32_t table_oid, char *who, size_t size, Err *err)
+bool
+ddl_in_the_way(PgConn *conn, uint32_t table_oid, char *who, size_t size, Err *err)
 {
     Params params = PARAMS_INIT;
     params_int(&params, table_oid);
@@ -98,7 +98,7 @@ ddl_run(PgConn *conn, const DdlStep *step, int64_t yield_after_us, StopToken *st
     int64_t reported_us = 0;
     for (;;) {
         char who[200] = "";
-        if (step->table_oid != 0 && !in_the_way(conn, step->table_oid, who, sizeof(who), err)) {
+        if (step->table_oid != 0 && !ddl_in_the_way(conn, step->table_oid, who, sizeof(who), err)) {
             return err_wrap(err, "%s", step->what);
         }
         if (who[0] == '\0') {

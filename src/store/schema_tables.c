@@ -222,13 +222,16 @@ static const char SQL_EVENT[] =
     "    built pg_catalog.timestamptz,\n"                                                          \
     "    PRIMARY KEY (job, no));\n"
 
-/* Of a cutover: what was done, in order, and the statement that takes it back. */
+/* Of a cutover: what is done in the swap, in order, the statements that take it back, and what is
+ * left to do after either, in the reverse order; `done` when nothing is. */
 #define SQL_CARRY                                                                                  \
     "CREATE TABLE pghaul.carry (\n"                                                                \
     "    job pg_catalog.int8 NOT NULL REFERENCES pghaul.job ON DELETE CASCADE,\n"                  \
     "    no pg_catalog.int4 NOT NULL,\n"                                                           \
     "    what pg_catalog.text NOT NULL,\n"                                                         \
     "    undo pg_catalog.text,\n"                                                                  \
+    "    later pg_catalog.text,\n"                                                                 \
+    "    undo_later pg_catalog.text,\n"                                                            \
     "    done pg_catalog.timestamptz,\n"                                                           \
     "    PRIMARY KEY (job, no));\n"
 
