@@ -25,12 +25,15 @@
 #define CONNECT_TIMEOUT_US ((int64_t)15 * 1000000)
 
 struct App {
-    Options options;
-    Terminal out;   /* stdout */
-    Terminal err;   /* stderr */
-    Arena arena;    /* everything that a verb reads */
-    json_t *result; /* fields of the last line; always there */
-    int exit_code;  /* of a verb that returned true, or instead of its error's if not 0 */
+    Options options;   /* options.target is where the state of the job lives: as -d says, of a copy
+                          as its `to:` says */
+    ConnTarget source; /* of a copy whose source is in another database, else all NULL */
+    bool remote;       /* there is such a source; set by app_open_job() */
+    Terminal out;      /* stdout */
+    Terminal err;      /* stderr */
+    Arena arena;       /* everything that a verb reads */
+    json_t *result;    /* fields of the last line; always there */
+    int exit_code;     /* of a verb that returned true, or instead of its error's if not 0 */
 };
 
 /* Add a field to the result; takes `value`. */
@@ -59,13 +62,19 @@ bool app_find_job(App *app, PgConn *conn, const char *name, JobRow *job, Err *er
     __attribute__((warn_unused_result));
 
 /*
- * From JOB to its spec and a session: a file is parsed before connecting, a name is looked up in
+ * From JOB to its spec and sessions: a file is parsed before connecting, a name is looked up in
  * the database, whose stored text is parsed again.
  *
- * Owner:   *conn is the caller's, also NULL on failure: PGCONN_AUTO.
+ * Shape:   *conn is where the state of the job lives; *source a session to the source of a copy,
+ *          NULL when it is in the same database.  A verb that asks the source nothing gives NULL.
+ * Errors:  ERR_USER also when the ends of a copy are named twice, or not at all.
+ * Owner:   *conn and *source are the caller's, also NULL on failure: PGCONN_AUTO.
  */
-bool app_open_job(App *app, const char *job, JobSpec *spec, PgConn **conn, Err *err)
-    __attribute__((warn_unused_result));
+bool app_open_job(App *app, const char *job, JobSpec *spec, PgConn **conn, PgConn **source,
+    Err *err) __attribute__((warn_unused_result));
+
+/* Say between which databases a copy moves rows; nothing when it is one. */
+void app_show_ends(App *app, PgConn *conn, PgConn *source);
 
 /* Only the name of JOB: that in the file, or the argument itself. */
 bool app_job_name(App *app, const char *job, const char **name, Err *err)
@@ -85,12 +94,13 @@ void app_show_findings(App *app, const Survey *survey, FILE *stream);
 bool app_refused(const Survey *survey, Err *err);
 
 /*
- * From the spec of a job to its plan; findings that refuse it are shown.
+ * From the spec of a job to its plan (`source` as app_open_job() gave it); findings that refuse it
+ * are shown.
  *
  * Errors:  of survey_run(); ERR_REFUSED; ERR_DRIFT when the job is under way and its table changed.
  */
-bool app_survey(App *app, PgConn *conn, const JobSpec *spec, Survey *survey, Err *err)
-    __attribute__((warn_unused_result));
+bool app_survey(App *app, PgConn *conn, PgConn *source, const JobSpec *spec, Survey *survey,
+    Err *err) __attribute__((warn_unused_result));
 
 /* A session that is closed at the end of the block. */
 void app_conn_cleanup(PgConn **conn);

@@ -31,9 +31,13 @@ CatalogTable catalog_target(const JobSpec *spec); /* of a copy */
 bool catalog_read(PgConn *conn, const JobSpec *spec, CatalogTable table, Arena *arena, Facts *facts,
     Err *err) __attribute__((warn_unused_result));
 
-/* Only which table it is: waits for no lock on it.  Errors as above. */
-bool catalog_find_table(PgConn *conn, const JobSpec *spec, Arena *arena, uint32_t *oid, Err *err)
+/* Do both sessions work in one database of one server?  A standby is another server. */
+bool catalog_same_database(PgConn *a, PgConn *b, bool *same, Err *err)
     __attribute__((warn_unused_result));
+
+/* Only which table it is: waits for no lock on it.  Errors as above. */
+bool catalog_find_table(PgConn *conn, const JobSpec *spec, CatalogTable table, Arena *arena,
+    uint32_t *oid, Err *err) __attribute__((warn_unused_result));
 
 /*
  * Add the leftovers to *facts: sync triggers on the table and functions in schema pghaul that

@@ -33,12 +33,14 @@ typedef struct ConnTarget {
 } ConnTarget;
 
 /*
- * May these settings have been given on the command line?  No server is asked.
+ * May these settings have been given on the command line, or in a job file?  No server is asked.
  *
+ * Shape:   `where` names the place in the message: "-d".
  * Errors:  ERR_USER for a string that contains a password or that libpq cannot read; the message
  *          quotes nothing of it.
  */
-bool conn_check_target(const ConnTarget *target, Err *err) __attribute__((warn_unused_result));
+bool conn_check_target(const ConnTarget *target, const char *where, Err *err)
+    __attribute__((warn_unused_result));
 
 /*
  * Open a session and pin its settings.

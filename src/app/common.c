@@ -14,6 +14,7 @@
 #include "core/jobfile.h"
 #include "core/suggest.h"
 #include "core/utf8.h"
+#include "pg/catalog.h"
 #include "pg/sqlstate.h"
 #include "store/guards.h"
 #include "store/schema.h"
@@ -82,9 +83,9 @@ prefer_drift(App *app, PgConn *conn, const char *name, Err *err)
 }
 
 bool
-app_survey(App *app, PgConn *conn, const JobSpec *spec, Survey *survey, Err *err)
+app_survey(App *app, PgConn *conn, PgConn *source, const JobSpec *spec, Survey *survey, Err *err)
 {
-    if (survey_run(conn, NULL, spec, &app->arena, survey, err)) {
+    if (survey_run(conn, source, spec, &app->arena, survey, err)) {
         if (survey->planned) {
             return true;
         }
@@ -146,6 +147,90 @@ app_connect(const App *app, const char *label, PgConn **conn, Err *err)
     /* No slot, or starting up: worth a retry to a worker, but there is no session to begin with. */
     err->cls = ERR_CONNECT;
     return false;
+}
+
+/* ---- the ends of a copy ---- */
+
+static bool
+names_target(const ConnTarget *target)
+{
+    return target->dbname != NULL || target->host != NULL || target->port != NULL ||
+           target->user != NULL;
+}
+
+/* One end is named by the file, the other one by the command line, or both by the file. */
+static bool
+resolve_ends(App *app, const JobSpec *spec, Err *err)
+{
+    ConnTarget *target = &app->options.target;
+    app->remote = spec->from != NULL || spec->to != NULL;
+    if (spec->from != NULL && spec->to != NULL && names_target(target)) {
+        (void)err_set(err, ERR_USER, "%s has from: and to:, and the command line a third database",
+            spec->file);
+        return err_hint(err, "Leave out -d, -h, -p and -U.");
+    }
+    app->source = spec->from == NULL ? *target : (ConnTarget){.dbname = spec->from};
+    if (spec->to != NULL) {
+        *target = (ConnTarget){.dbname = spec->to};
+    }
+    return true;
+}
+
+static bool
+check_end(App *app, const JobSpec *spec, const char *text, const Place *place, Err *err)
+{
+    if (text == NULL) {
+        return true;
+    }
+    ConnTarget target = {.dbname = text};
+    const char *where = arena_printf(&app->arena, "%s:%d:%d: %s:", spec->file, place->line,
+        place->column, text == spec->from ? "from" : "to");
+    return conn_check_target(&target, where, err);
+}
+
+static bool
+open_source(App *app, PgConn *conn, PgConn **source, Err *err)
+{
+    bool same = false;
+    if (!conn_open(&app->source, CONN_CATALOG, "source", CONNECT_TIMEOUT_US, source, err)) {
+        err->cls = ERR_CONNECT;
+        return err_wrap(err, "source");
+    }
+    if (!catalog_same_database(conn, *source, &same, err)) {
+        return false;
+    }
+    if (same) {
+        app_conn_cleanup(source);
+        app->remote = false;
+    }
+    return true;
+}
+
+/* The job was found in its target's database, whatever `to:` calls that. */
+static bool
+resolve_stored_ends(App *app, const JobSpec *spec, bool wants_source, Err *err)
+{
+    app->remote = spec->from != NULL || spec->to != NULL;
+    app->source = (ConnTarget){.dbname = spec->from};
+    if (!app->remote || spec->from != NULL || !wants_source) {
+        return true;
+    }
+    (void)err_set(
+        err, ERR_USER, "job %s does not say where its source is: that was given by -d", spec->job);
+    return err_hint(err, "Name the job file instead of the job, and give -d as then.");
+}
+
+void
+app_show_ends(App *app, PgConn *conn, PgConn *source)
+{
+    if (source == NULL) {
+        return;
+    }
+    STRBUF_AUTO text = STRBUF_INIT;
+    strbuf_printf(&text, "from  %s\nto    %s\n", conn_describe(source), conn_describe(conn));
+    app_print(app, strbuf_text(&text));
+    app_result(app, "from", json_text(conn_describe(source)));
+    app_result(app, "to", json_text(conn_describe(conn)));
 }
 
 /* ---- job files ---- */
@@ -240,7 +325,9 @@ app_read_job_file(App *app, const char *path, JobSpec *spec, Err *err)
     if (!read_file(path, &text, err)) {
         return false;
     }
-    return jobfile_parse(path, strbuf_text(&text), text.len, &app->arena, spec, err);
+    return jobfile_parse(path, strbuf_text(&text), text.len, &app->arena, spec, err) &&
+           check_end(app, spec, spec->from, &spec->from_place, err) &&
+           check_end(app, spec, spec->to, &spec->to_place, err) && resolve_ends(app, spec, err);
 }
 
 /* ---- jobs ---- */
@@ -285,27 +372,32 @@ app_find_job(App *app, PgConn *conn, const char *name, JobRow *job, Err *err)
     return found;
 }
 
+/* ---- opening ---- */
+
 static bool
-open_stored_job(App *app, const char *name, JobSpec *spec, PgConn **conn, Err *err)
+open_stored_job(
+    App *app, const char *name, bool wants_source, JobSpec *spec, PgConn **conn, Err *err)
 {
     JobRow job;
     if (!app_connect(app, "catalog", conn, err) || !app_find_job(app, *conn, name, &job, err)) {
         return false;
     }
     const char *file = arena_printf(&app->arena, "job %s", job.name);
-    return jobfile_parse(file, job.spec, strlen(job.spec), &app->arena, spec, err);
+    return jobfile_parse(file, job.spec, strlen(job.spec), &app->arena, spec, err) &&
+           resolve_stored_ends(app, spec, wants_source, err);
 }
 
 bool
-app_open_job(App *app, const char *job, JobSpec *spec, PgConn **conn, Err *err)
+app_open_job(App *app, const char *job, JobSpec *spec, PgConn **conn, PgConn **source, Err *err)
 {
     bool ok = app_names_file(job)
                   ? app_read_job_file(app, job, spec, err) && app_connect(app, "catalog", conn, err)
-                  : open_stored_job(app, job, spec, conn, err);
-    if (ok) {
-        app_result(app, "job", json_text(spec->job));
+                  : open_stored_job(app, job, source != NULL, spec, conn, err);
+    if (!ok) {
+        return false;
     }
-    return ok;
+    app_result(app, "job", json_text(spec->job));
+    return !app->remote || source == NULL || open_source(app, *conn, source, err);
 }
 
 bool

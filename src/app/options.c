@@ -449,5 +449,5 @@ options_parse(int argc, char **argv, Options *options, Err *err)
         return true;
     }
     return check_used(used, options, err) && check_args(options, err) &&
-           conn_check_target(&options->target, err);
+           conn_check_target(&options->target, "-d", err);
 }

@@ -165,12 +165,15 @@ open_scope(App *app, PgConn **conn, Scope *scope, Err *err)
     if (app->options.arg_count == 0) {
         return app_connect(app, "catalog", conn, err);
     }
-    if (!app_open_job(app, app->options.args[0], &spec, conn, err) ||
-        !catalog_find_table(*conn, &spec, &app->arena, &scope->table_oid, err)) {
+    if (!app_open_job(app, app->options.args[0], &spec, conn, NULL, err)) {
+        return false;
+    }
+    CatalogTable table = app->remote ? catalog_target(&spec) : catalog_source(&spec);
+    if (!catalog_find_table(*conn, &spec, table, &app->arena, &scope->table_oid, err)) {
         return false;
     }
     scope->job = spec.job;
-    scope->table = spec.table;
+    scope->table = table.name;
     return true;
 }
 

@@ -14,14 +14,16 @@ verb_check(App *app, Err *err)
     JobSpec spec;
     Survey survey;
     PGCONN_AUTO *conn = NULL;
-    if (!app_open_job(app, app->options.args[0], &spec, &conn, err)) {
+    PGCONN_AUTO *source = NULL;
+    if (!app_open_job(app, app->options.args[0], &spec, &conn, &source, err)) {
         return false;
     }
-    if (!survey_run(conn, NULL, &spec, &app->arena, &survey, err)) {
+    if (!survey_run(conn, source, &spec, &app->arena, &survey, err)) {
         app_show_findings(app, &survey, stdout); /* beside the expression that the server refused */
         return false;
     }
 
+    app_show_ends(app, conn, source);
     STRBUF_AUTO text = STRBUF_INIT;
     plan_put_table(&text, &spec, &survey.facts, term_text_width(&app->out));
     app_print(app, strbuf_text(&text));

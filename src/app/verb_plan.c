@@ -24,8 +24,9 @@ verb_plan(App *app, Err *err)
     JobSpec spec;
     Survey survey;
     PGCONN_AUTO *conn = NULL;
-    if (!app_open_job(app, app->options.args[0], &spec, &conn, err) ||
-        !survey_run(conn, NULL, &spec, &app->arena, &survey, err)) {
+    PGCONN_AUTO *source = NULL;
+    if (!app_open_job(app, app->options.args[0], &spec, &conn, &source, err) ||
+        !survey_run(conn, source, &spec, &app->arena, &survey, err)) {
         return false;
     }
 
@@ -33,6 +34,7 @@ verb_plan(App *app, Err *err)
         print_grants(app, &spec, &survey);
         return true;
     }
+    app_show_ends(app, conn, source);
     int width = term_text_width(&app->out);
     STRBUF_AUTO text = STRBUF_INIT;
     plan_put_table(&text, &spec, &survey.facts, width);

@@ -179,8 +179,9 @@ retry_rows(App *app, Err *err)
     JobSpec spec;
     Survey survey;
     PGCONN_AUTO *conn = NULL;
-    return app_open_job(app, app->options.args[0], &spec, &conn, err) &&
-           app_survey(app, conn, &spec, &survey, err) &&
+    PGCONN_AUTO *source = NULL;
+    return app_open_job(app, app->options.args[0], &spec, &conn, &source, err) &&
+           app_survey(app, conn, source, &spec, &survey, err) &&
            retry_planned(app, conn, &survey.plan, err);
 }
 

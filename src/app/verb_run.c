@@ -193,8 +193,9 @@ verb_run(App *app, Err *err)
     Survey survey;
     JobRow job;
     PGCONN_AUTO *conn = NULL;
-    if (!app_open_job(app, app->options.args[0], &spec, &conn, err) ||
-        !app_survey(app, conn, &spec, &survey, err) ||
+    PGCONN_AUTO *source = NULL;
+    if (!app_open_job(app, app->options.args[0], &spec, &conn, &source, err) ||
+        !app_survey(app, conn, source, &spec, &survey, err) ||
         !prepare_job(conn, &survey.plan, &app->arena, &job, err)) {
         return false;
     }

@@ -205,7 +205,7 @@ verb_set(App *app, Err *err)
     if (!read_changes(&set, err)) {
         return false;
     }
-    return app_open_job(app, app->options.args[0], &set.spec, &conn, err) &&
+    return app_open_job(app, app->options.args[0], &set.spec, &conn, NULL, err) &&
            app_find_job(app, conn, set.spec.job, &set.row, err) &&
            control_read(conn, set.row.id, 0, &app->arena, &set.control, err) &&
            (set.change_count > 0 ? change(&set, conn, err) : show(&set, conn, err));

@@ -170,11 +170,12 @@ verb_verify(App *app, Err *err)
     JobSpec spec;
     Survey survey;
     PGCONN_AUTO *conn = NULL;
-    if (!app_open_job(app, app->options.args[0], &spec, &conn, err)) {
+    PGCONN_AUTO *source = NULL;
+    if (!app_open_job(app, app->options.args[0], &spec, &conn, &source, err)) {
         return false;
     }
     spec.verify = true; /* asked for now, whatever the file says about the end of a run */
-    if (!app_survey(app, conn, &spec, &survey, err)) {
+    if (!app_survey(app, conn, source, &spec, &survey, err)) {
         return false;
     }
     if (!survey.plan.verify) {

@@ -123,10 +123,10 @@ catalog_target(const JobSpec *spec)
 }
 
 bool
-catalog_find_table(PgConn *conn, const JobSpec *spec, Arena *arena, uint32_t *oid, Err *err)
+catalog_find_table(
+    PgConn *conn, const JobSpec *spec, CatalogTable table, Arena *arena, uint32_t *oid, Err *err)
 {
-    CatalogReader reader = {
-        .conn = conn, .spec = spec, .table = catalog_source(spec), .arena = arena, .oid = "0"};
+    CatalogReader reader = {.conn = conn, .spec = spec, .table = table, .arena = arena, .oid = "0"};
     if (!find_table(&reader, err)) {
         return err->cls == ERR_USER ? false : err_wrap(err, "catalog");
     }

@@ -1,9 +1,10 @@
 /*
- * target.c - is the connection string of the command line fit to be seen?
+ * target.c - is a connection string of the command line or of a job file fit to be seen?
  *
- * Every user of the host can read the command line, and libpq's messages about a string that it
- * cannot read quote pieces of it, also of a password.  So what libpq says is never passed on, and a
- * string whose password could end up as name of a host or database is refused.
+ * Every user of the host can read the command line, a job file is stored in the database, and
+ * libpq's messages about a string that it cannot read quote pieces of it, also of a password.  So
+ * what libpq says is never passed on, and a string whose password could end up as name of a host or
+ * database is refused.
  */
 #include <libpq-fe.h>
 #include <string.h>
@@ -11,8 +12,9 @@
 #include "pg/conn.h"
 
 #define SECRET_HINT                                                                                \
-    "A password must not stand on the command line, which every user of the host can read: use "   \
-    "PGPASSFILE, a service file or PGPASSWORD."
+    "A password must not stand on the command line, which every user of the host can read, nor "   \
+    "in "                                                                                          \
+    " a job file, which the database keeps: use PGPASSFILE, a service file or PGPASSWORD."
 
 static bool
 starts_with(const char *text, const char *start)
@@ -51,16 +53,16 @@ has_secret(const PQconninfoOption *options)
 }
 
 bool
-conn_check_target(const ConnTarget *target, Err *err)
+conn_check_target(const ConnTarget *target, const char *where, Err *err)
 {
     const char *text = target->dbname == NULL ? "" : target->dbname;
     bool is_uri = starts_with(text, "postgresql://") || starts_with(text, "postgres://");
     if (!is_uri && is_misspelt_uri(text)) {
-        (void)err_set(err, ERR_USER, "the URI of -d does not begin with postgresql://");
+        (void)err_set(err, ERR_USER, "the URI of %s does not begin with postgresql://", where);
         return err_hint(err, SECRET_HINT);
     }
     if (is_uri && has_stray_at(strstr(text, "://") + 3)) {
-        (void)err_set(err, ERR_USER, "the URI of -d has an @ that is not written as %%40");
+        (void)err_set(err, ERR_USER, "the URI of %s has an @ that is not written as %%40", where);
         return err_hint(err, SECRET_HINT);
     }
     if (!is_uri && strchr(text, '=') == NULL) {
@@ -70,13 +72,14 @@ conn_check_target(const ConnTarget *target, Err *err)
     PQconninfoOption *options = PQconninfoParse(text, &message);
     PQfreemem(message);
     if (options == NULL) {
-        (void)err_set(err, ERR_USER, "-d is neither a name nor a valid URI or key=value string");
+        (void)err_set(
+            err, ERR_USER, "%s is neither a name nor a valid URI or key=value string", where);
         return err_hint(err, "See \"Connection Strings\" in the manual of libpq. " SECRET_HINT);
     }
     bool is_public = !has_secret(options);
     PQconninfoFree(options);
     if (!is_public) {
-        (void)err_set(err, ERR_USER, "-d contains a password");
+        (void)err_set(err, ERR_USER, "%s contains a password", where);
         return err_hint(err, SECRET_HINT);
     }
     return true;
