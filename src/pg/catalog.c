@@ -134,6 +134,25 @@ catalog_find_table(
     return true;
 }
 
+/* A server that was restarted between the two questions counts as another one. */
+static const char SQL_IDENTITY[] =
+    "SELECT pg_catalog.concat_ws(' ', s.system_identifier, pg_catalog.pg_postmaster_start_time(),\n"
+    "                            pg_catalog.current_database())\n"
+    "  FROM pg_catalog.pg_control_system() s";
+
+bool
+catalog_same_database(PgConn *a, PgConn *b, bool *same, Err *err)
+{
+    PGRESULT_AUTO *of_a = NULL;
+    PGRESULT_AUTO *of_b = NULL;
+    if (!query_one(a, SQL_IDENTITY, 0, NULL, &of_a, err) ||
+        !query_one(b, SQL_IDENTITY, 0, NULL, &of_b, err)) {
+        return err_wrap(err, "identity of the servers");
+    }
+    *same = strcmp(result_text(of_a, 0, 0), result_text(of_b, 0, 0)) == 0;
+    return true;
+}
+
 bool
 catalog_read(
     PgConn *conn, const JobSpec *spec, CatalogTable table, Arena *arena, Facts *facts, Err *err)
