@@ -107,6 +107,7 @@ exprcheck_as_is(const Checker *checker, const ColumnFacts *source, const ColumnF
     if (err->cls != ERR_USER) {
         return false;
     }
+    *err = ERR_INIT;
     (void)err_set(err, ERR_USER, "%s:%d:%d: column \"%s\" is %s at the source and %s in the target",
         spec->file, place->line, place->column, source->name, source->type, target->type);
     return err_hint(err, "Say in map: what it becomes, for instance %s: %s::%s.", source->name,
