@@ -357,7 +357,7 @@ collect_copy(const Collector *c)
     target.is_target = true;
     name_table(&target);
 
-    findings_server(&target);
+    findings_server(&target); /* where the job's state is */
     if (facts_is_remote(c->facts)) {
         findings_source_server(c);
     }
@@ -367,8 +367,7 @@ collect_copy(const Collector *c)
     findings_copy(c, &target);
     findings_expressions(c);
     findings_needs(c);
-    findings_past(c);
-    findings_past(&target);
+    findings_past(facts_is_remote(c->facts) ? &target : c);
 }
 
 void

@@ -46,11 +46,8 @@ check_leftovers(const Collector *c, bool triggers)
 void
 findings_past(const Collector *c)
 {
-    bool same_database = c->facts->into != NULL && !facts_is_remote(c->facts);
     check_leftovers(c, true);
-    if (!same_database) { /* else they are told with the target */
-        check_leftovers(c, false);
-    }
+    check_leftovers(c, false);
 }
 
 void
