@@ -406,12 +406,19 @@ check_copy(const FileReader *r, const JobNode *root)
                                   "does not take.");
 }
 
+/* A copy holds no row that the application wants: longer batches cost nobody anything. */
+#define COPY_BATCH_TIME_US 100000
+
 /* The server ends a statement after yield_after: a longer aim could never be reached. */
 static bool
-check_batch_time(const FileReader *r, const JobNode *root)
+settle_batch_time(const FileReader *r, const JobNode *root)
 {
     const JobNode *batch = jobtree_member(root, "batch");
     const JobNode *time = batch == NULL ? NULL : jobtree_member(batch, "time");
+    if (time == NULL && r->spec->kind == KIND_COPY) {
+        int64_t most_us = r->spec->throttle.yield_after_us / 2;
+        r->spec->batch_time_us = most_us < COPY_BATCH_TIME_US ? most_us : COPY_BATCH_TIME_US;
+    }
     if (time == NULL || r->spec->batch_time_us <= r->spec->throttle.yield_after_us) {
         return true;
     }
@@ -452,7 +459,7 @@ jobfile_parse(
         return false;
     }
     return read_section(&r, root, "") && check_required(&r, root) && check_copy(&r, root) &&
-           check_batch_time(&r, root);
+           settle_batch_time(&r, root);
 }
 
 const char *

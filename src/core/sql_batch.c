@@ -42,6 +42,23 @@ static const char BATCH_ARGUMENTS[] =
     "    pghaul_aside pg_catalog.int8)\n"
     "LANGUAGE plpgsql VOLATILE\n";
 
+/* A copy locks only rows that nobody knows yet, unless foreign keys or triggers of the target lock
+ * others; then what it waits for is mostly another worker that extends the same index. */
+static bool
+locks_rows(const Plan *plan)
+{
+    if (plan->copy == NULL || plan->spec->on_conflict == ON_CONFLICT_UPDATE ||
+        plan->copy->into->trigger_count > 0) {
+        return true;
+    }
+    for (int i = 0; i < plan->copy->map_count; i++) {
+        if (plan->copy->map[i].target->in_foreign_key) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void
 sql_put_batch_function(
     StrBuf *out, const Plan *plan, const char *what, int64_t job, SliceKind kind, const char *body)
@@ -53,8 +70,8 @@ sql_put_batch_function(
     sql_put_meaning_settings(&head, plan);
     /* Settings that decide the access path.  lock_timeout: we may hold row locks that somebody
      * wants while we wait for another; 5 ms bounds that (and the deadlocks it can cause). */
-    strbuf_puts(&head, "SET lock_timeout = '5ms'\n"
-                       "SET plan_cache_mode = 'force_custom_plan'\n"
+    strbuf_printf(&head, "SET lock_timeout = '%s'\n", locks_rows(plan) ? "5ms" : "50ms");
+    strbuf_puts(&head, "SET plan_cache_mode = 'force_custom_plan'\n"
                        "SET enable_seqscan = 'off'\n"
                        "SET jit = 'off'\n"
                        "SET max_parallel_workers_per_gather = 0\n");
