@@ -466,7 +466,8 @@ sql_drain_call(StrBuf *out, const Plan *plan, int64_t job)
 
 /* ---- questions ---- */
 
-/* A log that is large is counted by the server's statistics; whether it is empty is always exact. */
+/* A log that is large is counted by the server's statistics; whether it is empty is always exact.
+ */
 #define EXACT_BYTES 33554432
 
 void
@@ -484,7 +485,8 @@ sql_log_state(StrBuf *out, const Plan *plan, int64_t job)
         "                '%s'::pg_catalog.regclass)) END,\n",
         name, EXACT_BYTES, name, LOG_ROWS_EXACT + 1, name);
     strbuf_printf(out,
-        "       COALESCE(GREATEST(0, EXTRACT(epoch FROM pg_catalog.clock_timestamp() - f.at)), 0),\n"
+        "       COALESCE(GREATEST(0, EXTRACT(epoch FROM pg_catalog.clock_timestamp() - f.at)), "
+        "0),\n"
         "       COALESCE((SELECT l.id FROM %s AS l ORDER BY l.id DESC LIMIT 1), 0)\n"
         "  FROM ",
         name);
