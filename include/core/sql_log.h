@@ -29,8 +29,8 @@ void sql_log_overflow(StrBuf *out, const Plan *plan, int64_t job);
 
 /*
  * CREATE FUNCTION pghaul.capture_..: what both triggers run.  It never makes the application's
- * write fail: with the log gone it does nothing, and with the log at limits.log_bytes, or a key that
- * cannot be read any more, it calls the sequence.
+ * write fail: with the log gone it does nothing, and with the log at limits.log_bytes, or a key
+ * that cannot be read any more, it calls the sequence.
  */
 void sql_capture_function(StrBuf *out, const Plan *plan, int64_t job);
 
@@ -44,8 +44,8 @@ void sql_log_truncate_trigger(StrBuf *out, const Plan *plan, int64_t job);
 void sql_log_truncate_enable(StrBuf *out, const Plan *plan, int64_t job);
 
 /*
- * CREATE FUNCTION pghaul.drain_..: drain some entries of a slice, in one transaction of the database
- * that holds log, source and target.
+ * CREATE FUNCTION pghaul.drain_..: drain some entries of a slice, in one transaction of the
+ * database that holds log, source and target.
  *
  * Parameters $1 slice, $2 epoch, $3 lease, $4 entries wanted, $5 only those after this id, $6 only
  *            delete: take the rows of the keys away and keep the entries, so that a unique value

@@ -5,6 +5,7 @@
 #define ENGINE_CARRY_CALL_H
 
 #include "engine/engine_state.h"
+#include "pg/params.h"
 
 typedef enum CarryOutcome {
     CARRY_MORE = 0, /* the range goes on; lease and watermark stand at the new place */
@@ -51,6 +52,10 @@ bool carry_locate(Worker *worker, int64_t size, Err *err) __attribute__((warn_un
  *          the first is recorded as the row at which the run stopped.
  */
 bool carry_census(Worker *worker, Err *err) __attribute__((warn_unused_result));
+
+/* Run one call as a batch transaction of the worker's session; the monitor may cancel it. */
+bool carry_run(Worker *worker, const char *sql, const Params *params, int64_t timeout_ms,
+    PgResult **result, Err *err) __attribute__((warn_unused_result));
 
 /* ERR_POISON for a row that is refused with this state; returns false. */
 bool carry_refused(const char *sqlstate, Err *err);

@@ -32,6 +32,7 @@ typedef struct EngineSetup {
     int workers_option;     /* --workers of the command line; 0 = not given */
     NameList standbys;      /* that must keep up */
     int64_t max_runtime_us; /* 0 = none; ends with ERR_STOPPED */
+    bool follow;            /* a copy: go on draining until stopped */
     uint64_t seed;          /* of the jitter */
     /* Called by the thread of engine_run() about every ENGINE_TICK_US. */
     void (*observe)(void *arg, const Progress *progress);
@@ -44,7 +45,8 @@ typedef struct EngineSetup {
  * drains, the second cancels.
  *
  * Shape:   *final is filled in any case.
- * Errors:  ERR_STOPPED with work left; ERR_LIMIT; ERR_POISON with the row named; ERR_DRIFT; ...
+ * Errors:  ERR_STOPPED with work left (not of one that follows and is caught up); ERR_LIMIT;
+ * ERR_POISON with the row named; ERR_DRIFT; ...
  */
 bool engine_run(const EngineSetup *setup, Progress *final, bool *second_signal, Err *err)
     __attribute__((warn_unused_result));

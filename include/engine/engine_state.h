@@ -69,7 +69,8 @@ struct Engine {
     /* set at creation */
     EngineSetup setup;
     int64_t started_us;
-    Worker *workers; /* ENGINE_WORKERS_MAX; the first `workers_started` have a thread */
+    Worker *workers; /* ENGINE_WORKERS_MAX, of which the first `workers_started` have a thread; one
+                        more, which drains the change log of a copy */
     pthread_t monitor;
     pthread_t vacuumer;
 
@@ -81,8 +82,10 @@ struct Engine {
     pthread_mutex_t lock;
     Err first_error;     /* under lock: what ends the run; ERR_NONE while all is well */
     int workers_started; /* under lock; only grows */
-    int workers_alive;   /* under lock */
+    int workers_alive;   /* under lock; with the one that drains */
     bool finished;       /* under lock: a worker found nothing left of the job */
+    int drained_pass;    /* under lock: the repair pass whose entries are drained; 0 = none */
+    bool in_sync;        /* under lock: all passes are done, and the target is caught up */
     Settings settings;   /* under lock: in force now; its number of workers is never 0 */
     int stripes;         /* under lock: of ranges that are carved from now on */
     Progress progress;   /* under lock: the monitor's part of it */
@@ -99,7 +102,7 @@ void engine_cancel_vacuum(Engine *engine, int pid);
 /* What is in force now. */
 Settings engine_settings(Engine *engine);
 
-/* Threads of workers that there are: those below have locks and counters to look at. */
+/* Threads of workers that there are. */
 int engine_workers_started(Engine *engine);
 
 /* Nothing is left of the job: who waits for work need not wait any more. */
@@ -108,6 +111,14 @@ bool engine_is_finished(Engine *engine);
 
 /* Has the monitor judged at least once? */
 bool engine_is_judged(Engine *engine);
+
+/* The one that drains, if there is one, and those of workers[] that have a thread; NULL after the
+ * last.  Numbers stay: workers only grow more. */
+Worker *engine_worker(Engine *engine, int index);
+
+/* What a repair pass put into the change log is drained; has that been so for this pass? */
+void engine_set_drained(Engine *engine, int pass);
+bool engine_is_drained(Engine *engine, int pass);
 
 /* Is the throttle open? */
 bool engine_may_work(Engine *engine);
@@ -118,5 +129,6 @@ void engine_snapshot(Engine *engine, Progress *progress);
 void *worker_main(void *arg);
 void *monitor_main(void *arg);
 void *vacuumer_main(void *arg);
+void *drain_main(void *arg);
 
 #endif

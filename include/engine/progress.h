@@ -49,6 +49,11 @@ typedef struct Progress {
     int64_t lock_retries; /* batches that gave way to a lock */
     int64_t cancels;      /* batches cancelled because somebody waited for them */
     int64_t errors;       /* other failures that were tried again */
+    int64_t
+        backlog_rows; /* a copy: changes that are not drained yet; -1 = none to drain, a backfill */
+    double backlog_s; /* age of the oldest of them */
+    int64_t drained_rows; /* changes drained by this run */
+    bool in_sync;         /* every pass is done, and the target is caught up */
     StandbyProgress standbys[PROGRESS_STANDBYS_MAX];
     int standby_count;
     Verdict verdict;                 /* throttled now, and why */

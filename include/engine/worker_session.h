@@ -17,6 +17,11 @@ bool worker_open_session(Worker *worker, Err *err) __attribute__((warn_unused_re
 /* Close it; the monitor no longer sees it before that. */
 void worker_drop_session(Worker *worker);
 
+/* The session is gone: may another one be tried?  False, with ERR_CONNECT, when the server has been
+ * away for too long. */
+bool worker_may_reconnect(Worker *worker, const Err *cause, Err *err)
+    __attribute__((warn_unused_result));
+
 /* Move the watermark of a lease that was read just now into the worker's own buffer. */
 void worker_keep_watermark(Worker *worker);
 

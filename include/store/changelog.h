@@ -52,9 +52,6 @@ bool changelog_first_key(PgConn *conn, const Plan *plan, const SliceLease *slice
 bool changelog_create(PgConn *conn, const Plan *plan, int64_t job, Err *err)
     __attribute__((warn_unused_result));
 
-/* Drop table and sequence of every log of the job, whatever its plan was. */
-bool changelog_drop(PgConn *conn, int64_t job, Err *err) __attribute__((warn_unused_result));
-
 /* ---- slices ---- */
 
 /* Make the job's slices unless they are there. */

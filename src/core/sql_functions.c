@@ -6,6 +6,7 @@
 #include "core/sql_backfill.h"
 #include "core/sql_batch.h"
 #include "core/sql_copy.h"
+#include "core/sql_log.h"
 
 static void
 isolate_key(StrBuf *out, const Plan *plan, int64_t job)
@@ -51,6 +52,10 @@ static const SqlFunction FUNCTIONS[] = {
     {FOR_BACKFILL | FOR_COPY, "locate_block", "Finds a row that the server refuses, by block",
         locate_block},
     {FOR_BACKFILL, "sync", "Keeps rows right that the application writes", sql_sync_function},
+    {FOR_COPY, "capture", "Records the keys of rows that the application writes",
+        sql_capture_function},
+    {FOR_COPY, "drain", "Brings the target up to date with the rows of recorded keys",
+        sql_drain_function},
 };
 #define FUNCTION_COUNT (sizeof(FUNCTIONS) / sizeof(FUNCTIONS[0]))
 
@@ -94,5 +99,6 @@ sql_functions_needed(const SqlFunction *function, const Plan *plan)
     if (is(function, "isolate_block") || is(function, "locate_block") || is(function, "repair")) {
         return plan->path == PATH_BLOCK;
     }
-    return !is(function, "sync") || plan->sync_trigger;
+    bool of_trigger = is(function, "sync") || is(function, "capture");
+    return !of_trigger || plan->sync_trigger;
 }

@@ -62,8 +62,8 @@ set_cancellable(Worker *worker, PgConn *conn)
     (void)pthread_mutex_unlock(&worker->lock);
 }
 
-static bool
-run_call(Worker *worker, const char *sql, const Params *params, int64_t timeout_ms,
+bool
+carry_run(Worker *worker, const char *sql, const Params *params, int64_t timeout_ms,
     PgResult **result, Err *err)
 {
     BeginStatements begin;
@@ -175,7 +175,7 @@ call_batch(
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_batch_call(&sql, worker->engine->setup.plan, function->what, worker->job.id);
     PGRESULT_AUTO *rows = NULL;
-    if (!run_call(worker, strbuf_text(&sql), &params, function->timeout_ms, &rows, err)) {
+    if (!carry_run(worker, strbuf_text(&sql), &params, function->timeout_ms, &rows, err)) {
         return false;
     }
     if (result_rows(rows) != 1) {
@@ -260,7 +260,7 @@ try_rows(Worker *worker, const Trial *trial, PgResult **rows, Err *err)
 
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_locate_call(&sql, plan, worker->job.id, goes_by_block(worker) ? SLICE_BLOCK : SLICE_KEY);
-    return run_call(worker, strbuf_text(&sql), &params, LOCATE_TIMEOUT_MS, rows, err) ||
+    return carry_run(worker, strbuf_text(&sql), &params, LOCATE_TIMEOUT_MS, rows, err) ||
            err_wrap(err, "locate the row");
 }
 

@@ -8,8 +8,8 @@
  *
  * Operation.  N workers pull ranges from the database and move them batch by batch; one monitor
  * measures, reads what people want of the job, and opens or closes the throttle; one thread
- * vacuums; the calling thread takes signals, starts more workers when more are wanted, and hands
- * progress to its observer.
+ * vacuums, or drains the change log of a copy; the calling thread takes signals, starts more
+ * workers when more are wanted, and hands progress to its observer.
  *
  * Safety.  A session is used by its own thread only; the monitor may cancel a batch in flight,
  * under the worker's lock.  Shared are the stop token, the verdict and the counters, each under
@@ -97,6 +97,34 @@ engine_settings(Engine *engine)
     return settings;
 }
 
+Worker *
+engine_worker(Engine *engine, int index)
+{
+    bool drains = engine->setup.plan->copy != NULL;
+    if (drains && index == 0) {
+        return &engine->workers[ENGINE_WORKERS_MAX];
+    }
+    index -= drains ? 1 : 0;
+    return index < engine_workers_started(engine) ? &engine->workers[index] : NULL;
+}
+
+void
+engine_set_drained(Engine *engine, int pass)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    engine->drained_pass = pass;
+    (void)pthread_mutex_unlock(&engine->lock);
+}
+
+bool
+engine_is_drained(Engine *engine, int pass)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    bool drained = engine->drained_pass == pass;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return drained;
+}
+
 static void
 add_worker(Worker *worker, Progress *progress)
 {
@@ -124,11 +152,12 @@ engine_snapshot(Engine *engine, Progress *progress)
     (void)pthread_mutex_lock(&engine->lock);
     *progress = engine->progress;
     progress->workers = engine->settings.workers;
-    int started = engine->workers_started;
+    progress->in_sync = engine->in_sync;
     (void)pthread_mutex_unlock(&engine->lock);
     progress->elapsed_us = clock_mono_us() - engine->started_us;
-    for (int i = 0; i < started; i++) {
-        add_worker(&engine->workers[i], progress);
+    Worker *worker = NULL;
+    for (int i = 0; (worker = engine_worker(engine, i)) != NULL; i++) {
+        add_worker(worker, progress);
     }
     if (progress->workers_busy > 0) {
         progress->batch_rows /= progress->workers_busy;
@@ -148,22 +177,39 @@ start_thread(pthread_t *thread, void *(*start)(void *), void *arg)
     }
 }
 
-static void
-start_worker(Engine *engine, int index)
+static Worker *
+init_worker(Engine *engine, int index)
 {
     Worker *worker = &engine->workers[index];
     worker->engine = engine;
     worker->index = index;
-    (void)snprintf(worker->name, sizeof(worker->name), "w%02d", (index + 1) % 100);
     prng_init(&worker->prng, engine->setup.seed + (uint64_t)index);
     int rc = pthread_mutex_init(&worker->lock, NULL);
     assert(rc == 0);
     (void)rc;
     (void)pthread_mutex_lock(&engine->lock);
-    engine->workers_started++;
     engine->workers_alive++;
     (void)pthread_mutex_unlock(&engine->lock);
+    return worker;
+}
+
+static void
+start_worker(Engine *engine, int index)
+{
+    Worker *worker = init_worker(engine, index);
+    (void)snprintf(worker->name, sizeof(worker->name), "w%02d", (index + 1) % 100);
+    (void)pthread_mutex_lock(&engine->lock);
+    engine->workers_started++;
+    (void)pthread_mutex_unlock(&engine->lock);
     start_thread(&worker->thread, worker_main, worker);
+}
+
+static void
+start_drain(Engine *engine)
+{
+    Worker *worker = init_worker(engine, ENGINE_WORKERS_MAX);
+    (void)snprintf(worker->name, sizeof(worker->name), "drain");
+    start_thread(&worker->thread, drain_main, worker);
 }
 
 /* As many threads as there are to be workers; those that are too many wait by themselves. */
@@ -182,6 +228,9 @@ start_workers(Engine *engine)
 static void
 start_threads(Engine *engine)
 {
+    if (engine->setup.plan->copy != NULL) {
+        start_drain(engine);
+    }
     start_workers(engine);
     start_thread(&engine->monitor, monitor_main, engine);
     if (engine->setup.plan->vacuum) {
@@ -192,9 +241,9 @@ start_threads(Engine *engine)
 static void
 join_threads(Engine *engine)
 {
-    int started = engine_workers_started(engine);
-    for (int i = 0; i < started; i++) {
-        (void)pthread_join(engine->workers[i].thread, NULL);
+    Worker *worker = NULL;
+    for (int i = 0; (worker = engine_worker(engine, i)) != NULL; i++) {
+        (void)pthread_join(worker->thread, NULL);
     }
     (void)pthread_join(engine->monitor, NULL);
     stop_request(&engine->stop, STOP_DRAIN); /* the vacuum thread has no other sign of the end */
@@ -207,9 +256,9 @@ join_threads(Engine *engine)
 static void
 destroy_locks(Engine *engine)
 {
-    int started = engine_workers_started(engine);
-    for (int i = 0; i < started; i++) {
-        (void)pthread_mutex_destroy(&engine->workers[i].lock);
+    Worker *worker = NULL;
+    for (int i = 0; (worker = engine_worker(engine, i)) != NULL; i++) {
+        (void)pthread_mutex_destroy(&worker->lock);
     }
     stop_destroy(&engine->stop);
     (void)pthread_mutex_destroy(&engine->lock);
@@ -220,9 +269,8 @@ destroy_locks(Engine *engine)
 static void
 cancel_batches(Engine *engine)
 {
-    int started = engine_workers_started(engine);
-    for (int i = 0; i < started; i++) {
-        Worker *worker = &engine->workers[i];
+    Worker *worker = NULL;
+    for (int i = 0; (worker = engine_worker(engine, i)) != NULL; i++) {
         (void)pthread_mutex_lock(&worker->lock);
         if (worker->cancellable != NULL) {
             conn_cancel(worker->cancellable);
@@ -302,17 +350,26 @@ watch(Engine *engine, bool *second_signal)
     }
 }
 
+/* To be stopped is the end of a run that follows; it has left nothing when it was caught up. */
+static bool
+ended_well(const Engine *engine)
+{
+    ErrClass cls = engine->first_error.cls;
+    return cls == ERR_NONE || (cls == ERR_STOPPED && engine->setup.follow && engine->in_sync);
+}
+
 bool
 engine_run(const EngineSetup *setup, Progress *final, bool *second_signal, Err *err)
 {
     Engine engine = {.setup = *setup, .started_us = clock_mono_us()};
-    engine.workers = mem_new(ENGINE_WORKERS_MAX * sizeof(Worker));
+    engine.workers = mem_new((ENGINE_WORKERS_MAX + 1) * sizeof(Worker));
     engine.settings = settings_of_spec(setup->plan->spec);
     engine.settings.workers = setup->workers;
     engine.stripes = setup->plan->stripes;
     engine.progress.stripes = setup->plan->stripes;
     engine.progress.hot_ratio = -1;
     engine.progress.eta_s = -1;
+    engine.progress.backlog_rows = setup->plan->copy == NULL ? -1 : 0;
     int rc = pthread_mutex_init(&engine.lock, NULL);
     assert(rc == 0);
     rc = pthread_mutex_init(&engine.vacuum_lock, NULL);
@@ -326,7 +383,7 @@ engine_run(const EngineSetup *setup, Progress *final, bool *second_signal, Err *
     join_threads(&engine);
     engine_snapshot(&engine, final);
 
-    bool ok = engine.first_error.cls == ERR_NONE;
+    bool ok = ended_well(&engine);
     if (ok) {
         final->share = 1.0;
     } else {

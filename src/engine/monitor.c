@@ -45,7 +45,7 @@ typedef struct Monitor {
     int64_t hot_us;
     int64_t sampled_us;
     Hotness hotness;
-    int *pids; /* of the backends of workers and vacuum */
+    int *pids; /* of the backends of workers, drain and vacuum */
     Steer steer;
     bool was_paused;
     const char *last_event; /* "throttled", "paused" or "going on"; static storage */
@@ -59,9 +59,8 @@ collect_pids(Monitor *monitor)
 {
     Engine *engine = monitor->engine;
     int count = 0;
-    int started = engine_workers_started(engine);
-    for (int i = 0; i < started; i++) {
-        Worker *worker = &engine->workers[i];
+    Worker *worker = NULL;
+    for (int i = 0; (worker = engine_worker(engine, i)) != NULL; i++) {
         (void)pthread_mutex_lock(&worker->lock);
         if (worker->backend_pid != 0) {
             monitor->pids[count++] = worker->backend_pid;
@@ -79,9 +78,8 @@ collect_pids(Monitor *monitor)
 static void
 cancel_batch(Engine *engine, int pid)
 {
-    int started = engine_workers_started(engine);
-    for (int i = 0; i < started; i++) {
-        Worker *worker = &engine->workers[i];
+    Worker *worker = NULL;
+    for (int i = 0; (worker = engine_worker(engine, i)) != NULL; i++) {
         (void)pthread_mutex_lock(&worker->lock);
         if (worker->backend_pid == pid && worker->cancellable != NULL) {
             worker->cancelled_for_app = true;
@@ -399,7 +397,7 @@ monitor_init(Monitor *monitor, Engine *engine)
     int64_t now_us = clock_mono_us();
     *monitor =
         (Monitor){.engine = engine, .eta_pass = -1, .sampled_us = now_us, .last_event = "going on"};
-    monitor->pids = mem_new((ENGINE_WORKERS_MAX + 1) * sizeof(int));
+    monitor->pids = mem_new((ENGINE_WORKERS_MAX + 2) * sizeof(int));
     steer_init(&monitor->steer, engine);
     hotness_init(&monitor->hotness, plan->stripes);
     ThrottleSpec throttle = engine_settings(engine).throttle;

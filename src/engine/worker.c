@@ -22,10 +22,8 @@
 #include "store/guards.h"
 #include "store/quarantine.h"
 
-/* Restarts and failovers take minutes; what takes longer needs a person. */
-#define UNREACHABLE_MAX_US ((int64_t)600 * 1000000)
-#define GATE_SLEEP_US      20000
-#define IDLE_SLEEP_US      50000
+#define GATE_SLEEP_US 20000
+#define IDLE_SLEEP_US 50000
 /* Refused at one place that often, with no row found that is to blame (a deferred constraint over
  * several rows): give up.  Halving down from the largest batch takes about 17 of them. */
 #define POISON_FAILURES_MAX 48
@@ -38,6 +36,14 @@ set_busy(Worker *worker, bool busy)
     (void)pthread_mutex_lock(&worker->lock);
     worker->counters.busy = busy;
     (void)pthread_mutex_unlock(&worker->lock);
+}
+
+/* What a repair pass of a copy found has to be drained before it is compared again. */
+static bool
+may_turn_page(const Worker *worker)
+{
+    bool mends = worker->engine->setup.plan->copy != NULL && worker->job.pass_kind == PASS_REPAIR;
+    return !mends || engine_is_drained(worker->engine, worker->job.pass);
 }
 
 /* Take a range, or turn the page; *finished when nothing is left of the job. */
@@ -66,7 +72,8 @@ get_range(Worker *worker, bool *finished, Err *err)
         return true;
     }
     PassStep step = PASS_STEP_WORK;
-    if (!passes_advance(worker->conn, engine->setup.plan, &worker->job, &step, err)) {
+    if (may_turn_page(worker) &&
+        !passes_advance(worker->conn, engine->setup.plan, &worker->job, &step, err)) {
         return false;
     }
     *finished = step == PASS_STEP_FINISHED;
@@ -266,22 +273,6 @@ locate_poison(Worker *worker, const Err *cause, Err *err)
 }
 
 static bool
-reconnect_allowed(Worker *worker, const Err *cause, Err *err)
-{
-    int64_t now_us = clock_mono_us();
-    if (worker->unreachable_since_us == 0) {
-        worker->unreachable_since_us = now_us;
-        log_line(LOG_WARNING, worker->name, "%s; connecting again", cause->message);
-    }
-    if (now_us - worker->unreachable_since_us > UNREACHABLE_MAX_US) {
-        *err = *cause;
-        err->cls = ERR_CONNECT;
-        return false;
-    }
-    return true;
-}
-
-static bool
 act(Worker *worker, RetryAction action, const Err *cause, Err *err)
 {
     switch (action) {
@@ -290,7 +281,7 @@ act(Worker *worker, RetryAction action, const Err *cause, Err *err)
         return true;
     case RETRY_RECONNECT:
         worker_drop_session(worker);
-        return reconnect_allowed(worker, cause, err);
+        return worker_may_reconnect(worker, cause, err);
     case RETRY_LOCATE:
         return locate_poison(worker, cause, err);
     case RETRY_FAIL:

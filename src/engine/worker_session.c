@@ -3,10 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "engine/carve.h"
 #include "pg/probe.h"
 
 #define CONNECT_TIMEOUT_US ((int64_t)5 * 1000000)
+/* Restarts and failovers take minutes; what takes longer needs a person. */
+#define UNREACHABLE_MAX_US ((int64_t)600 * 1000000)
 
 static void
 publish_session(Worker *worker)
@@ -111,5 +115,21 @@ worker_open_session(Worker *worker, Err *err)
         return false;
     }
     worker->unreachable_since_us = 0;
+    return true;
+}
+
+bool
+worker_may_reconnect(Worker *worker, const Err *cause, Err *err)
+{
+    int64_t now_us = clock_mono_us();
+    if (worker->unreachable_since_us == 0) {
+        worker->unreachable_since_us = now_us;
+        log_line(LOG_WARNING, worker->name, "%s; connecting again", cause->message);
+    }
+    if (now_us - worker->unreachable_since_us > UNREACHABLE_MAX_US) {
+        *err = *cause;
+        err->cls = ERR_CONNECT;
+        return false;
+    }
     return true;
 }

@@ -14,8 +14,10 @@
 #include "core/sql_parts.h"
 #include "engine/passes.h"
 #include "ops/ddl.h"
+#include "ops/prepare_log.h"
 #include "pg/params.h"
 #include "pg/probe.h"
+#include "store/changelog.h"
 #include "store/guards.h"
 #include "store/schema.h"
 
@@ -133,7 +135,7 @@ create_function(PgConn *conn, const char *name, const char *text, Err *err)
            err_wrap(err, "create %s", name);
 }
 
-/* Under the job's lock, so that two runs do not both create them. */
+/* Under the job's lock, so that two runs do not both create them; a copy's change log as well. */
 bool
 prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
 {
@@ -151,6 +153,10 @@ prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
         sql_put_function_name(&name, plan, function->what, job);
         function->text(&text, plan, job);
         ok = create_function(conn, strbuf_text(&name), strbuf_text(&text), err);
+    }
+    if (ok && plan->copy != NULL) {
+        ok = changelog_put_slices(conn, plan, job, err) &&
+             (plan->copy->remote || changelog_create(conn, plan, job, err));
     }
     return query_end(conn, ok, err);
 }
@@ -200,6 +206,9 @@ run_trigger_ddl(PgConn *conn, const Plan *plan, int64_t job, bool drop, StopToke
 static bool
 put_trigger(PgConn *conn, const Plan *plan, int64_t job, bool anew, StopToken *stop, Err *err)
 {
+    if (plan->copy != NULL) {
+        return prepare_log_triggers(conn, plan, job, anew, stop, err);
+    }
     STRBUF_AUTO name = STRBUF_INIT;
     sql_sync_name(&name, job);
     Params params = PARAMS_INIT;

@@ -96,33 +96,6 @@ changelog_create(PgConn *conn, const Plan *plan, int64_t job, Err *err)
            create(conn, plan, job, sql_log_overflow_name, sql_log_overflow, err);
 }
 
-static const char SQL_OF_JOB[] =
-    "SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END\n"
-    "       || c.oid::pg_catalog.regclass\n"
-    "  FROM pg_catalog.pg_class c\n"
-    " WHERE c.relnamespace = 'pghaul'::pg_catalog.regnamespace\n"
-    "   AND c.relkind IN ('r', 'S')\n"
-    "   AND c.relname ~ ('^(log|overflow)_' || $1::pg_catalog.text || '_[0-9a-f]{16}$')";
-
-bool
-changelog_drop(PgConn *conn, int64_t job, Err *err)
-{
-    Params params = PARAMS_INIT;
-    params_int(&params, job);
-    PGRESULT_AUTO *result = NULL;
-    if (!query_with(conn, SQL_OF_JOB, &params, &result, err)) {
-        return err_wrap(err, "look for the change log");
-    }
-    for (int i = 0; i < result_rows(result); i++) {
-        STRBUF_AUTO sql = STRBUF_INIT;
-        strbuf_printf(&sql, "DROP %s", result_text(result, i, 0));
-        if (!query_run(conn, strbuf_text(&sql), NULL, err)) {
-            return err_wrap(err, "drop the change log");
-        }
-    }
-    return true;
-}
-
 /* ---- slices ---- */
 
 static const char SQL_PUT_SLICES[] =

@@ -36,7 +36,7 @@ guards_record(PgConn *conn, const Plan *plan, int64_t job, bool trigger_fires, E
     drift_put_key_columns(&key, plan);
     drift_put_set_columns(&set, plan);
     sql_sync_name(&trigger, job);
-    sql_put_function_name(&function, plan, "sync", job);
+    sql_put_function_name(&function, plan, plan->copy != NULL ? "capture" : "sync", job);
     Params params = PARAMS_INIT;
     params_int(&params, job);
     params_int(&params, plan->facts->table.oid);

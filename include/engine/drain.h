@@ -1,0 +1,74 @@
+/*
+ * drain.h - the thread that drains the change log of a copy.
+ *
+ * It begins when the move pass is done and works beside the passes that compare; after the last of
+ * them it goes on until the target is caught up, or until it is stopped.  How one batch travels is
+ * the carrier's: one call where both tables are in one database.
+ *
+ * Threads: its own; it is a Worker without ranges, so that session, cancel and counters are those
+ * of workers.
+ */
+#ifndef ENGINE_DRAIN_H
+#define ENGINE_DRAIN_H
+
+#include "core/sql_log.h"
+#include "engine/engine_state.h"
+#include "store/changelog.h"
+
+typedef struct Drain Drain;
+
+typedef struct DrainWant {
+    int64_t entries;  /* at most */
+    int64_t after;    /* of ids above this one */
+    bool only_delete; /* take the rows away, write none, keep the entries */
+} DrainWant;
+
+typedef enum DrainOutcome {
+    DRAIN_DONE = 0,
+    DRAIN_LOST,      /* the slice is not ours any more; nothing was done */
+    DRAIN_TRUNCATED, /* the source was truncated; nothing was done */
+} DrainOutcome;
+
+typedef struct DrainResult {
+    DrainOutcome outcome;
+    int64_t entries; /* looked at; fewer than wanted: these were the last of the slice */
+    int64_t deleted, written;
+    int64_t last; /* greatest id among them */
+} DrainResult;
+
+/* How batches travel.  Functions fail as those of workers do: by class of the error. */
+typedef struct DrainCarrier {
+    /* Sessions besides the worker's, opened after that; both may be NULL.  `close` is called also
+     * when nothing is open. */
+    bool (*open)(Drain *drain, Err *err);
+    void (*close)(Drain *drain);
+    /* The session of the database that has the change log. */
+    PgConn *(*log)(Drain *drain);
+    bool (*batch)(Drain *drain, const SliceLease *slice, const DrainWant *want, DrainResult *result,
+        Err *err);
+} DrainCarrier;
+
+struct Drain {
+    Engine *engine;
+    Worker *worker; /* session to the database that has the job's state */
+    const DrainCarrier *carrier;
+    void *sessions; /* of the carrier's */
+
+    SliceLease slices[LOG_SLICES_MAX];
+    int slice_count;
+    int current; /* index of the slice whose batch is in flight */
+    Pacer pacer;
+    int conflicts[LOG_SLICES_MAX]; /* in a row, by number of the slice */
+    int64_t conflict_us;           /* when the first one came */
+
+    bool may_begin;       /* no range of the move is open any more */
+    ChangelogState state; /* as of the last look */
+    int64_t looked_us;
+    int repair_pass;     /* that is done, */
+    int64_t repair_last; /* and the greatest id that it can have made */
+};
+
+/* One database holds everything: a function does it. */
+extern const DrainCarrier drain_call;
+
+#endif

@@ -1,0 +1,518 @@
+/*
+ * drain.c - lease slices of the change log and drain them, batch by batch, until nothing is left
+ * that is older than a second.
+ *
+ * Entries may be drained twice, by whoever holds their slice: to drain is to read the row again and
+ * write what it says now.  So a lost answer, a killed run, a slice that was taken over need no care
+ * but that of the compare-and-set in the batch.
+ *
+ * A unique value of the target may be handed from a row of one slice to a row of another, in one
+ * transaction of the application or in two.  Whoever meets that (23505) first takes all rows away
+ * whose keys its slices have entries for, and keeps the entries; when the others have done their
+ * part the value is free.
+ */
+#include "engine/drain.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/carry_call.h"
+#include "engine/carve.h"
+#include "engine/worker_session.h"
+#include "store/guards.h"
+#include "store/quarantine.h"
+
+#define GATE_SLEEP_US ((int64_t)20 * 1000)
+/* Between rounds that found less than a batch. */
+#define IDLE_SLEEP_US ((int64_t)60 * 1000)
+#define LOOK_EVERY_US ((int64_t)250 * 1000)
+/* A target that lags less than this is caught up. */
+#define CAUGHT_UP_S 1.0
+
+#define BATCH_TARGET_US ((int64_t)75 * 1000)
+#define BATCH_START     500
+#define BATCH_MIN       50
+#define BATCH_MAX       10000
+
+#define UNIQUE_VIOLATION "23505"
+/* So often in a row, and for so long, and the other slices cannot be to blame. */
+#define CONFLICTS_MAX   8
+#define CONFLICT_MAX_US ((int64_t)5 * 1000000)
+
+/* ---- what there is to do ---- */
+
+static bool
+finds_repair_drained(Drain *drain, const JobRow *job, bool pass_is_done, Err *err)
+{
+    const EngineSetup *setup = &drain->engine->setup;
+    bool drained = false;
+    if (job->pass_kind != PASS_REPAIR || !pass_is_done) {
+        return true;
+    }
+    if (drain->repair_pass != job->pass) {
+        drain->repair_pass = job->pass; /* the state was read after the pass was done */
+        drain->repair_last = drain->state.last_id;
+    }
+    if (!changelog_drained_to(drain->carrier->log(drain), setup->plan, setup->job,
+            drain->repair_last, &drained, err)) {
+        return false;
+    }
+    if (drained) {
+        engine_set_drained(drain->engine, job->pass);
+    }
+    return true;
+}
+
+static bool
+is_overflowed(const Drain *drain, Err *err)
+{
+    const EngineSetup *setup = &drain->engine->setup;
+    if (!drain->state.overflowed) {
+        return false;
+    }
+    (void)err_set(err, ERR_DRIFT,
+        "changes of the application were not recorded: the change log has reached "
+        "limits.log_bytes");
+    (void)err_hint(err,
+        "pghaul verify %s --repair begins the log anew, compares all rows and mends them; a run "
+        "that is alive keeps the log short.",
+        setup->plan->spec->job);
+    return true;
+}
+
+static void
+publish(Drain *drain)
+{
+    Engine *engine = drain->engine;
+    (void)pthread_mutex_lock(&engine->lock);
+    engine->progress.backlog_rows = drain->state.rows;
+    engine->progress.backlog_s = drain->state.age_s;
+    engine->in_sync = engine->finished && drain->state.age_s < CAUGHT_UP_S;
+    (void)pthread_mutex_unlock(&engine->lock);
+}
+
+/* The pass first, then the log: what a pass that is done has put into it is seen. */
+static bool
+look(Drain *drain, Err *err)
+{
+    const EngineSetup *setup = &drain->engine->setup;
+    PgConn *conn = drain->worker->conn;
+    Arena arena = ARENA_INIT;
+    JobRow job;
+    bool done = false;
+    bool ok =
+        job_read_id(conn, setup->job, &arena, &job, err) &&
+        job_pass_is_done(conn, setup->job, job.pass, &done, err) &&
+        guards_check(conn, setup->job, NULL, err) &&
+        changelog_state(drain->carrier->log(drain), setup->plan, setup->job, &drain->state, err) &&
+        !is_overflowed(drain, err) && finds_repair_drained(drain, &job, done, err);
+    if (ok) {
+        drain->may_begin = job.pass > 0 && (job.pass_kind != PASS_MOVE || done);
+        drain->looked_us = clock_mono_us();
+        drain->worker->job.pass = job.pass;
+        publish(drain);
+    }
+    arena_reset(&arena);
+    return ok;
+}
+
+/* ---- slices ---- */
+
+static void
+forget_slice(Drain *drain, int index)
+{
+    drain->slices[index] = drain->slices[--drain->slice_count];
+}
+
+/* As many for each run that is alive. */
+static int
+share_of_slices(Drain *drain)
+{
+    Engine *engine = drain->engine;
+    (void)pthread_mutex_lock(&engine->lock);
+    int runs = 1 + engine->progress.other_runs;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return (sql_log_slices(engine->setup.plan) + runs - 1) / runs;
+}
+
+/* Lease one more, or give one back that another run should have. */
+static bool
+balance_slices(Drain *drain, Err *err)
+{
+    int share = share_of_slices(drain);
+    if (drain->slice_count > share) {
+        SliceLease *last = &drain->slices[drain->slice_count - 1];
+        drain->slice_count--;
+        return changelog_release(drain->worker->conn, last, err);
+    }
+    bool claimed = true;
+    while (claimed && drain->slice_count < share) {
+        RangeOwner owner = carve_owner(drain->worker, 0);
+        if (!changelog_claim(drain->worker->conn, &owner, drain->slices, drain->slice_count,
+                &drain->slices[drain->slice_count], &claimed, err)) {
+            return false;
+        }
+        drain->slice_count += claimed ? 1 : 0;
+    }
+    return true;
+}
+
+static void
+release_slices(Drain *drain)
+{
+    Err err = ERR_INIT;
+    PgConn *conn = drain->worker->conn;
+    while (drain->slice_count > 0 && conn != NULL && conn_is_idle(conn) &&
+           changelog_release(conn, &drain->slices[drain->slice_count - 1], &err)) {
+        drain->slice_count--;
+    }
+    if (err.cls != ERR_NONE) {
+        log_line(LOG_DEBUG, "drain", "%s", err.message); /* whoever comes next takes them over */
+    }
+}
+
+/* ---- batches ---- */
+
+static void
+count_batch(Drain *drain, const DrainResult *result, bool only_delete)
+{
+    Worker *worker = drain->worker;
+    Engine *engine = drain->engine;
+    retry_succeeded(&worker->history);
+    worker->backoff = BACKOFF_INIT;
+    if (result->entries == 0) {
+        return;
+    }
+    (void)pthread_mutex_lock(&worker->lock);
+    worker->counters.batches++;
+    worker->counters.batch_us = clock_mono_us();
+    (void)pthread_mutex_unlock(&worker->lock);
+    if (!only_delete) {
+        (void)pthread_mutex_lock(&engine->lock);
+        engine->progress.drained_rows += result->entries;
+        (void)pthread_mutex_unlock(&engine->lock);
+    }
+}
+
+static bool
+is_truncated(const Drain *drain, const DrainResult *result, Err *err)
+{
+    if (result->outcome != DRAIN_TRUNCATED) {
+        return false;
+    }
+    (void)err_set(err, ERR_DRIFT, "the source was truncated; the target still has the rows");
+    (void)err_hint(err, "pghaul verify %s --repair compares all rows and takes those away.",
+        drain->engine->setup.plan->spec->job);
+    return true;
+}
+
+/* Drain once what a slice has, at most a batch; *full when there is more. */
+static bool
+drain_slice(Drain *drain, DrainWant *want, bool *full, Err *err)
+{
+    const SliceLease *slice = &drain->slices[drain->current];
+    want->entries = pacer_size(&drain->pacer);
+    DrainResult result = {.entries = 0};
+    int64_t begun_us = clock_mono_us();
+    *full = false;
+    if (!drain->carrier->batch(drain, slice, want, &result, err)) {
+        return err_wrap(err, "drain slice %d", slice->no);
+    }
+    if (is_truncated(drain, &result, err)) {
+        return false;
+    }
+    if (result.outcome == DRAIN_LOST) {
+        log_line(LOG_INFO, "drain", "slice %d was taken over by another run", slice->no);
+        forget_slice(drain, drain->current);
+        return true;
+    }
+    *full = result.entries >= want->entries;
+    want->after = result.last;
+    int64_t duration_us = clock_mono_us() - begun_us;
+    if (result.entries > 0) {
+        pacer_observe(&drain->pacer, result.entries, duration_us);
+        log_line(LOG_DEBUG, "drain",
+            "slice %d: %lld entries, %lld rows deleted, %lld written, %lld ms", slice->no,
+            (long long)result.entries, (long long)result.deleted, (long long)result.written,
+            (long long)(duration_us / 1000));
+    }
+    count_batch(drain, &result, want->only_delete);
+    if (!want->only_delete && result.entries > 0) {
+        drain->conflicts[slice->no] = 0;
+    }
+    return true;
+}
+
+/* One batch of each slice; *more when any has more. */
+static bool
+drain_round(Drain *drain, bool *more, Err *err)
+{
+    *more = false;
+    for (int i = drain->slice_count - 1; i >= 0; i--) {
+        bool full = false;
+        DrainWant want = {.after = 0};
+        drain->current = i;
+        if (stop_level(&drain->engine->stop) != STOP_NONE || !engine_may_work(drain->engine)) {
+            return true;
+        }
+        if (!drain_slice(drain, &want, &full, err)) {
+            return false;
+        }
+        *more = *more || full;
+    }
+    return true;
+}
+
+/* Take the rows of all entries of our slices away, and keep the entries. */
+static bool
+give_way(Drain *drain, Err *err)
+{
+    for (int i = drain->slice_count - 1; i >= 0; i--) {
+        DrainWant want = {.only_delete = true};
+        bool full = true;
+        drain->current = i;
+        while (full && i < drain->slice_count) {
+            if (!drain_slice(drain, &want, &full, err)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* ---- failures ---- */
+
+/* The slices of others may have to give way first; false when they have had the time. */
+static bool
+may_be_handed_over(Drain *drain, const Err *cause)
+{
+    if (strcmp(cause->sqlstate, UNIQUE_VIOLATION) != 0 || drain->slice_count == 0) {
+        return false;
+    }
+    int64_t now_us = clock_mono_us();
+    int *conflicts = &drain->conflicts[drain->slices[drain->current].no];
+    if ((*conflicts)++ == 0) {
+        drain->conflict_us = now_us;
+    }
+    return *conflicts <= CONFLICTS_MAX || now_us - drain->conflict_us < CONFLICT_MAX_US;
+}
+
+/* One entry alone is refused: the run ends at its key. */
+static bool
+fail_at_key(Drain *drain, const Err *cause, Err *err)
+{
+    const EngineSetup *setup = &drain->engine->setup;
+    Arena arena = ARENA_INIT;
+    QuarantineStop row = {
+        .job = setup->job,
+        .pass = drain->worker->job.pass,
+        .sqlstate = cause->sqlstate,
+        .message = cause->message,
+    };
+    bool ok = changelog_first_key(drain->carrier->log(drain), setup->plan,
+        &drain->slices[drain->current], 0, &arena, &row.key, err);
+    if (ok && row.key != NULL) {
+        ok = quarantine_record_stop(drain->worker->conn, &row, err);
+    }
+    bool gone = row.key == NULL;
+    arena_reset(&arena);
+    if (!ok || gone) {
+        return ok;
+    }
+    (void)carry_refused(cause->sqlstate, err);
+    return err_hint(err,
+        "A change of the application cannot be made in the target. pghaul quarantine %s shows the "
+        "key; mend the row, the expression or the target, then run again.",
+        setup->plan->spec->job);
+}
+
+static void
+count_failure(Worker *worker, const Err *cause)
+{
+    (void)pthread_mutex_lock(&worker->lock);
+    bool by_monitor = worker->cancelled_for_app;
+    worker->cancelled_for_app = false;
+    if (cause->cls == ERR_RETRY) {
+        worker->counters.lock_retries++;
+    } else if (cause->cls == ERR_TIMEOUT && by_monitor) {
+        worker->counters.cancels++;
+    } else {
+        worker->counters.errors++;
+    }
+    (void)pthread_mutex_unlock(&worker->lock);
+}
+
+static void
+drop_sessions(Drain *drain)
+{
+    if (drain->carrier->close != NULL) {
+        drain->carrier->close(drain);
+    }
+    worker_drop_session(drain->worker);
+    drain->slice_count = 0;
+}
+
+static bool
+act(Drain *drain, RetryAction action, const Err *cause, Err *err)
+{
+    switch (action) {
+    case RETRY_LOCATE:
+        if (pacer_is_at_floor(&drain->pacer) && drain->slice_count > 0) {
+            return fail_at_key(drain, cause, err);
+        }
+        pacer_halve(&drain->pacer);
+        return true;
+    case RETRY_HALVE:
+        pacer_halve(&drain->pacer);
+        return true;
+    case RETRY_RECONNECT:
+        drop_sessions(drain);
+        return worker_may_reconnect(drain->worker, cause, err);
+    case RETRY_FAIL:
+        *err = *cause;
+        return false;
+    case RETRY_SAME:
+    case RETRY_SKIP_LOCKED:
+    case RETRY_WAIT:
+        break;
+    }
+    return true;
+}
+
+/* Decide what a failure means; false when it ends the run. */
+static bool
+handle_failure(Drain *drain, const Err *cause, Err *err)
+{
+    Worker *worker = drain->worker;
+    count_failure(worker, cause);
+    if (may_be_handed_over(drain, cause)) {
+        (void)stop_sleep_us(&drain->engine->stop, GATE_SLEEP_US);
+        return give_way(drain, err);
+    }
+    worker->history.at_floor = pacer_is_at_floor(&drain->pacer);
+    retry_record(&worker->history, cause->cls);
+    RetryDecision decision = retry_decide(cause, &worker->history);
+    if (!act(drain, decision.action, cause, err)) {
+        return false;
+    }
+    int64_t wait_us = backoff_next_us(&worker->backoff, decision.wait, &worker->prng);
+    if (wait_us > 0) {
+        (void)stop_sleep_us(&drain->engine->stop, wait_us);
+    }
+    return true;
+}
+
+/* Deal with a failure, and with those met while dealing with it; false when the run ends. */
+static bool
+recover(Drain *drain, Err cause)
+{
+    PgConn *conn = drain->worker->conn;
+    if (conn != NULL && conn_is_idle(conn) && cause.sqlstate[0] != '\0' &&
+        strcmp(cause.sqlstate, UNIQUE_VIOLATION) != 0) {
+        guards_explain(conn, drain->engine->setup.job, &cause);
+    }
+    Err failure = ERR_INIT;
+    while (!handle_failure(drain, &cause, &failure)) {
+        bool again = failure.cls == ERR_RETRY || failure.cls == ERR_TIMEOUT ||
+                     failure.cls == ERR_RECONNECT || failure.cls == ERR_SLOTS ||
+                     failure.cls == ERR_RESOURCE;
+        if (!again || stop_level(&drain->engine->stop) != STOP_NONE) {
+            engine_fail(drain->engine, &failure);
+            return false;
+        }
+        cause = failure;
+        failure = ERR_INIT;
+    }
+    return true;
+}
+
+/* ---- the loop ---- */
+
+static bool
+open_sessions(Drain *drain, Err *err)
+{
+    if (!worker_open_session(drain->worker, err)) {
+        return false;
+    }
+    if (drain->carrier->open == NULL || drain->carrier->open(drain, err)) {
+        return true;
+    }
+    drop_sessions(drain);
+    return false;
+}
+
+/* The passes are over and the target is caught up: nothing is left but to follow. */
+static bool
+is_done(Drain *drain)
+{
+    Engine *engine = drain->engine;
+    (void)pthread_mutex_lock(&engine->lock);
+    bool done = engine->in_sync && !engine->setup.follow;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return done;
+}
+
+static bool
+step(Drain *drain, bool *done, Err *err)
+{
+    Engine *engine = drain->engine;
+    if (drain->worker->conn == NULL && engine_is_judged(engine)) {
+        return open_sessions(drain, err);
+    }
+    if (drain->worker->conn == NULL || !engine_may_work(engine)) {
+        (void)stop_sleep_us(&engine->stop, GATE_SLEEP_US);
+        return true;
+    }
+    if (clock_mono_us() - drain->looked_us > LOOK_EVERY_US) {
+        if (!look(drain, err) || (drain->may_begin && !balance_slices(drain, err))) {
+            return false;
+        }
+        *done = is_done(drain);
+    }
+    bool more = false;
+    if (drain->may_begin && !*done && !drain_round(drain, &more, err)) {
+        return false;
+    }
+    if (!more) {
+        (void)stop_sleep_us(&engine->stop, IDLE_SLEEP_US);
+    }
+    return true;
+}
+
+static void
+work(Drain *drain)
+{
+    bool done = false;
+    while (!done && stop_level(&drain->engine->stop) == STOP_NONE) {
+        Err cause = ERR_INIT;
+        if (!step(drain, &done, &cause) && !recover(drain, cause)) {
+            return;
+        }
+    }
+}
+
+void *
+drain_main(void *arg)
+{
+    Worker *worker = arg;
+    Engine *engine = worker->engine;
+    Drain drain = {.engine = engine, .worker = worker, .carrier = &drain_call};
+    PacerLimits limits = {.floor = 1,
+        .size_min = BATCH_MIN,
+        .size_max = BATCH_MAX,
+        .batch_target_us = BATCH_TARGET_US};
+    pacer_init(&drain.pacer, limits, BATCH_START);
+    work(&drain);
+    release_slices(&drain);
+    drop_sessions(&drain);
+    arena_reset(&worker->job_arena);
+    arena_reset(&worker->lease_arena);
+    strbuf_free(&worker->watermark);
+
+    (void)pthread_mutex_lock(&engine->lock);
+    engine->workers_alive--;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return NULL;
+}
