@@ -1,0 +1,51 @@
+/*
+ * sql_relay.h - the statements of a copy between two databases, whose rows travel through us.
+ *
+ * One batch is two transactions.  At the target: claim_.. (compare-and-set, the range's row stays
+ * locked), COPY FROM STDIN, settle_.. (guards and checkpoint), COMMIT.  At the source, begun after
+ * the claim: the end of the batch, its bounds as settings, COPY TO STDOUT.  The source has no
+ * objects of ours for that.
+ *
+ * Types: a value is cast at the source to the base type of the target's column, where that is one
+ * of the server's own; length, precision and domain are applied by the target as it reads.
+ */
+#ifndef CORE_SQL_RELAY_H
+#define CORE_SQL_RELAY_H
+
+#include <stdbool.h>
+
+#include "base/strbuf.h"
+#include "core/plan.h"
+
+/* Where rows wait for their INSERT when the target may have some of the keys. */
+#define RELAY_STAGE "pg_temp.pghaul_relay"
+
+/* Arguments and result are those of a batch function (core/sql_batch.h); 'more' = it is ours. */
+void sql_claim_function(StrBuf *out, const Plan *plan, int64_t job);
+
+/* $6 the place that was reached, $7 rows that came, $8 whether the range ends there; else as a
+ * batch function.  Needs the claim in the same transaction. */
+void sql_settle_function(StrBuf *out, const Plan *plan, int64_t job);
+
+/* Does COPY travel in binary?  *why is a phrase for people. */
+bool relay_is_binary(const Plan *plan, const char **why);
+
+/* Does the target's COPY go to RELAY_STAGE? */
+bool relay_is_staged(const Plan *plan);
+
+/* Give the source's transaction the bounds $1 and $2, text[] or NULL. */
+void sql_relay_bounds(StrBuf *out);
+
+/* COPY TO STDOUT of the rows between these bounds, in order of the key; COPY FROM STDIN. */
+void sql_relay_source(StrBuf *out, const Plan *plan, bool from_open, bool to_open);
+void sql_relay_target(StrBuf *out, const Plan *plan);
+
+/* CREATE TABLE of RELAY_STAGE, once a session. */
+void sql_relay_stage(StrBuf *out, const Plan *plan);
+
+/* SET statements for a session to the source, and for one to the target: one spelling of values on
+ * both sides, names as the job file means them, and the key's index for the walk. */
+void sql_relay_source_settings(StrBuf *out, const Plan *plan);
+void sql_relay_target_settings(StrBuf *out, const Plan *plan);
+
+#endif
