@@ -68,7 +68,8 @@ static const char SQL_GRANTS[] = WITH_MAP
     "       CASE WHEN g.into_name IS NULL AND g.is_column\n"
     "            THEN pg_catalog.format('GRANT %s (%I) TO %s: the column is not copied as it is',\n"
     "                g.privilege_type, g.source_name, COALESCE(r.rolname, 'PUBLIC'))\n"
-    "            ELSE g.privilege_type END, NULL, g.is_grantable\n"
+    "            ELSE g.privilege_type END, NULL,\n"
+    "       g.is_grantable AND (g.into_name IS NOT NULL OR NOT g.is_column)\n"
     "  FROM same, (\n"
     "    SELECT a.grantee, a.privilege_type, a.is_grantable, NULL::pg_catalog.name AS into_name,\n"
     "           NULL::pg_catalog.name AS source_name, false AS is_column,\n"
@@ -135,7 +136,8 @@ static const char SQL_DEFAULTS[] = WITH_MAP
 
 #define NOT_AT_THE_TARGET                                                                          \
     "NOT EXISTS (SELECT FROM pg_catalog.pg_constraint o\n"                                         \
-    "        WHERE o.conrelid = $2 AND o.contype = k.contype AND o.convalidated >= k.convalidated\n"                                    \
+    "        WHERE o.conrelid = $2 AND o.contype = k.contype AND o.convalidated >= "               \
+    "k.convalidated\n"                                                                             \
     "          AND " DEFINITION("o") " = " DEFINITION("k") ")"
 
 #define NAME_IS_TAKEN                                                                              \
@@ -153,14 +155,17 @@ static const char SQL_CHECKS[] = WITH_MAP
     "  FROM (SELECT k.*, o.oid IS NOT NULL AS taken, o.definition <> k.definition AS other,\n"
     "               COALESCE(k.conkey, '{}') <@ same.s\n"
     "               AND COALESCE(o.definition = k.definition, true) AS fits\n"
-    "          FROM same, (SELECT k.*, " DEFINITION("k") " AS definition\n"
-    "                        FROM pg_catalog.pg_constraint k) k\n"
-    "          LEFT JOIN (SELECT o.oid, o.conname, " DEFINITION("o") " AS definition\n"
-    "                       FROM pg_catalog.pg_constraint o WHERE o.conrelid = $2) o\n"
-    "            ON o.conname = k.conname\n"
-    "         WHERE k.conrelid = $1 AND k.contype = 'c'\n"
-    "           AND " NOT_AT_THE_TARGET ") k\n"
-    " ORDER BY k.conname";
+    "          FROM same, (SELECT k.*, " DEFINITION(
+        "k") " AS definition\n"
+             "                        FROM pg_catalog.pg_constraint k) k\n"
+             "          LEFT JOIN (SELECT o.oid, o.conname, " DEFINITION(
+                 "o") " AS definition\n"
+                      "                       FROM pg_catalog.pg_constraint o WHERE o.conrelid = "
+                      "$2) o\n"
+                      "            ON o.conname = k.conname\n"
+                      "         WHERE k.conrelid = $1 AND k.contype = 'c'\n"
+                      "           AND " NOT_AT_THE_TARGET ") k\n"
+                      " ORDER BY k.conname";
 
 /* ---- sequences ---- */
 
@@ -205,7 +210,8 @@ static const char SQL_SEQUENCES[] = WITH_MAP
              "         WHERE k.conrelid = $1 AND k.contype = 'f' AND k.conparentid = 0) k"
 
 static const char SQL_OUTGOING[] = WITH_MAP
-    "SELECT x.kind, k.conname, NULL, x.relation, x.text, k.definition, k.convalidated\n"
+    "SELECT x.kind, k.conname, NULL, x.relation, x.text, k.definition,\n"
+    "       k.convalidated AND x.kind <> 'lost'\n"
     "  FROM tables, " OUTGOING ",\n"
     "LATERAL (\n"
     "    SELECT 'foreign' AS kind, NULL AS relation, CASE WHEN k.fits AND NOT k.there\n"
@@ -228,7 +234,8 @@ static const char SQL_OUTGOING[] = WITH_MAP
 
 /* It needs a unique index over exactly the columns that it refers to. */
 static const char SQL_INCOMING[] = WITH_MAP
-    "SELECT x.kind, k.conname, NULL, k.relation, x.text, k.definition, k.convalidated\n"
+    "SELECT x.kind, k.conname, NULL, k.relation, x.text, k.definition,\n"
+    "       k.convalidated AND x.kind <> 'lost'\n"
     "  FROM (SELECT k.conname, k.convalidated, " DEFINITION(
         "k") " AS definition,\n"
              "               " QUALIFIED " AS relation, c.relkind = 'p' AS by_leaves,\n"
@@ -375,7 +382,10 @@ static const char SQL_LOST_COLUMNS[] = WITH_MAP
     "     WHERE a.atttypid = b.atttypid AND (a.attstorage <> b.attstorage\n"
     "           OR a.attcompression <> b.attcompression\n"
     "           OR a.attstattarget IS DISTINCT FROM b.attstattarget\n"
-    "           OR a.attoptions IS DISTINCT FROM b.attoptions)) x\n"
+    "           OR ARRAY(SELECT o FROM pg_catalog.unnest(a.attoptions) AS o\n"
+    "                     WHERE pg_catalog.starts_with(o, 'n_distinct'))\n"
+    "              <> ARRAY(SELECT o FROM pg_catalog.unnest(b.attoptions) AS o\n"
+    "                        WHERE pg_catalog.starts_with(o, 'n_distinct')))) x\n"
     " ORDER BY m.s, x.text";
 
 static const char SQL_LOST_REST[] = WITH_MAP
