@@ -32,4 +32,8 @@ void drift_put_used_columns(StrBuf *out, const Plan *plan);
 void drift_put_key_columns(StrBuf *out, const Plan *plan);
 void drift_put_set_columns(StrBuf *out, const Plan *plan);
 
+/* Of the target of a copy: the columns that it writes, and those of the arbiter in its order. */
+void drift_put_into_columns(StrBuf *out, const Plan *plan);
+void drift_put_into_key(StrBuf *out, const Plan *plan);
+
 #endif

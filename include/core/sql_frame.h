@@ -43,7 +43,7 @@ void sql_put_frame_into_end(StrBuf *out, const Plan *plan, const char *size_sql)
 
 /* 4 The table's signature, and by block its file, are as recorded; checked after the rows, when our
  * lock on the table keeps them so. */
-void sql_put_frame_guards(StrBuf *out, const Plan *plan, SliceKind kind);
+void sql_put_frame_guards(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind);
 
 /* 5 The checkpoint; sets all result columns but those of the kind's own statements. */
 void sql_put_frame_checkpoint(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind);

@@ -13,11 +13,20 @@
 #include "core/drift.h"
 #include "core/plan.h"
 #include "pg/conn.h"
+#include "store/job.h"
 
-/* The table of pghaul.job j as it is now. */
+/* The table of pghaul.job j as it is now.  A source on another server cannot be seen from here. */
 #define GUARDS_PRESENT                                                                             \
-    "pghaul.table_signature(j.table_oid, j.used_columns, j.key_columns,\n"                         \
-    "           j.trigger_name IS NOT NULL)"
+    "CASE WHEN j.source_system_id IS NOT NULL THEN j.signature\n"                                  \
+    "                WHEN j.kind = 'copy' THEN pghaul.copy_signature(j.table_oid,\n"               \
+    "                    j.used_columns, j.key_columns, j.trigger_name)\n"                         \
+    "                ELSE pghaul.table_signature(j.table_oid, j.used_columns,\n"                   \
+    "                    j.key_columns, j.trigger_name IS NOT NULL) END"
+
+/* The target of a copy likewise; NULL for a backfill. */
+#define GUARDS_INTO                                                                                \
+    "CASE WHEN j.into_oid IS NOT NULL THEN pghaul.table_signature(j.into_oid,\n"                   \
+    "                    j.into_used, j.into_key, false) END"
 
 /*
  * Record table, columns and triggers as they are now, and the table's file.
@@ -36,6 +45,18 @@ bool guards_record(PgConn *conn, const Plan *plan, int64_t job, bool trigger_fir
  */
 bool guards_check(PgConn *conn, int64_t job, DriftKind *kind, Err *err)
     __attribute__((warn_unused_result));
+
+/*
+ * The same for the source of a copy on another server, through a session there, which needs no
+ * schema pghaul and may be one to a standby.
+ *
+ * Shape:   guards_record_source() goes with guards_record(), which leaves the source out;
+ *          `signature` is that of the job's row, not NULL.
+ */
+bool guards_record_source(PgConn *conn, PgConn *source, const Plan *plan, int64_t job, Err *err)
+    __attribute__((warn_unused_result));
+bool guards_check_source(PgConn *source, const Plan *plan, const JobRow *job, DriftKind *kind,
+    Err *err) __attribute__((warn_unused_result));
 
 /* Replace *err, a failure of a statement over the table, by the drift that explains it, if any. */
 void guards_explain(PgConn *conn, int64_t job, Err *err);

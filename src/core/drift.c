@@ -301,3 +301,25 @@ drift_put_set_columns(StrBuf *out, const Plan *plan)
     }
     strbuf_putc(out, '}');
 }
+
+void
+drift_put_into_columns(StrBuf *out, const Plan *plan)
+{
+    const CopyPlan *copy = plan->copy;
+    strbuf_putc(out, '{');
+    for (int i = 0; i < copy->map_count; i++) {
+        strbuf_printf(out, "%s%d", i == 0 ? "" : ",", copy->map[i].target->attnum);
+    }
+    strbuf_putc(out, '}');
+}
+
+void
+drift_put_into_key(StrBuf *out, const Plan *plan)
+{
+    const IndexFacts *arbiter = plan->copy->arbiter;
+    strbuf_putc(out, '{');
+    for (int i = 0; i < arbiter->attnum_count; i++) {
+        strbuf_printf(out, "%s%d", i == 0 ? "" : ",", arbiter->attnums[i]);
+    }
+    strbuf_putc(out, '}');
+}

@@ -120,7 +120,7 @@ put_move_function(StrBuf *out, const Plan *plan, const char *what, int64_t job, 
     } else {
         put_update_plain(&body, plan, job, kind);
     }
-    sql_put_frame_guards(&body, plan, kind);
+    sql_put_frame_guards(&body, plan, job, kind);
     sql_put_frame_checkpoint(&body, plan, job, kind);
     strbuf_puts(&body, "    RETURN NEXT;\nEND\n");
     sql_put_batch_function(out, plan, what, job, kind, strbuf_text(&body));
@@ -185,7 +185,7 @@ sql_verify_function(StrBuf *out, const Plan *plan, int64_t job)
     strbuf_puts(&body, "\n       THEN true");
     sql_put_where(&body, plan);
     strbuf_puts(&body, "\n       ELSE false END OFFSET 0) AS s;\n");
-    sql_put_frame_guards(&body, plan, SLICE_KEY);
+    sql_put_frame_guards(&body, plan, job, SLICE_KEY);
     sql_put_frame_checkpoint(&body, plan, job, SLICE_KEY);
     sql_put_differences(&body, job);
     strbuf_puts(&body, "    RETURN NEXT;\nEND\n");

@@ -266,24 +266,77 @@ sql_put_frame_slice(StrBuf *out, const Plan *plan, SliceKind kind, const char *s
         size_sql);
 }
 
+/* pghaul.what(oid, '{columns}', '{key}', */
+static void
+put_signature(StrBuf *out, const char *what, uint32_t oid, const StrBuf *columns, const StrBuf *key)
+{
+    strbuf_printf(
+        out, "pghaul.%s(%u, '%s', '%s', ", what, oid, strbuf_text(columns), strbuf_text(key));
+}
+
+static void
+put_raise_drift(StrBuf *out, const char *what)
+{
+    strbuf_printf(out,
+        " THEN\n"
+        "        RAISE EXCEPTION USING ERRCODE = 'PH001',\n"
+        "            MESSAGE = '%s is not as it was when the job began';\n"
+        "    END IF;\n",
+        what);
+}
+
+static void
+put_source_guards(StrBuf *out, const Plan *plan, int64_t job)
+{
+    STRBUF_AUTO used = STRBUF_INIT;
+    STRBUF_AUTO key = STRBUF_INIT;
+    drift_put_used_columns(&used, plan);
+    drift_put_key_columns(&key, plan);
+    strbuf_puts(out, "    IF ");
+    put_signature(out, plan->copy == NULL ? "table_signature" : "copy_signature",
+        plan->facts->table.oid, &used, &key);
+    if (plan->copy == NULL) {
+        strbuf_puts(out, plan->sync_trigger ? "true" : "false");
+    } else if (plan->sync_trigger) {
+        strbuf_putc(out, '\'');
+        sql_sync_name(out, job);
+        strbuf_putc(out, '\'');
+    } else {
+        strbuf_puts(out, "NULL");
+    }
+    strbuf_puts(out, ") IS DISTINCT FROM $9");
+    put_raise_drift(out, "the table");
+}
+
+/* What was recorded of the target is read here: only the source's signature is a parameter. */
+static void
+put_target_guards(StrBuf *out, const Plan *plan, int64_t job)
+{
+    STRBUF_AUTO used = STRBUF_INIT;
+    STRBUF_AUTO key = STRBUF_INIT;
+    drift_put_into_columns(&used, plan);
+    drift_put_into_key(&key, plan);
+    strbuf_puts(out, "    IF ");
+    put_signature(out, "table_signature", plan->copy->into->table.oid, &used, &key);
+    strbuf_printf(out,
+        "false) IS DISTINCT FROM (\n"
+        "        SELECT j.into_signature FROM pghaul.job j WHERE j.id = %lld)",
+        (long long)job);
+    put_raise_drift(out, "the target");
+}
+
 void
-sql_put_frame_guards(StrBuf *out, const Plan *plan, SliceKind kind)
+sql_put_frame_guards(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
 {
     uint32_t table = plan->facts->table.oid;
-    strbuf_printf(out,
-        "    -- 4 table, columns and triggers are those that were recorded; we hold a lock on the "
-        "table now\n"
-        "    IF pghaul.table_signature(%u, '",
-        table);
-    drift_put_used_columns(out, plan);
-    strbuf_puts(out, "', '");
-    drift_put_key_columns(out, plan);
-    strbuf_printf(out,
-        "', %s) IS DISTINCT FROM $9 THEN\n"
-        "        RAISE EXCEPTION USING ERRCODE = 'PH001',\n"
-        "            MESSAGE = 'the table is not as it was when the job began';\n"
-        "    END IF;\n",
-        plan->sync_trigger ? "true" : "false");
+    strbuf_puts(out, "    -- 4 table, columns and triggers are those that were recorded; we hold a "
+                     "lock on the table now\n");
+    if (plan->copy == NULL || !plan->copy->remote) {
+        put_source_guards(out, plan, job);
+    }
+    if (plan->copy != NULL) {
+        put_target_guards(out, plan, job);
+    }
     if (kind == SLICE_BLOCK) {
         strbuf_printf(out,
             "    IF pg_catalog.pg_relation_filenode(%u)::pg_catalog.int8 IS DISTINCT FROM $10 "

@@ -237,7 +237,7 @@ sql_copy_function(StrBuf *out, const Plan *plan, int64_t job)
     sql_put_frame_slice(&body, plan, kind, "$7");
     strbuf_puts(&body, "    -- 3 the rows\n");
     put_rows(&body, plan, job, kind);
-    sql_put_frame_guards(&body, plan, kind);
+    sql_put_frame_guards(&body, plan, job, kind);
     sql_put_frame_checkpoint(&body, plan, job, kind);
     strbuf_puts(&body, "    RETURN NEXT;\nEND\n");
     sql_put_batch_function(out, plan, "move", job, kind, strbuf_text(&body));
@@ -386,7 +386,7 @@ sql_compare_function(StrBuf *out, const Plan *plan, int64_t job)
     }
     put_comparison(&body, plan, job);
     put_repair(&body, plan, job);
-    sql_put_frame_guards(&body, plan, SLICE_KEY);
+    sql_put_frame_guards(&body, plan, job, SLICE_KEY);
     sql_put_frame_checkpoint(&body, plan, job, SLICE_KEY);
     strbuf_puts(&body, "    pghaul_keys := pghaul_keys[1:5];\n");
     sql_put_differences(&body, job);

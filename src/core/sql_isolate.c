@@ -162,7 +162,7 @@ sql_isolate_function(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
     strbuf_puts(&body, "    GET DIAGNOSTICS pghaul_changed = ROW_COUNT;\n" CHECK_NOW
                        "    pghaul_rows := pghaul_rows + pghaul_changed;\n");
     put_set_row_aside(&body, job);
-    sql_put_frame_guards(&body, plan, kind);
+    sql_put_frame_guards(&body, plan, job, kind);
     sql_put_frame_checkpoint(&body, plan, job, kind);
     strbuf_puts(&body, "    RETURN NEXT;\nEND\n");
     const char *what = kind == SLICE_KEY ? "isolate_key" : "isolate_block";
@@ -201,7 +201,7 @@ sql_isolate_verify_function(StrBuf *out, const Plan *plan, int64_t job)
                        "        END IF;\n"
                        "    END IF;\n");
     put_set_row_aside(&body, job);
-    sql_put_frame_guards(&body, plan, SLICE_KEY);
+    sql_put_frame_guards(&body, plan, job, SLICE_KEY);
     sql_put_frame_checkpoint(&body, plan, job, SLICE_KEY);
     sql_put_differences(&body, job);
     strbuf_puts(&body, "    RETURN NEXT;\nEND\n");
@@ -248,7 +248,7 @@ sql_retry_function(StrBuf *out, const Plan *plan, int64_t job)
         "        pghaul_outcome := 'refused';\n"
         "    END;\n",
         no, no);
-    sql_put_frame_guards(&body, plan, SLICE_KEY);
+    sql_put_frame_guards(&body, plan, job, SLICE_KEY);
     strbuf_puts(&body, "    RETURN NEXT;\nEND\n");
     sql_put_batch_function(out, plan, "retry", job, SLICE_KEY, strbuf_text(&body));
 }

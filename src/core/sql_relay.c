@@ -232,7 +232,7 @@ sql_settle_function(StrBuf *out, const Plan *plan, int64_t job)
     if (relay_is_staged(plan)) {
         put_staged_insert(&body, plan);
     }
-    sql_put_frame_guards(&body, plan, SLICE_KEY);
+    sql_put_frame_guards(&body, plan, job, SLICE_KEY);
     sql_put_frame_checkpoint(&body, plan, job, SLICE_KEY);
     strbuf_puts(&body, "    RETURN NEXT;\nEND\n");
     sql_put_batch_function(out, plan, "settle", job, SLICE_KEY, strbuf_text(&body));

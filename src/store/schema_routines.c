@@ -8,8 +8,9 @@
  * What a job relies on, one item each: the table's identity, the columns $2, a unique index on the
  * key $3, and if $4 the triggers, for ours with the function's version.  A trigger that was
  * disabled and enabled again differs by its xmin.  The sync trigger of another job, which comes and
- * goes with that, counts only where it sets one of the columns $2.  Every item begins with kind and
- * number, fields are separated by tabs (core/drift.c puts differences into words).
+ * goes with that, counts only where it sets one of the columns $2; the log of a copy sets none.
+ * Every item begins with kind and number, fields are separated by tabs (core/drift.c puts
+ * differences into words).
  *
  * Every batch calls it, so its plan is kept: 80 us a call instead of a millisecond.
  */
@@ -19,40 +20,26 @@ static const char SQL_SIGNATURE[] =
     "LANGUAGE plpgsql STABLE SET search_path = 'pg_catalog'\n"
     "SET plan_cache_mode = 'force_generic_plan' AS $pghaul$\n"
     "BEGIN\n"
-    "    RETURN ARRAY(\n"
-    "        SELECT concat_ws(E'\\t', 'table', c.oid, format('%I.%I', n.nspname, c.relname),\n"
-    "                   c.relkind, c.relpersistence, row_security_active(c.oid))\n"
-    "          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace\n"
-    "         WHERE c.oid = $1)\n"
-    "        || ARRAY(\n"
-    "        SELECT concat_ws(E'\\t', 'column', a.attnum, quote_ident(a.attname),\n"
-    "                   format_type(a.atttypid, a.atttypmod), a.attcollation,\n"
-    "                   a.attgenerated::text || a.attidentity::text,\n"
-    "                   a.attnotnull OR a.attnum <> ALL ($3))\n"
-    "          FROM pg_attribute a\n"
-    "         WHERE a.attrelid = $1 AND a.attnum = ANY ($2) AND NOT a.attisdropped\n"
-    "         ORDER BY a.attnum)\n"
-    "        || CASE WHEN EXISTS (\n"
-    "        SELECT FROM pg_index i\n"
-    "         WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate\n"
-    "           AND i.indpred IS NULL AND i.indexprs IS NULL\n"
-    "           AND (i.indkey::int2[])[0:i.indnkeyatts - 1] = $3\n"
-    "           AND (i.indcollation::oid[])[0:i.indnkeyatts - 1] = ARRAY(\n"
-    "               SELECT k.attcollation\n"
-    "                 FROM unnest($3) WITH ORDINALITY AS s(attnum, at)\n"
-    "                 JOIN pg_attribute k ON k.attrelid = $1 AND k.attnum = s.attnum\n"
-    "                ORDER BY s.at)) THEN ARRAY['key'] END\n"
-    "        || CASE WHEN $4 THEN ARRAY(\n"
+    "    RETURN " SQL_SIGNATURE_ITEMS "        || CASE WHEN $4 THEN ARRAY(\n"
     "        SELECT concat_ws(E'\\t', 'trigger', g.oid, quote_ident(g.tgname), g.tgenabled,\n"
     "                   g.xmin, CASE WHEN n.nspname = 'pghaul' THEN p.xmin END)\n"
     "          FROM pg_trigger g\n"
     "          JOIN pg_proc p ON p.oid = g.tgfoid\n"
     "          JOIN pg_namespace n ON n.oid = p.pronamespace\n"
     "         WHERE g.tgrelid = $1 AND NOT g.tgisinternal\n"
-    "           AND (n.nspname <> 'pghaul' OR COALESCE((\n"
-    "               SELECT bool_or(o.set_columns && $2) FROM pghaul.job o\n"
-    "                WHERE o.table_oid = $1 AND o.trigger_name = g.tgname), true))\n"
+    "           AND (n.nspname <> 'pghaul' OR NOT starts_with(p.proname, 'capture_')\n"
+    "               AND COALESCE((SELECT bool_or(o.set_columns && $2) FROM pghaul.job o\n"
+    "                    WHERE o.table_oid = $1 AND o.trigger_name = g.tgname), true))\n"
     "         ORDER BY g.oid) END;\n"
+    "END\n"
+    "$pghaul$;\n"
+    /* Of the source of a copy: its log's triggers, which are called $4, and no others. */
+    "CREATE FUNCTION pghaul.copy_signature(pg_catalog.oid, pg_catalog.int2[], pg_catalog.int2[],\n"
+    "    pg_catalog.text) RETURNS pg_catalog.text[]\n"
+    "LANGUAGE plpgsql STABLE SET search_path = 'pg_catalog'\n"
+    "SET plan_cache_mode = 'force_generic_plan' AS $pghaul$\n"
+    "BEGIN\n"
+    "    RETURN " SQL_SIGNATURE_ITEMS "        || " SQL_SIGNATURE_OF_LOG ";\n"
     "END\n"
     "$pghaul$;\n";
 
@@ -180,6 +167,7 @@ const char schema_drop_routines[] =
     "DROP VIEW IF EXISTS pghaul.progress;\n"
     "DROP FUNCTION IF EXISTS pghaul.trigger_signature(oid),\n"
     "    pghaul.table_signature(oid, int2[], int2[], bool),\n"
+    "    pghaul.copy_signature(oid, int2[], int2[], text),\n"
     "    pghaul.set_state(int8, text, text, bool), pghaul.find_job(text),\n"
     "    pghaul.runs_alive(int8), pghaul.of_runs(int8, text, text),\n"
     "    pghaul.pause(text, text), pghaul.resume(text), pghaul.stop(text),\n"
