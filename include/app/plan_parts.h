@@ -23,6 +23,10 @@ typedef struct PlanLister {
 typedef void PlanMakeText(StrBuf *out, const Plan *plan, int64_t job);
 void plan_add_made(PlanLister *lister, const char *title, PlanMakeText *make);
 
+/* The same for a statement that does not depend on the job's number. */
+void
+plan_add_query(PlanLister *lister, const char *title, void (*make)(StrBuf *out, const Plan *plan));
+
 /* Inheritance children of the table, or NULL. */
 const char *plan_list_children(const Plan *plan, Arena *arena);
 
@@ -36,8 +40,11 @@ void plan_copy_put_costs(StrBuf *out, const Plan *plan, int width);
 int plan_copy_locks(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_MAX]);
 int plan_copy_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_MAX]);
 
-/* The change log and its triggers. */
+/* The change log; its triggers, which call a function of the job; what carries rows between two
+ * servers. */
 void plan_copy_add_log(PlanLister *lister);
+void plan_copy_add_triggers(PlanLister *lister);
+void plan_copy_add_relay(PlanLister *lister);
 
 /* Put what only a copy has. */
 void plan_copy_json(json_t *object, const Plan *plan);

@@ -9,6 +9,7 @@
 #include "core/format.h"
 #include "core/sql_backfill.h"
 #include "core/sql_log.h"
+#include "core/sql_relay.h"
 
 static const char *const CONFLICTS[] = {
     [ON_CONFLICT_ERROR] = "error", [ON_CONFLICT_SKIP] = "skip", [ON_CONFLICT_UPDATE] = "update"};
@@ -272,7 +273,11 @@ plan_copy_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NO
             plan->copy->irreversible->name);
     }
     if (plan->copy->remote) {
-        notes[count++] = "All rows pass through the host of pghaul, uncompressed and in no file.";
+        const char *why = NULL;
+        bool binary = relay_is_binary(plan, &why);
+        notes[count++] = arena_printf(arena,
+            "All rows pass through the host of pghaul, in no file, by COPY in %s: %s.",
+            binary ? "binary" : "text", why);
     }
     return count;
 }
@@ -282,16 +287,42 @@ plan_copy_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NO
 void
 plan_copy_add_log(PlanLister *lister)
 {
-    if (!lister->plan->sync_trigger) {
-        return;
+    if (lister->plan->sync_trigger) {
+        plan_add_made(lister, "The change log, beside the source", sql_log_table);
+        plan_add_made(
+            lister, "A mark beside it, for changes that went unrecorded", sql_log_overflow);
     }
-    plan_add_made(lister, "The change log", sql_log_table);
-    plan_add_made(lister, "It was called when changes went unrecorded", sql_log_overflow);
-    plan_add_made(lister, "The trigger that records keys, in one transaction", sql_log_trigger);
-    plan_add_made(lister, "and with it: it fires under replication too", sql_sync_enable);
-    plan_add_made(lister, "The trigger that records a TRUNCATE, in one transaction",
-        sql_log_truncate_trigger);
-    plan_add_made(lister, "and with it: it fires under replication too", sql_log_truncate_enable);
+}
+
+void
+plan_copy_add_triggers(PlanLister *lister)
+{
+    static const char ALWAYS[] = "and with it: it fires under replication too";
+    if (lister->plan->sync_trigger) {
+        plan_add_made(lister, "The trigger that records keys, in one transaction", sql_log_trigger);
+        plan_add_made(lister, ALWAYS, sql_sync_enable);
+        plan_add_made(lister, "The trigger that records TRUNCATE, in one transaction",
+            sql_log_truncate_trigger);
+        plan_add_made(lister, ALWAYS, sql_log_truncate_enable);
+    }
+}
+
+static void
+relay_source(StrBuf *out, const Plan *plan)
+{
+    sql_relay_source(out, plan, false, false);
+}
+
+void
+plan_copy_add_relay(PlanLister *lister)
+{
+    const Plan *plan = lister->plan;
+    plan_add_query(lister, "Each batch, at the source", relay_source);
+    if (relay_is_staged(plan)) {
+        plan_add_query(
+            lister, "Where rows wait that the target may have, once a session", sql_relay_stage);
+    }
+    plan_add_query(lister, "Each batch, at the target, between claim and settle", sql_relay_target);
 }
 
 /* ---- JSON ---- */

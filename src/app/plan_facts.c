@@ -205,8 +205,8 @@ add_batch(PlanLister *lister)
     add(lister, "Each batch, in one round trip", &sql);
 }
 
-static void
-add_query(PlanLister *lister, const char *title, void (*make)(StrBuf *, const Plan *))
+void
+plan_add_query(PlanLister *lister, const char *title, void (*make)(StrBuf *, const Plan *))
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     make(&sql, lister->plan);
@@ -219,11 +219,11 @@ add_carving(PlanLister *lister)
 {
     const Plan *plan = lister->plan;
     if (plan->path == PATH_KEY) {
-        add_query(lister, "Where the walk by key ends, once", sql_last_key);
+        plan_add_query(lister, "Where the walk by key ends, once", sql_last_key);
     }
     if (plan->path == PATH_KEY || plan->verify) {
-        add_query(lister, "Where the next range ends, by key", sql_carve_probe);
-        add_query(lister, "How many rows the last range has", sql_carve_rest);
+        plan_add_query(lister, "Where the next range ends, by key", sql_carve_probe);
+        plan_add_query(lister, "How many rows the last range has", sql_carve_rest);
     }
 }
 
@@ -252,16 +252,21 @@ plan_statements(
     const Plan *plan, Arena *arena, PlanStatement statements[static PLAN_STATEMENTS_MAX])
 {
     PlanLister lister = {.plan = plan, .arena = arena, .statements = statements};
-    if (plan->copy != NULL) {
+    bool copies = plan->copy != NULL;
+    if (copies) {
         plan_copy_add_log(&lister);
     }
     add_functions(&lister);
-    if (plan->copy == NULL && plan->sync_trigger) {
+    if (copies) {
+        plan_copy_add_triggers(&lister);
+    } else if (plan->sync_trigger) {
         plan_add_made(&lister, "The sync trigger, in one transaction", sql_sync_trigger);
         plan_add_made(&lister, "and with it: it fires under replication too", sql_sync_enable);
     }
     add_carving(&lister);
-    if (plan->copy == NULL || !plan->copy->remote) {
+    if (copies && plan->copy->remote) {
+        plan_copy_add_relay(&lister);
+    } else {
         add_batch(&lister);
     }
     if (plan->vacuum) {
