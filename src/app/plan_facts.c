@@ -3,7 +3,7 @@
  */
 #include <stdio.h>
 
-#include "app/plan_text.h"
+#include "app/plan_parts.h"
 #include "core/format.h"
 #include "core/ident.h"
 #include "core/sql_backfill.h"
@@ -39,6 +39,9 @@ estimate_growth(const Plan *plan, PlanEstimate *estimate)
 PlanEstimate
 plan_estimate(const Plan *plan)
 {
+    if (plan->copy != NULL) {
+        return plan_copy_estimate(plan);
+    }
     const TableFacts *table = &plan->facts->table;
     PlanEstimate estimate = {.rows = (int64_t)table->rows};
     if (table->rows < 0) {
@@ -62,6 +65,9 @@ plan_estimate(const Plan *plan)
 int
 plan_locks(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_MAX])
 {
+    if (plan->copy != NULL) {
+        return plan_copy_locks(plan, arena, notes);
+    }
     char yield[FORMAT_SIZE];
     (void)format_duration(plan->spec->throttle.yield_after_us, yield);
     int count = 0;
@@ -104,8 +110,8 @@ list_triggers(const Plan *plan, Arena *arena)
     return names.len == 0 ? NULL : arena_strdup(arena, strbuf_text(&names));
 }
 
-static const char *
-list_children(const Plan *plan, Arena *arena)
+const char *
+plan_list_children(const Plan *plan, Arena *arena)
 {
     STRBUF_AUTO names = STRBUF_INIT;
     for (int i = 0; i < plan->facts->table.child_count; i++) {
@@ -117,6 +123,9 @@ list_children(const Plan *plan, Arena *arena)
 int
 plan_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_MAX])
 {
+    if (plan->copy != NULL) {
+        return plan_copy_notes(plan, arena, notes);
+    }
     int count = 0;
     if (plan->sync_trigger) {
         notes[count++] =
@@ -130,7 +139,7 @@ plan_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_M
     }
     notes[count++] = "Transactions of the application under REPEATABLE READ or SERIALIZABLE may "
                      "get error 40001 on rows that the job changed after their snapshot.";
-    const char *children = list_children(plan, arena);
+    const char *children = plan_list_children(plan, arena);
     if (children != NULL) {
         notes[count++] =
             arena_printf(arena, "Rows of inheritance children are not touched: %s.", children);
@@ -151,24 +160,15 @@ plan_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_M
 
 /* ---- statements ---- */
 
-typedef struct Lister {
-    const Plan *plan;
-    Arena *arena;
-    PlanStatement *statements;
-    int count;
-} Lister;
-
 static void
-add(Lister *lister, const char *title, const StrBuf *sql)
+add(PlanLister *lister, const char *title, const StrBuf *sql)
 {
     lister->statements[lister->count++] =
         (PlanStatement){.title = title, .sql = arena_strdup(lister->arena, strbuf_text(sql))};
 }
 
-typedef void MakeText(StrBuf *out, const Plan *plan, int64_t job);
-
-static void
-add_made(Lister *lister, const char *title, MakeText *make)
+void
+plan_add_made(PlanLister *lister, const char *title, PlanMakeText *make)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     make(&sql, lister->plan, 0);
@@ -178,7 +178,7 @@ add_made(Lister *lister, const char *title, MakeText *make)
 
 /* A function is for its owner only. */
 static void
-add_function(Lister *lister, const SqlFunction *function)
+add_function(PlanLister *lister, const SqlFunction *function)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     function->text(&sql, lister->plan, 0);
@@ -189,7 +189,7 @@ add_function(Lister *lister, const SqlFunction *function)
 }
 
 static void
-add_batch(Lister *lister)
+add_batch(PlanLister *lister)
 {
     static const char *const MODES[] = {
         [COMMIT_LOCAL] = "local", [COMMIT_OFF] = "off", [COMMIT_ON] = "on"};
@@ -205,8 +205,8 @@ add_batch(Lister *lister)
     add(lister, "Each batch, in one round trip", &sql);
 }
 
-static void
-add_query(Lister *lister, const char *title, void (*make)(StrBuf *, const Plan *))
+void
+plan_add_query(PlanLister *lister, const char *title, void (*make)(StrBuf *, const Plan *))
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     make(&sql, lister->plan);
@@ -215,20 +215,20 @@ add_query(Lister *lister, const char *title, void (*make)(StrBuf *, const Plan *
 }
 
 static void
-add_carving(Lister *lister)
+add_carving(PlanLister *lister)
 {
     const Plan *plan = lister->plan;
     if (plan->path == PATH_KEY) {
-        add_query(lister, "Where the walk by key ends, once", sql_last_key);
+        plan_add_query(lister, "Where the walk by key ends, once", sql_last_key);
     }
     if (plan->path == PATH_KEY || plan->verify) {
-        add_query(lister, "Where the next range ends, by key", sql_carve_probe);
-        add_query(lister, "How many rows the last range has", sql_carve_rest);
+        plan_add_query(lister, "Where the next range ends, by key", sql_carve_probe);
+        plan_add_query(lister, "How many rows the last range has", sql_carve_rest);
     }
 }
 
 static void
-add_vacuum(Lister *lister)
+add_vacuum(PlanLister *lister)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_vacuum(&sql, lister->plan);
@@ -237,7 +237,7 @@ add_vacuum(Lister *lister)
 }
 
 static void
-add_functions(Lister *lister)
+add_functions(PlanLister *lister)
 {
     for (size_t i = 0; i < sql_functions_count(); i++) {
         const SqlFunction *function = sql_functions_at(i);
@@ -251,14 +251,24 @@ int
 plan_statements(
     const Plan *plan, Arena *arena, PlanStatement statements[static PLAN_STATEMENTS_MAX])
 {
-    Lister lister = {.plan = plan, .arena = arena, .statements = statements};
+    PlanLister lister = {.plan = plan, .arena = arena, .statements = statements};
+    bool copies = plan->copy != NULL;
+    if (copies) {
+        plan_copy_add_log(&lister);
+    }
     add_functions(&lister);
-    if (plan->sync_trigger) {
-        add_made(&lister, "The sync trigger, in one transaction", sql_sync_trigger);
-        add_made(&lister, "and with it: it fires under replication too", sql_sync_enable);
+    if (copies) {
+        plan_copy_add_triggers(&lister);
+    } else if (plan->sync_trigger) {
+        plan_add_made(&lister, "The sync trigger, in one transaction", sql_sync_trigger);
+        plan_add_made(&lister, "and with it: it fires under replication too", sql_sync_enable);
     }
     add_carving(&lister);
-    add_batch(&lister);
+    if (copies && plan->copy->remote) {
+        plan_copy_add_relay(&lister);
+    } else {
+        add_batch(&lister);
+    }
     if (plan->vacuum) {
         add_vacuum(&lister);
     }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "app/json.h"
+#include "app/plan_parts.h"
 #include "app/text.h"
 #include "core/format.h"
 #include "core/sql_parts.h"
@@ -21,6 +22,10 @@ path_name(const Plan *plan)
 void
 plan_put_table(StrBuf *out, const JobSpec *spec, const Facts *facts, int width)
 {
+    if (facts->into != NULL) {
+        plan_copy_put_table(out, spec, facts, width);
+        return;
+    }
     char rows[FORMAT_SIZE];
     char bytes[FORMAT_SIZE];
     const TableFacts *table = &facts->table;
@@ -40,26 +45,25 @@ plan_put_table(StrBuf *out, const JobSpec *spec, const Facts *facts, int width)
     strbuf_putc(out, '\n');
 }
 
-/* One decision: a label and sentences. */
-static void
-put_fact(StrBuf *out, const char *label, const char *text, int width)
+void
+plan_put_fact(StrBuf *out, const char *label, const char *text, int width)
 {
     char first[32];
     (void)snprintf(first, sizeof(first), "%-12s", label);
     text_put_wrapped(out, first, text, width);
 }
 
-static void
-put_set(StrBuf *out, const Plan *plan, int width)
+void
+plan_put_expressions(StrBuf *out, const Plan *plan, const char *label, int width)
 {
     for (int i = 0; i < plan->spec->set_count; i++) {
         const Assignment *set = &plan->spec->set[i];
         STRBUF_AUTO line = STRBUF_INIT;
         strbuf_printf(&line, "%s = %s", set->column, set->expr.text);
-        put_fact(out, i == 0 ? "set" : "", strbuf_text(&line), width);
+        plan_put_fact(out, i == 0 ? label : "", strbuf_text(&line), width);
     }
     if (plan->spec->where.text != NULL) {
-        put_fact(out, "where", plan->spec->where.text, width);
+        plan_put_fact(out, "where", plan->spec->where.text, width);
     }
 }
 
@@ -71,20 +75,22 @@ put_walk(StrBuf *out, const Plan *plan, int width)
         strbuf_printf(&key, "%s%s", i == 0 ? "" : ", ", plan->key[i].name);
     }
     strbuf_printf(&key, " (index %s)", plan->key_index);
-    put_fact(out, "key", strbuf_text(&key), width);
+    plan_put_fact(out, "key", strbuf_text(&key), width);
 
     STRBUF_AUTO line = STRBUF_INIT;
     strbuf_printf(&line, "%s: %s", path_name(plan), plan->path_reason);
-    put_fact(out, "path", strbuf_text(&line), width);
+    plan_put_fact(out, "path", strbuf_text(&line), width);
 
-    strbuf_clear(&line);
-    strbuf_printf(&line, "%d: %s", plan->stripes, plan->stripes_reason);
-    put_fact(out, "stripes", strbuf_text(&line), width);
+    if (plan->copy == NULL) {
+        strbuf_clear(&line);
+        strbuf_printf(&line, "%d: %s", plan->stripes, plan->stripes_reason);
+        plan_put_fact(out, "stripes", strbuf_text(&line), width);
+    }
 
     strbuf_clear(&line);
     strbuf_printf(&line, "%d, each with its own connection; ranges of about %lld %s", plan->workers,
         (long long)plan->range_size, plan->path == PATH_BLOCK ? "blocks" : "rows");
-    put_fact(out, "workers", strbuf_text(&line), width);
+    plan_put_fact(out, "workers", strbuf_text(&line), width);
 }
 
 static void
@@ -97,32 +103,39 @@ put_batch(StrBuf *out, const Plan *plan, int width)
     if (plan->spec->batch_rows > 0) {
         strbuf_printf(&line, ", %s rows", format_count(plan->spec->batch_rows, rows));
     }
-    put_fact(out, "batch", strbuf_text(&line), width);
-    put_fact(out, "sync",
+    plan_put_fact(out, "batch", strbuf_text(&line), width);
+    if (plan->copy != NULL) {
+        plan_copy_put_target(out, plan, width);
+        return;
+    }
+    plan_put_fact(out, "sync",
         plan->sync_trigger ? "a BEFORE INSERT OR UPDATE trigger keeps rows right that the "
                              "application writes; it stays until pghaul clean"
                            : "no trigger: rows that the application writes are its own affair",
         width);
-    put_fact(
+    plan_put_fact(
         out, "verify", plan->verify ? "a second pass compares every row" : "no verify pass", width);
-    put_fact(out, "vacuum", plan->vacuum ? "after a share of the table has changed" : "off", width);
+    plan_put_fact(
+        out, "vacuum", plan->vacuum ? "after a share of the table has changed" : "off", width);
 }
 
 static void
 put_standbys(StrBuf *out, const Plan *plan, int width)
 {
     const ThrottleSpec *throttle = &plan->spec->throttle;
+    const Facts *written = plan->copy == NULL ? plan->facts : plan->copy->into;
     STRBUF_AUTO line = STRBUF_INIT;
     if (throttle->standby_mode == STANDBYS_NAMED) {
         for (int i = 0; i < throttle->standbys.count; i++) {
             strbuf_printf(&line, "%s%s", i == 0 ? "" : ", ", throttle->standbys.names[i]);
         }
     } else if (throttle->standby_mode == STANDBYS_AUTO) {
-        for (int i = 0; i < plan->facts->standby_count; i++) {
-            strbuf_printf(&line, "%s%s", i == 0 ? "" : ", ", plan->facts->standbys[i].name);
+        for (int i = 0; i < written->standby_count; i++) {
+            strbuf_printf(&line, "%s%s", i == 0 ? "" : ", ", written->standbys[i].name);
         }
     }
-    put_fact(out, "standbys", line.len == 0 ? "none that must keep up" : strbuf_text(&line), width);
+    plan_put_fact(
+        out, "standbys", line.len == 0 ? "none that must keep up" : strbuf_text(&line), width);
 }
 
 static void
@@ -143,7 +156,7 @@ put_throttle(StrBuf *out, const Plan *plan, int width)
             &line, "%d sessions waiting for locks on the table, ", throttle->lock_waiters);
     }
     strbuf_puts(&line, "a probe older than 5 s");
-    put_fact(out, "pauses at", strbuf_text(&line), width);
+    plan_put_fact(out, "pauses at", strbuf_text(&line), width);
 
     strbuf_clear(&line);
     char runtime[FORMAT_SIZE];
@@ -156,7 +169,7 @@ put_throttle(StrBuf *out, const Plan *plan, int width)
             format_count(plan->spec->limits.rows, rows));
     }
     if (line.len > 0) {
-        put_fact(out, "ends", strbuf_text(&line), width);
+        plan_put_fact(out, "ends", strbuf_text(&line), width);
     }
 }
 
@@ -174,18 +187,26 @@ put_costs(StrBuf *out, const Plan *plan, int width)
         format_bytes(estimate.wal_bytes, wal), format_bytes(estimate.growth_bytes, growth),
         estimate.heap_growth_ratio * 100, estimate.index_growth_ratio * 100,
         format_count(estimate.rows, rows));
-    put_fact(out, "estimate", strbuf_text(&line), width);
+    plan_put_fact(out, "estimate", strbuf_text(&line), width);
 }
 
 void
 plan_put_short(StrBuf *out, const Plan *plan, int width)
 {
-    put_set(out, plan, width);
+    if (plan->copy == NULL) {
+        plan_put_expressions(out, plan, "set", width);
+    } else {
+        plan_copy_put_map(out, plan, width);
+    }
     put_walk(out, plan, width);
     put_batch(out, plan, width);
     put_standbys(out, plan, width);
     put_throttle(out, plan, width);
-    put_costs(out, plan, width);
+    if (plan->copy == NULL) {
+        put_costs(out, plan, width);
+    } else {
+        plan_copy_put_costs(out, plan, width);
+    }
 }
 
 void
@@ -288,6 +309,9 @@ plan_json(const Plan *plan, Arena *arena)
     json_put(object, "verify", json_boolean(plan->verify));
     json_put(object, "vacuum", json_boolean(plan->vacuum));
     json_put(object, "estimate", estimate_json(plan));
+    if (plan->copy != NULL) {
+        plan_copy_json(object, plan);
+    }
     int count = plan_locks(plan, arena, notes);
     json_put(object, "locks", texts(notes, count));
     count = plan_notes(plan, arena, notes);
