@@ -301,6 +301,14 @@ check_reserved_names(const Collector *c)
                 "column \"%s\" of %s has a reserved name", name, c->table);
         }
     }
+    /* Of a copy the source is read beside the target, whose alias begins so. */
+    const char *table = c->facts->table.name;
+    if (c->facts->into != NULL && strncmp(table, RESERVED_PREFIX, strlen(RESERVED_PREFIX)) == 0) {
+        finding_add(c, FINDING_REFUSE, "reserved-name",
+            "Names that begin with " RESERVED_PREFIX
+            " are used by the generated functions; rename the table.",
+            "%s has a reserved name", c->table);
+    }
 }
 
 void
