@@ -163,7 +163,7 @@ prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
     }
     if (ok && plan->copy != NULL) {
         ok = changelog_put_slices(conn, plan, job, err) &&
-             (plan->copy->remote || changelog_create(conn, plan, job, err));
+             ((plan->copy->remote && plan->sync_trigger) || changelog_create(conn, plan, job, err));
     }
     return query_end(conn, ok, err);
 }
