@@ -43,9 +43,9 @@ void sql_relay_target(StrBuf *out, const Plan *plan);
 /* CREATE TABLE of RELAY_STAGE, once a session. */
 void sql_relay_stage(StrBuf *out, const Plan *plan);
 
-/* SET statements for a session to the source, and for one to the target: one spelling of values on
- * both sides, names as the job file means them, and the key's index for the walk. */
-void sql_relay_source_settings(StrBuf *out, const Plan *plan);
+/* For the sessions of a worker, beside sql_compare_settings(): the key's index for the walk over
+ * the source; names as the target's own triggers are used to. */
+void sql_relay_source_settings(StrBuf *out);
 void sql_relay_target_settings(StrBuf *out, const Plan *plan);
 
 #endif

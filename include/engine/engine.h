@@ -25,6 +25,7 @@
 typedef struct EngineSetup {
     const Plan *plan;
     const ConnTarget *target;
+    const ConnTarget *source; /* of a copy between two databases; NULL else */
     int64_t job;
     int64_t run;
     const char *system_id;

@@ -41,13 +41,17 @@ typedef struct Worker {
     pthread_t thread;
 
     pthread_mutex_t lock;
-    PgConn *cancellable;     /* under lock: the session while a batch is in flight, else NULL */
-    int backend_pid;         /* under lock: 0 without a session */
-    bool cancelled_for_app;  /* under lock: the monitor cancelled the batch in flight */
-    WorkerCounters counters; /* under lock */
+    PgConn *cancellable;        /* under lock: the session while a batch is in flight, else NULL */
+    PgConn *source_cancellable; /* under lock: the same of that to the source */
+    int backend_pid;            /* under lock: 0 without a session */
+    int source_pid;             /* under lock: the same of that to the source */
+    bool cancelled_for_app;     /* under lock: the monitor cancelled the batch in flight */
+    WorkerCounters counters;    /* under lock */
 
     /* owner thread only */
     PgConn *conn;
+    PgConn *source;    /* of a copy between two databases, open whenever `conn` is; NULL else */
+    int64_t row_bytes; /* relayed lately, the mean of a row; 0 = not known */
     Settings settings; /* of the run, as of this step */
     JobRow job;        /* as read when the last range was taken; texts in job_arena */
     Arena job_arena;

@@ -17,9 +17,10 @@ typedef enum PassStep {
     PASS_STEP_FINISHED, /* nothing is left of the last pass */
 } PassStep;
 
-/* Begin a move pass over the table as it is now; bounds are taken after the trigger committed. */
-bool passes_begin_move(PgConn *conn, const Plan *plan, int64_t job, int from_pass, Err *err)
-    __attribute__((warn_unused_result));
+/* Begin a move pass over the table as it is now; bounds are taken after the trigger committed.
+ * `source` is a session to the table where that is in another database, else NULL. */
+bool passes_begin_move(PgConn *conn, PgConn *source, const Plan *plan, int64_t job, int from_pass,
+    Err *err) __attribute__((warn_unused_result));
 
 /*
  * The table has another file: begin the move pass anew over its blocks.

@@ -7,14 +7,15 @@
 #include "engine/engine_state.h"
 
 /*
- * Connect, make sure that it is the server that we know, and read the range at hand again under its
+ * Connect (of a copy between two databases to both), make sure that it is the server that we know,
+ * and read the range at hand again under its
  * lock: how the last COMMIT ended stands there.
  *
  * Errors:  ERR_RECONNECT when it may work later; ERR_REFUSED for another or an older server.
  */
 bool worker_open_session(Worker *worker, Err *err) __attribute__((warn_unused_result));
 
-/* Close it; the monitor no longer sees it before that. */
+/* Close it, or both; the monitor no longer sees it before that. */
 void worker_drop_session(Worker *worker);
 
 /* The session is gone: may another one be tried?  False, with ERR_CONNECT, when the server has been

@@ -29,10 +29,13 @@ bool prepare_job(PgConn *conn, const Plan *plan, Arena *arena, JobRow *job, Err 
  * Create functions and sync trigger, wait for what must be waited for, begin the first pass.
  * The job must be `ready` or further; does nothing for what is there.
  *
+ * Shape:   `conn` is where the state lives; `source` a session to the source of a copy where that
+ * is in another database, else NULL.
+ *
  * Errors:  ERR_STOPPED when the token is raised while waiting for a lock.
  */
-bool prepare_objects(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop, Err *err)
-    __attribute__((warn_unused_result));
+bool prepare_objects(PgConn *conn, PgConn *source, const Plan *plan, int64_t job, StopToken *stop,
+    Err *err) __attribute__((warn_unused_result));
 
 /* Only the functions. */
 bool prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
@@ -54,7 +57,7 @@ typedef struct PrepareAnew {
  *
  * Guards and pass change in one transaction: no range that was done before counts after.
  */
-bool prepare_anew(PgConn *conn, const Plan *plan, const JobRow *job, const PrepareAnew *anew,
-    Err *err) __attribute__((warn_unused_result));
+bool prepare_anew(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job,
+    const PrepareAnew *anew, Err *err) __attribute__((warn_unused_result));
 
 #endif

@@ -74,6 +74,7 @@ drive_work(Drive *drive, Err *err)
     EngineSetup setup = {
         .plan = drive->plan,
         .target = &drive->app->options.target,
+        .source = drive->app->remote ? &drive->app->source : NULL,
         .job = drive->job->id,
         .run = drive->run,
         .system_id = drive->job->system_id,

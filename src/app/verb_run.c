@@ -151,13 +151,13 @@ already_complete(App *app, PgConn *conn, const Plan *plan, const JobRow *job, Er
 /* ---- the verb ---- */
 
 static bool
-work(App *app, PgConn **conn, const Survey *survey, const JobRow *job, Err *err)
+work(App *app, PgConn **conn, PgConn *source, const Survey *survey, const JobRow *job, Err *err)
 {
     StopToken stop;
     stop_init(&stop); /* nobody raises it: a signal ends the process here */
     /* A complete job stays complete while a repair that was cut off goes on. */
     bool keep_state = job->state == JOB_COMPLETE;
-    bool prepared = prepare_objects(*conn, &survey->plan, job->id, &stop, err) &&
+    bool prepared = prepare_objects(*conn, source, &survey->plan, job->id, &stop, err) &&
                     (keep_state || job_set_state(*conn, job->id, JOB_RUNNING, NULL, err));
     stop_destroy(&stop);
     if (!prepared) {
@@ -210,5 +210,6 @@ verb_run(App *app, Err *err)
     if (job.pass > 0 && !check_guards(conn, &job, err)) {
         return false;
     }
-    return accept_plan(app, conn, &survey, &job, err) && work(app, &conn, &survey, &job, err);
+    return accept_plan(app, conn, &survey, &job, err) &&
+           work(app, &conn, source, &survey, &job, err);
 }

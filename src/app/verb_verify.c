@@ -18,6 +18,7 @@ typedef struct Standing {
     bool move_is_done;
     DriftKind drift;
     Err drift_error; /* what to say about it */
+    PgConn *source;  /* of a copy from another database; NULL */
 } Standing;
 
 /* Nobody may be at work. */
@@ -48,7 +49,7 @@ read_drift(PgConn *conn, const JobRow *job, Standing *standing, Err *err)
 static bool
 read_standing(PgConn *conn, const JobRow *job, Standing *standing, Err *err)
 {
-    *standing = (Standing){.move_is_done = true};
+    *standing = (Standing){.move_is_done = true, .source = standing->source};
     if (job->pass > 0 &&
         (!job_pass_is_done(conn, job->id, job->pass, &standing->pass_is_done, err) ||
             !read_drift(conn, job, standing, err))) {
@@ -88,7 +89,7 @@ begin_pass(PgConn *conn, const Plan *plan, const JobRow *job, const Standing *st
             .move = !standing->move_is_done,
             .reason = standing->drift_error.message,
         };
-        return prepare_anew(conn, plan, job, &anew, err);
+        return prepare_anew(conn, standing->source, plan, job, &anew, err);
     }
     bool given_up = job->pass_kind == PASS_REPAIR && !repair;
     return (!standing->pass_is_done && !given_up) ||
@@ -97,9 +98,9 @@ begin_pass(PgConn *conn, const Plan *plan, const JobRow *job, const Standing *st
 
 /* Functions, trigger, guards and pass. */
 static bool
-begin(PgConn *conn, const Plan *plan, const JobRow *job, bool repair, Err *err)
+begin(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job, bool repair, Err *err)
 {
-    Standing standing;
+    Standing standing = {.source = source};
     if (!check_idle(conn, job, err) || !read_standing(conn, job, &standing, err) ||
         !may_begin(job, &standing, repair, err) || !prepare_functions(conn, plan, job->id, err)) {
         return false;
@@ -147,12 +148,12 @@ finish(Drive *drive, bool keep_state, Err *err)
 }
 
 static bool
-compare(App *app, PgConn **conn, const Plan *plan, Err *err)
+compare(App *app, PgConn **conn, PgConn *source, const Plan *plan, Err *err)
 {
     JobRow job;
     if (!app_find_job(app, *conn, plan->spec->job, &job, err) ||
         !prepare_job(*conn, plan, &app->arena, &job, err) ||
-        !begin(*conn, plan, &job, app->options.repair, err)) {
+        !begin(*conn, source, plan, &job, app->options.repair, err)) {
         return false;
     }
     bool keep_state = job.state == JOB_COMPLETE;
@@ -183,5 +184,5 @@ verb_verify(App *app, Err *err)
             survey.plan.self_referring ? "refers to the column that it sets"
                                        : "gives another value each time");
     }
-    return compare(app, &conn, &survey.plan, err);
+    return compare(app, &conn, source, &survey.plan, err);
 }

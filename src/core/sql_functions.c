@@ -7,6 +7,7 @@
 #include "core/sql_batch.h"
 #include "core/sql_copy.h"
 #include "core/sql_log.h"
+#include "core/sql_relay.h"
 
 static void
 isolate_key(StrBuf *out, const Plan *plan, int64_t job)
@@ -47,6 +48,9 @@ static const SqlFunction FUNCTIONS[] = {
     {FOR_BACKFILL, "retry", "Tries a row again that was set aside", sql_retry_function},
     {FOR_COPY, "move", "Copies the rows of a batch", sql_copy_function},
     {FOR_COPY, "verify", "Compares the rows of a batch with the target's", sql_compare_function},
+    {FOR_RELAY, "claim", "Takes the place of a batch that comes from another server",
+        sql_claim_function},
+    {FOR_RELAY, "settle", "Writes its checkpoint", sql_settle_function},
     {FOR_BACKFILL | FOR_COPY, "locate_key", "Finds a row that the server refuses, by key",
         locate_key},
     {FOR_BACKFILL | FOR_COPY, "locate_block", "Finds a row that the server refuses, by block",

@@ -240,37 +240,24 @@ sql_settle_function(StrBuf *out, const Plan *plan, int64_t job)
 
 /* ---- sessions ---- */
 
-/* As the functions of other jobs have them; what pg/session.c pins is not repeated. */
-static void
-put_names(StrBuf *out, const Plan *plan, const char *schema)
-{
-    const NameList *path = &plan->spec->search_path;
-    strbuf_puts(out, "SET search_path = ");
-    if (path->count == 0) {
-        sql_put_ident(out, schema);
-    }
-    for (int i = 0; i < path->count; i++) {
-        strbuf_puts(out, i == 0 ? "" : ", ");
-        sql_put_ident(out, path->names[i]);
-    }
-    strbuf_puts(out, ", pg_temp;\n"
-                     "SET lc_monetary = 'C';\n"
-                     "SET xmloption = 'content';\n"
-                     "SET array_nulls = 'on';\n"
-                     "SET transform_null_equals = 'off';\n");
-}
-
 void
-sql_relay_source_settings(StrBuf *out, const Plan *plan)
+sql_relay_source_settings(StrBuf *out)
 {
-    put_names(out, plan, plan->facts->table.schema);
-    strbuf_puts(out, "SET enable_seqscan = 'off';\n"
-                     "SET enable_bitmapscan = 'off';\n"
-                     "SET enable_sort = 'off'");
+    strbuf_puts(out, "SELECT pg_catalog.set_config('enable_seqscan', 'off', false),\n"
+                     "       pg_catalog.set_config('enable_bitmapscan', 'off', false)");
 }
 
 void
 sql_relay_target_settings(StrBuf *out, const Plan *plan)
 {
-    put_names(out, plan, plan->copy->into->table.schema);
+    const NameList *names = &plan->spec->search_path;
+    strbuf_puts(out, "SET search_path = ");
+    if (names->count == 0) {
+        sql_put_ident(out, plan->copy->into->table.schema);
+    }
+    for (int i = 0; i < names->count; i++) {
+        strbuf_puts(out, i == 0 ? "" : ", ");
+        sql_put_ident(out, names->names[i]);
+    }
+    strbuf_puts(out, ", pg_temp");
 }

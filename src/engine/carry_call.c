@@ -18,8 +18,6 @@
 /* Keys or blocks to look for rows to try in; from so many refused ones on they tell something. */
 #define CENSUS_SIZE     1000
 #define CENSUS_MIN_ROWS 3
-/* Above the server's own timers: then the network is at fault. */
-#define ANSWER_GRACE_US ((int64_t)20 * 1000000)
 
 typedef struct BeginStatements {
     char timeout[64];
@@ -27,8 +25,8 @@ typedef struct BeginStatements {
     const char *list[3];
 } BeginStatements;
 
-static const char *
-commit_mode(const Plan *plan)
+const char *
+carry_commit_mode(const Plan *plan)
 {
     switch (plan->spec->commit) {
     case COMMIT_OFF:
@@ -48,17 +46,18 @@ begin_statements(const Plan *plan, int64_t timeout_ms, BeginStatements *begin)
 {
     (void)snprintf(begin->timeout, sizeof(begin->timeout), "SET LOCAL statement_timeout = %lld",
         (long long)timeout_ms);
-    (void)snprintf(begin->commit, sizeof(begin->commit), "%s", commit_mode(plan));
+    (void)snprintf(begin->commit, sizeof(begin->commit), "%s", carry_commit_mode(plan));
     begin->list[0] = "BEGIN ISOLATION LEVEL READ COMMITTED";
     begin->list[1] = begin->timeout;
     begin->list[2] = begin->commit;
 }
 
-static void
-set_cancellable(Worker *worker, PgConn *conn)
+void
+carry_set_cancellable(Worker *worker, PgConn *conn, PgConn *source)
 {
     (void)pthread_mutex_lock(&worker->lock);
     worker->cancellable = conn;
+    worker->source_cancellable = source;
     (void)pthread_mutex_unlock(&worker->lock);
 }
 
@@ -74,11 +73,11 @@ carry_run(Worker *worker, const char *sql, const Params *params, int64_t timeout
         .sql = sql,
         .count = params->count,
         .values = params->values,
-        .timeout_us = timeout_ms * 1000 + ANSWER_GRACE_US,
+        .timeout_us = timeout_ms * 1000 + CARRY_GRACE_US,
     };
-    set_cancellable(worker, worker->conn);
+    carry_set_cancellable(worker, worker->conn, NULL);
     bool ok = query_batch(worker->conn, &call, result, err);
-    set_cancellable(worker, NULL);
+    carry_set_cancellable(worker, NULL, NULL);
     return ok;
 }
 
@@ -94,9 +93,12 @@ outcome_of(const char *text)
     return CARRY_LOST;
 }
 
-static void
-take_result(Worker *worker, const PgResult *rows, CarryResult *result)
+bool
+carry_take_result(Worker *worker, const PgResult *rows, CarryResult *result, Err *err)
 {
+    if (result_rows(rows) != 1) {
+        return err_set(err, ERR_FATAL, "a batch function returned %d rows", result_rows(rows));
+    }
     *result = (CarryResult){
         .outcome = outcome_of(result_text(rows, 0, BATCH_OUTCOME)),
         .rows = result_int(rows, 0, BATCH_ROWS),
@@ -106,7 +108,7 @@ take_result(Worker *worker, const PgResult *rows, CarryResult *result)
     (void)snprintf(
         result->holders, sizeof(result->holders), "%s", result_text(rows, 0, BATCH_HOLDERS));
     if (result->outcome != CARRY_MORE) {
-        return;
+        return true;
     }
     worker->lease.stripe = (int)result_int(rows, 0, BATCH_STRIPE);
     strbuf_clear(&worker->watermark);
@@ -115,6 +117,26 @@ take_result(Worker *worker, const PgResult *rows, CarryResult *result)
         strbuf_puts(&worker->watermark, result_text(rows, 0, BATCH_WATERMARK));
         worker->lease.watermark = strbuf_text(&worker->watermark);
     }
+    return true;
+}
+
+void
+carry_put_lease(Params *params, const Worker *worker)
+{
+    const RangeLease *lease = &worker->lease;
+    params_int(params, lease->no);
+    params_int(params, lease->epoch);
+    params_text(params, lease->token);
+    params_int(params, lease->pass);
+    params_int(params, lease->stripe);
+}
+
+void
+carry_put_guards(Params *params, const Worker *worker)
+{
+    params_text(params, worker->job.signature);
+    params_int(params, worker->job.filenode);
+    assert(params->count == BATCH_PARAMS);
 }
 
 /* Only the move pass does, where the plan says so. */
@@ -158,31 +180,18 @@ static bool
 call_batch(
     Worker *worker, const BatchFunction *function, bool skip_locked, CarryResult *result, Err *err)
 {
-    const RangeLease *lease = &worker->lease;
     Params params = PARAMS_INIT;
-    params_int(&params, lease->no);
-    params_int(&params, lease->epoch);
-    params_text(&params, lease->token);
-    params_int(&params, lease->pass);
-    params_int(&params, lease->stripe);
-    params_text(&params, lease->watermark);
+    carry_put_lease(&params, worker);
+    params_text(&params, worker->lease.watermark);
     params_int(&params, function->number);
     params_bool(&params, skip_locked);
-    params_text(&params, worker->job.signature);
-    params_int(&params, worker->job.filenode);
-    assert(params.count == BATCH_PARAMS);
+    carry_put_guards(&params, worker);
 
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_batch_call(&sql, worker->engine->setup.plan, function->what, worker->job.id);
     PGRESULT_AUTO *rows = NULL;
-    if (!carry_run(worker, strbuf_text(&sql), &params, function->timeout_ms, &rows, err)) {
-        return false;
-    }
-    if (result_rows(rows) != 1) {
-        return err_set(err, ERR_FATAL, "a batch function returned %d rows", result_rows(rows));
-    }
-    take_result(worker, rows, result);
-    return true;
+    return carry_run(worker, strbuf_text(&sql), &params, function->timeout_ms, &rows, err) &&
+           carry_take_result(worker, rows, result, err);
 }
 
 bool
@@ -264,18 +273,39 @@ try_rows(Worker *worker, const Trial *trial, PgResult **rows, Err *err)
            err_wrap(err, "locate the row");
 }
 
-/* Its key and the server's words are for the operator's eyes, not for a log. */
 static bool
-record_first(Worker *worker, const PgResult *rows, Err *err)
+record_stop(Worker *worker, const char *key, const char *sqlstate, const char *message, Err *err)
 {
     QuarantineStop row = {
         .job = worker->job.id,
         .pass = worker->lease.pass,
-        .key = result_text(rows, 0, LOCATE_KEY),
-        .sqlstate = result_text(rows, 0, LOCATE_STATE),
-        .message = result_text(rows, 0, LOCATE_MESSAGE),
+        .key = key,
+        .sqlstate = sqlstate,
+        .message = message,
     };
     return quarantine_record_stop(worker->conn, &row, err);
+}
+
+static bool
+record_first(Worker *worker, const PgResult *rows, Err *err)
+{
+    return record_stop(worker, result_text(rows, 0, LOCATE_KEY), result_text(rows, 0, LOCATE_STATE),
+        result_text(rows, 0, LOCATE_MESSAGE), err);
+}
+
+bool
+carry_stop_at(Worker *worker, const char *key, const char *sqlstate, const char *message, Err *err)
+{
+    if (!record_stop(worker, key, sqlstate, message, err)) {
+        return false;
+    }
+    (void)carry_refused(sqlstate, err);
+    return err_hint(err,
+        "pghaul quarantine %s shows its key and what the server said. Mend the row or the "
+        "expression, then run again%s.",
+        worker->job.name,
+        worker->engine->setup.plan->copy == NULL ? "; or on_error: quarantine sets such rows aside"
+                                                 : "");
 }
 
 bool
@@ -290,14 +320,8 @@ carry_locate(Worker *worker, int64_t size, Err *err)
     if (result_is_null(rows, 0, LOCATE_KEY)) {
         return true;
     }
-    if (!record_first(worker, rows, err)) {
-        return false;
-    }
-    (void)carry_refused(result_text(rows, 0, LOCATE_STATE), err);
-    return err_hint(err,
-        "pghaul quarantine %s shows its key and what the server said. Mend the row or the "
-        "expression, then run again; or on_error: quarantine sets such rows aside.",
-        worker->job.name);
+    return carry_stop_at(worker, result_text(rows, 0, LOCATE_KEY),
+        result_text(rows, 0, LOCATE_STATE), result_text(rows, 0, LOCATE_MESSAGE), err);
 }
 
 bool

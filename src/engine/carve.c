@@ -78,6 +78,13 @@ carve_blocks(Worker *worker, Err *err)
     return ranges_carve(worker->conn, &owner, &carve, &worker->lease_arena, &worker->lease, err);
 }
 
+/* Where the keys are. */
+static PgConn *
+keys_of(const Worker *worker)
+{
+    return worker->source == NULL ? worker->conn : worker->source;
+}
+
 static bool
 count_rest(Worker *worker, int64_t size, int64_t *rows, Err *err)
 {
@@ -88,7 +95,7 @@ count_rest(Worker *worker, int64_t size, int64_t *rows, Err *err)
     params_text(&params, worker->job.upper);
     params_int(&params, size);
     PGRESULT_AUTO *result = NULL;
-    if (!query_with(worker->conn, strbuf_text(&sql), &params, &result, err)) {
+    if (!query_with(keys_of(worker), strbuf_text(&sql), &params, &result, err)) {
         return err_wrap(err, "end of the pass");
     }
     *rows = result_int(result, 0, 0);
@@ -111,7 +118,7 @@ probe_end(Worker *worker, PgResult **result, Err *err)
     params_text(&params, worker->job.upper);
     params_int(&params, worker->carve_rows);
     int64_t begun_us = clock_mono_us();
-    bool ok = query_with(worker->conn, strbuf_text(&sql), &params, result, err);
+    bool ok = query_with(keys_of(worker), strbuf_text(&sql), &params, result, err);
     bool slow = clock_mono_us() - begun_us > PROBE_SLOW_US;
     if (slow && worker->carve_rows / 2 >= CARVE_ROWS_MIN) {
         worker->carve_rows /= 2;

@@ -275,6 +275,9 @@ cancel_batches(Engine *engine)
         if (worker->cancellable != NULL) {
             conn_cancel(worker->cancellable);
         }
+        if (worker->source_cancellable != NULL) {
+            conn_cancel(worker->source_cancellable);
+        }
         (void)pthread_mutex_unlock(&worker->lock);
     }
 }

@@ -21,12 +21,13 @@ begin(PgConn *conn, int64_t job, const PassStart *start, Err *err)
 }
 
 static bool
-begin_move_by_key(PgConn *conn, const Plan *plan, int64_t job, PassStart start, Err *err)
+begin_move_by_key(
+    PgConn *conn, PgConn *source, const Plan *plan, int64_t job, PassStart start, Err *err)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_last_key(&sql, plan);
     PGRESULT_AUTO *result = NULL;
-    if (!query_run(conn, strbuf_text(&sql), &result, err)) {
+    if (!query_run(source == NULL ? conn : source, strbuf_text(&sql), &result, err)) {
         return err_wrap(err, "upper bound");
     }
     start.empty = result_rows(result) == 0;
@@ -34,11 +35,20 @@ begin_move_by_key(PgConn *conn, const Plan *plan, int64_t job, PassStart start, 
     return begin(conn, job, &start, err);
 }
 
+/* Of the source on another server what the survey saw is good enough: it makes an estimate. */
+static bool
+count_blocks(PgConn *conn, const Plan *plan, int64_t *blocks, Err *err)
+{
+    *blocks = plan->facts->table.blocks;
+    return facts_is_remote(plan->facts) || probe_blocks(conn, plan->facts->table.oid, blocks, err);
+}
+
 bool
-passes_begin_move(PgConn *conn, const Plan *plan, int64_t job, int from_pass, Err *err)
+passes_begin_move(
+    PgConn *conn, PgConn *source, const Plan *plan, int64_t job, int from_pass, Err *err)
 {
     int64_t blocks = 0;
-    if (!probe_blocks(conn, plan->facts->table.oid, &blocks, err)) {
+    if (!count_blocks(conn, plan, &blocks, err)) {
         return false;
     }
     PassStart start = {
@@ -47,7 +57,7 @@ passes_begin_move(PgConn *conn, const Plan *plan, int64_t job, int from_pass, Er
         .est_rows = estimated_rows(plan, blocks),
     };
     if (plan->path == PATH_KEY) {
-        return begin_move_by_key(conn, plan, job, start, err);
+        return begin_move_by_key(conn, source, plan, job, start, err);
     }
     char upper[32];
     (void)snprintf(upper, sizeof(upper), "{%lld}", (long long)blocks);
@@ -64,7 +74,7 @@ passes_restart_move(PgConn *conn, const Plan *plan, int64_t job, int from_pass, 
     }
     bool ok = job_lock(conn, job, err) &&
               job_record_filenode(conn, job, plan->facts->table.oid, err) &&
-              passes_begin_move(conn, plan, job, from_pass, err);
+              passes_begin_move(conn, NULL, plan, job, from_pass, err);
     return query_end(conn, ok, err);
 }
 
@@ -73,7 +83,7 @@ static bool
 begin_open(PgConn *conn, const Plan *plan, int64_t job, PassStart start, Err *err)
 {
     int64_t blocks = 0;
-    if (!probe_blocks(conn, plan->facts->table.oid, &blocks, err)) {
+    if (!count_blocks(conn, plan, &blocks, err)) {
         return false;
     }
     start.est_rows = estimated_rows(plan, blocks);

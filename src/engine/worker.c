@@ -170,11 +170,14 @@ static bool
 run_batch(Worker *worker, Err *err)
 {
     const Plan *plan = worker->engine->setup.plan;
+    const Carrier *carrier = carrier_of(worker);
     int64_t size = pacer_size(pacing_of(worker));
+    int64_t size_max = carrier->size_max == NULL ? size : carrier->size_max(worker);
+    size = size < size_max ? size : size_max;
     bool skip = worker->history.may_skip && (plan->strict || retry_skips_locked(&worker->history));
     int64_t begun_us = clock_mono_us();
     CarryResult result;
-    if (!carry_call(worker, size, skip, &result, err)) {
+    if (!carrier->batch(worker, size, skip, &result, err)) {
         return err_wrap(err, "range %lld", (long long)worker->lease.no);
     }
     return take_batch(worker, &result, size, clock_mono_us() - begun_us, err);
@@ -269,7 +272,7 @@ locate_poison(Worker *worker, const Err *cause, Err *err)
     }
     return worker->settings.on_error == ON_ERROR_QUARANTINE
                ? isolate_poison(worker, err)
-               : carry_locate(worker, pacer_size(pacer), err);
+               : carrier_of(worker)->locate(worker, pacer_size(pacer), err);
 }
 
 static bool

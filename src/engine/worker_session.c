@@ -5,8 +5,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/sql_compare.h"
+#include "core/sql_relay.h"
 #include "engine/carve.h"
 #include "pg/probe.h"
+#include "pg/query.h"
 
 #define CONNECT_TIMEOUT_US ((int64_t)5 * 1000000)
 /* Restarts and failovers take minutes; what takes longer needs a person. */
@@ -17,6 +20,7 @@ publish_session(Worker *worker)
 {
     (void)pthread_mutex_lock(&worker->lock);
     worker->backend_pid = worker->conn == NULL ? 0 : conn_backend_pid(worker->conn);
+    worker->source_pid = worker->source == NULL ? 0 : conn_backend_pid(worker->source);
     (void)pthread_mutex_unlock(&worker->lock);
 }
 
@@ -24,9 +28,12 @@ void
 worker_drop_session(Worker *worker)
 {
     PgConn *conn = worker->conn;
+    PgConn *source = worker->source;
     worker->conn = NULL;
+    worker->source = NULL;
     publish_session(worker);
     conn_close(conn);
+    conn_close(source);
 }
 
 /* Is this the server that we know, and not behind what we knew of it? (hazards R19) */
@@ -97,23 +104,98 @@ settle_range(Worker *worker, Err *err)
     return ok;
 }
 
+static bool
+open_conn(Worker *worker, const ConnTarget *target, PgConn **conn, Err *err)
+{
+    char label[48];
+    (void)snprintf(
+        label, sizeof(label), "%s/%s", worker->engine->setup.plan->spec->job, worker->name);
+    if (conn_open(target, CONN_WORKER, label, CONNECT_TIMEOUT_US, conn, err)) {
+        return true;
+    }
+    if (err->cls == ERR_CONNECT) {
+        err->cls = ERR_RECONNECT; /* it worked before; the server may be restarting */
+    }
+    return false;
+}
+
+/* ---- the source of a copy ---- */
+
+/* The server that the plan was made of.  A standby may have been promoted since: it has what it had
+ * then.  A primary that failed over may have lost what was copied already. */
+static bool
+check_source(const Worker *worker, Err *err)
+{
+    const ServerFacts *planned = &worker->engine->setup.plan->facts->server;
+    ServerIdentity identity;
+    if (!probe_identity(worker->source, &identity, err)) {
+        return false;
+    }
+    if (strcmp(identity.system_id, planned->system_id) != 0) {
+        return err_set(
+            err, ERR_REFUSED, "the connection to the source now leads to another server");
+    }
+    if (planned->in_recovery) {
+        return true;
+    }
+    if (identity.in_recovery) {
+        return err_set(err, ERR_RECONNECT, "the source is a standby now");
+    }
+    if (identity.timeline != planned->timeline) {
+        (void)err_set(
+            err, ERR_REFUSED, "the source failed over; rows that were copied may be gone from it");
+        return err_hint(err, "pghaul verify %s --repair compares and mends all of them.",
+            worker->engine->setup.plan->spec->job);
+    }
+    return true;
+}
+
+/* What the batches of both sessions rely on. */
+static bool
+set_up_sessions(Worker *worker, Err *err)
+{
+    const Plan *plan = worker->engine->setup.plan;
+    STRBUF_AUTO source = STRBUF_INIT;
+    STRBUF_AUTO walk = STRBUF_INIT;
+    STRBUF_AUTO target = STRBUF_INIT;
+    STRBUF_AUTO names = STRBUF_INIT;
+    STRBUF_AUTO stage = STRBUF_INIT;
+    sql_compare_settings(&source, plan, COMPARE_SOURCE);
+    sql_relay_source_settings(&walk);
+    sql_compare_settings(&target, plan, COMPARE_TARGET);
+    sql_relay_target_settings(&names, plan);
+    sql_relay_stage(&stage, plan);
+    return query_run(worker->source, strbuf_text(&source), NULL, err) &&
+           query_run(worker->source, strbuf_text(&walk), NULL, err) &&
+           query_run(worker->conn, strbuf_text(&target), NULL, err) &&
+           query_run(worker->conn, strbuf_text(&names), NULL, err) &&
+           (!relay_is_staged(plan) || query_run(worker->conn, strbuf_text(&stage), NULL, err));
+}
+
+static bool
+open_source(Worker *worker, Err *err)
+{
+    const ConnTarget *source = worker->engine->setup.source;
+    return source == NULL ||
+           ((open_conn(worker, source, &worker->source, err) && check_source(worker, err)) ||
+               err_wrap(err, "source"));
+}
+
 bool
 worker_open_session(Worker *worker, Err *err)
 {
     const EngineSetup *setup = &worker->engine->setup;
-    char label[48];
-    (void)snprintf(label, sizeof(label), "%s/%s", setup->plan->spec->job, worker->name);
-    if (!conn_open(setup->target, CONN_WORKER, label, CONNECT_TIMEOUT_US, &worker->conn, err)) {
-        if (err->cls == ERR_CONNECT) {
-            err->cls = ERR_RECONNECT; /* it worked before; the server may be restarting */
-        }
+    if (!open_conn(worker, setup->target, &worker->conn, err)) {
         return false;
     }
     publish_session(worker);
-    if (!check_identity(worker, err) || !settle_range(worker, err)) {
+    bool ok = check_identity(worker, err) && open_source(worker, err) &&
+              (worker->source == NULL || set_up_sessions(worker, err)) && settle_range(worker, err);
+    if (!ok) {
         worker_drop_session(worker);
         return false;
     }
+    publish_session(worker);
     worker->unreachable_since_us = 0;
     return true;
 }

@@ -26,6 +26,13 @@
 
 /* ---- the job's row ---- */
 
+/* The server that has the state, and the target of a copy. */
+static const ServerFacts *
+home_of(const Plan *plan)
+{
+    return plan->copy == NULL ? &plan->facts->server : &plan->copy->into->server;
+}
+
 static const char *
 quoted_table(const Plan *plan, void (*put)(StrBuf *out, const Plan *plan), Arena *arena)
 {
@@ -65,7 +72,7 @@ refuse_changed(const Plan *plan, const JobRow *job, Arena *arena, Err *err)
 static bool
 check_row(const Plan *plan, const JobRow *job, Arena *arena, Err *err)
 {
-    if (strcmp(job->system_id, plan->facts->server.system_id) != 0) {
+    if (strcmp(job->system_id, home_of(plan)->system_id) != 0) {
         (void)err_set(err, ERR_REFUSED,
             "job %s was begun on another server; this database is a copy of it", job->name);
         return err_hint(err, "pghaul clean %s removes what the copy brought along.", job->name);
@@ -89,8 +96,8 @@ prepare_job(PgConn *conn, const Plan *plan, Arena *arena, JobRow *job, Err *err)
         .into_name = plan->copy == NULL ? NULL : quoted_table(plan, sql_put_into_table, arena),
         .spec = plan->spec->source,
         .fingerprint = plan->fingerprint,
-        .system_id = plan->facts->server.system_id,
-        .timeline = plan->facts->server.timeline,
+        .system_id = home_of(plan)->system_id,
+        .timeline = home_of(plan)->timeline,
         .standbys = standbys,
         .standby_count = standby_count,
     };
@@ -156,7 +163,7 @@ prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
     }
     if (ok && plan->copy != NULL) {
         ok = changelog_put_slices(conn, plan, job, err) &&
-             (plan->copy->remote || changelog_create(conn, plan, job, err));
+             ((plan->copy->remote && plan->sync_trigger) || changelog_create(conn, plan, job, err));
     }
     return query_end(conn, ok, err);
 }
@@ -231,6 +238,9 @@ put_trigger(PgConn *conn, const Plan *plan, int64_t job, bool anew, StopToken *s
 static bool
 wait_for_fence(PgConn *conn, StopToken *stop, Err *err)
 {
+    if (conn_is_standby(conn)) {
+        return true; /* no fence can be had there; the plan says so */
+    }
     char xid[24];
     if (!probe_fence_take(conn, xid, err)) {
         return false;
@@ -275,17 +285,20 @@ repair_differences(PgConn *conn, const Plan *plan, const JobRow *job, Err *err)
 
 /* What the job sets is recorded before its trigger is there: other jobs of the table look it up. */
 static bool
-begin_first_pass(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err *err)
+begin_first_pass(
+    PgConn *conn, PgConn *source, const Plan *plan, int64_t id, StopToken *stop, Err *err)
 {
+    PgConn *fenced = source == NULL ? conn : source;
     bool ready = plan->sync_trigger ? guards_record(conn, plan, id, false, err) &&
                                           put_trigger(conn, plan, id, false, stop, err)
-                                    : wait_for_fence(conn, stop, err);
+                                    : wait_for_fence(fenced, stop, err);
     return ready && guards_record(conn, plan, id, false, err) &&
-           passes_begin_move(conn, plan, id, 0, err);
+           passes_begin_move(conn, source, plan, id, 0, err);
 }
 
 bool
-prepare_objects(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err *err)
+prepare_objects(
+    PgConn *conn, PgConn *source, const Plan *plan, int64_t id, StopToken *stop, Err *err)
 {
     char label[48]; /* status tells by it that a run is there before it is registered */
     (void)snprintf(label, sizeof(label), "%s/main", plan->spec->job);
@@ -296,7 +309,7 @@ prepare_objects(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Err
     JobRow job;
     bool ok = job_read_id(conn, id, &arena, &job, err);
     if (ok && job.pass == 0) {
-        ok = begin_first_pass(conn, plan, id, stop, err);
+        ok = begin_first_pass(conn, source, plan, id, stop, err);
     } else if (ok && (job.state == JOB_FAILED || job.state == JOB_STOPPED) &&
                job.pass_kind == PASS_VERIFY) {
         /* The guards stay as recorded: what differs from them now is drift. */
@@ -315,14 +328,15 @@ prepare_trigger(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop, Er
 }
 
 bool
-prepare_anew(PgConn *conn, const Plan *plan, const JobRow *job, const PrepareAnew *anew, Err *err)
+prepare_anew(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job,
+    const PrepareAnew *anew, Err *err)
 {
     if (!query_script(conn, "BEGIN", err)) {
         return false;
     }
     bool ok = job_lock(conn, job->id, err) &&
               guards_record(conn, plan, job->id, anew->trigger_fires, err) &&
-              (anew->move ? passes_begin_move(conn, plan, job->id, job->pass, err)
+              (anew->move ? passes_begin_move(conn, source, plan, job->id, job->pass, err)
                           : passes_begin_verify(conn, plan, job->id, job->pass, err)) &&
               job_event(conn, job->id, 0, "guards", anew->reason, err);
     return query_end(conn, ok, err);

@@ -32,7 +32,8 @@ static void
 prepare(JobFixture *fixture, PgConn *conn)
 {
     Err err = ERR_INIT;
-    must(survey_run(conn, NULL, &fixture->spec, &fixture->arena, &fixture->survey, &err), "survey", &err);
+    must(survey_run(conn, NULL, &fixture->spec, &fixture->arena, &fixture->survey, &err), "survey",
+        &err);
     if (!fixture->survey.planned) {
         harness_fail("the job is refused");
     }
@@ -40,7 +41,7 @@ prepare(JobFixture *fixture, PgConn *conn)
     StopToken stop;
     stop_init(&stop);
     must(prepare_job(conn, plan, &fixture->arena, &fixture->job, &err) &&
-             prepare_objects(conn, plan, fixture->job.id, &stop, &err) &&
+             prepare_objects(conn, NULL, plan, fixture->job.id, &stop, &err) &&
              job_read_id(conn, fixture->job.id, &fixture->arena, &fixture->job, &err),
         "prepare", &err);
     stop_destroy(&stop);
