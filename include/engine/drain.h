@@ -61,6 +61,8 @@ struct Drain {
     int conflicts[LOG_SLICES_MAX]; /* in a row, by number of the slice */
     int64_t conflict_us;           /* when the first one came */
 
+    PassKind pass_kind;   /* as of the last look */
+    bool is_settled;      /* a run that follows has said that it is in sync */
     bool may_begin;       /* no range of the move is open any more */
     ChangelogState state; /* as of the last look */
     int64_t looked_us;

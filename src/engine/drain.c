@@ -112,6 +112,7 @@ look(Drain *drain, Err *err)
         drain->may_begin = job.pass > 0 && (job.pass_kind != PASS_MOVE || done);
         drain->looked_us = clock_mono_us();
         drain->worker->job.pass = job.pass;
+        drain->pass_kind = job.pass_kind;
         publish(drain);
     }
     arena_reset(&arena);
@@ -445,13 +446,41 @@ open_sessions(Drain *drain, Err *err)
 
 /* The passes are over and the target is caught up: nothing is left but to follow. */
 static bool
+is_in_sync(Engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    bool in_sync = engine->in_sync;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return in_sync;
+}
+
+static bool
 is_done(Drain *drain)
 {
-    Engine *engine = drain->engine;
-    (void)pthread_mutex_lock(&engine->lock);
-    bool done = engine->in_sync && !engine->setup.follow;
-    (void)pthread_mutex_unlock(&engine->lock);
-    return done;
+    return !drain->engine->setup.follow && is_in_sync(drain->engine);
+}
+
+/* A run that follows says so once it has got so far; unless rows differ, which ends it. */
+static bool
+settle(Drain *drain, bool *done, Err *err)
+{
+    const EngineSetup *setup = &drain->engine->setup;
+    PgConn *conn = drain->worker->conn;
+    int64_t differing = 0;
+    bool compared = drain->pass_kind == PASS_VERIFY;
+    if (compared && !job_differing(conn, setup->job, drain->worker->job.pass, &differing, err)) {
+        return false;
+    }
+    *done = differing > 0;
+    drain->is_settled = true;
+    if (*done || !setup->plan->sync_trigger) {
+        return true;
+    }
+    if (!query_script(conn, "BEGIN; SET LOCAL synchronous_commit = on", err)) {
+        return false;
+    }
+    bool ok = job_set_state(conn, setup->job, JOB_SYNCED, NULL, err);
+    return query_end(conn, ok, err);
 }
 
 static bool
@@ -470,6 +499,9 @@ step(Drain *drain, bool *done, Err *err)
             return false;
         }
         *done = is_done(drain);
+        if (!*done && is_in_sync(engine) && !drain->is_settled && !settle(drain, done, err)) {
+            return false;
+        }
     }
     bool more = false;
     if (drain->may_begin && !*done && !drain_round(drain, &more, err)) {
