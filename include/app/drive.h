@@ -41,7 +41,10 @@ bool drive_work(Drive *drive, Err *err) __attribute__((warn_unused_result));
  */
 bool drive_read_outcome(Drive *drive, Err *err) __attribute__((warn_unused_result));
 
-/* Set the state complete; errors as drive_read_outcome(), and ERR_DRIFT, which fails the job. */
+/* Of a job of this plan whose passes are done: complete, or synced where changes keep coming. */
+JobState drive_end_state(const Plan *plan);
+
+/* Set that state; errors as drive_read_outcome(), and ERR_DRIFT, which fails the job. */
 bool drive_complete(Drive *drive, Err *err) __attribute__((warn_unused_result));
 
 /* Mark the run as ended; a failure is logged, the exit code stays that of the cause. */

@@ -101,6 +101,7 @@ typedef struct Options {
     bool history;
     bool watch;
     bool retry;
+    bool follow;
     int workers;            /* 0 = as the plan says */
     int64_t max_runtime_us; /* 0 = none */
 } Options;

@@ -52,6 +52,9 @@ typedef struct HealthFacts {
     int64_t quarantined_rows;
     int64_t differing_rows;
     const char *paused_by; /* NULL = not known */
+    bool is_copy;
+    int64_t backlog_rows; /* of a copy: changes that are not drained; < 0 = not known */
+    double backlog_s;     /* age of the oldest of them */
 } HealthFacts;
 
 typedef struct HealthVerdict {

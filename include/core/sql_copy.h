@@ -12,7 +12,11 @@
 #include "core/plan.h"
 #include "core/sql_parts.h"
 
-/* CREATE FUNCTION pghaul.move_..: insert the rows of a batch into the target. */
+/*
+ * CREATE FUNCTION pghaul.move_..: insert the rows of a batch into the target.
+ *
+ * Shape:   with $8 true, which needs the sync trigger, their keys go to the change log instead.
+ */
 void sql_copy_function(StrBuf *out, const Plan *plan, int64_t job);
 
 /*

@@ -47,17 +47,22 @@ void sql_log_truncate_enable(StrBuf *out, const Plan *plan, int64_t job);
  * CREATE FUNCTION pghaul.drain_..: drain some entries of a slice, in one transaction of the
  * database that holds log, source and target.
  *
- * Parameters $1 slice, $2 epoch, $3 lease, $4 entries wanted, $5 only those after this id, $6 only
- *            delete: take the rows of the keys away and keep the entries, so that a unique value
- *            which one of them holds may go to another slice first
+ * Parameters $1 slice, $2 epoch, $3 lease, $4 entries wanted, $5 only those after this id, $6 raise
+ *            where a unique value is taken
  * Result     one row, see DrainColumn
+ *
+ * A unique value of the target may be handed from a row of one slice to a row of another, or of a
+ * later entry.  Where it still is with the former the new row is not written, and its entry is
+ * kept: the next batches take the old row away, and then the value is free.
  */
 typedef enum DrainColumn {
     DRAIN_OUTCOME = 0, /* 'drained', 'lost', 'truncated' (and nothing was done) */
     DRAIN_ENTRIES,     /* looked at; fewer than wanted when these were the last */
     DRAIN_DELETED,     /* rows of the target */
     DRAIN_WRITTEN,
-    DRAIN_LAST, /* id of the last entry looked at; NULL = none */
+    DRAIN_LAST,  /* id of the last entry looked at; NULL = none */
+    DRAIN_KEPT,  /* entries whose row a unique value kept out */
+    DRAIN_FIRST, /* id of the first of them; NULL = none */
 } DrainColumn;
 
 void sql_drain_function(StrBuf *out, const Plan *plan, int64_t job);

@@ -18,9 +18,9 @@
 typedef struct Drain Drain;
 
 typedef struct DrainWant {
-    int64_t entries;  /* at most */
-    int64_t after;    /* of ids above this one */
-    bool only_delete; /* take the rows away, write none, keep the entries */
+    int64_t entries; /* at most */
+    int64_t after;   /* of ids above this one */
+    bool strict;     /* fail where a unique value is taken, instead of keeping the entry */
 } DrainWant;
 
 typedef enum DrainOutcome {
@@ -33,7 +33,9 @@ typedef struct DrainResult {
     DrainOutcome outcome;
     int64_t entries; /* looked at; fewer than wanted: these were the last of the slice */
     int64_t deleted, written;
-    int64_t last; /* greatest id among them */
+    int64_t last;       /* greatest id among them */
+    int64_t kept;       /* of them, still to be drained: a unique value kept their rows out */
+    int64_t first_kept; /* least id among those */
 } DrainResult;
 
 /* How batches travel.  Functions fail as those of workers do: by class of the error. */
@@ -56,11 +58,20 @@ struct Drain {
 
     SliceLease slices[LOG_SLICES_MAX];
     int slice_count;
-    int current; /* index of the slice whose batch is in flight */
+    int current;    /* index of the slice whose batch is in flight, */
+    DrainWant want; /* and what is asked of it */
     Pacer pacer;
-    int conflicts[LOG_SLICES_MAX]; /* in a row, by number of the slice */
-    int64_t conflict_us;           /* when the first one came */
+    /* The first entry of each slice, by its number, that was kept: which, since when, how often. */
+    struct {
+        int64_t id;
+        int64_t since_us;
+        int times;
+    } held[LOG_SLICES_MAX];
 
+    PassKind pass_kind;   /* as of the last look */
+    bool is_settled;      /* a run that follows has said that it is in sync */
+    int rounds;           /* through all slices, to their ends, since the passes are over, */
+    int64_t kept;         /* and entries that the last of them has kept */
     bool may_begin;       /* no range of the move is open any more */
     ChangelogState state; /* as of the last look */
     int64_t looked_us;

@@ -36,6 +36,8 @@ typedef struct RunBeat {
     int64_t rows;         /* changed by this run so far */
     double rows_per_s;    /* walked over lately, by all runs */
     int64_t batch_age_us; /* since its last batch committed; < 0 = none yet */
+    int64_t backlog_rows; /* of a copy: changes not yet drained; < 0 = no copy */
+    double backlog_s;     /* age of the oldest of them */
     const char *reason;   /* why it is throttled now; NULL */
 } RunBeat;
 
@@ -59,7 +61,9 @@ typedef struct RunSample {
     int workers;
     double lag_s; /* < 0 = no standby */
     double throttled_s;
-    double hot_ratio; /* < 0 = unknown */
+    double hot_ratio;     /* < 0 = unknown */
+    int64_t backlog_rows; /* < 0 = no copy */
+    double backlog_s;
 } RunSample;
 
 bool

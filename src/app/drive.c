@@ -82,6 +82,7 @@ drive_work(Drive *drive, Err *err)
         .workers_option = drive->app->options.workers,
         .standbys = {.names = drive->job->standbys, .count = drive->job->standby_count},
         .max_runtime_us = drive->app->options.max_runtime_us,
+        .follow = drive->app->options.follow,
         .seed = (uint64_t)clock_mono_us() ^ (uint64_t)getpid() << 32,
         .observe = display_observe,
         .observe_arg = &display,
@@ -178,6 +179,12 @@ drive_read_outcome(Drive *drive, Err *err)
            (err->cls == ERR_RECONNECT && reopen(drive, err) && read_outcome(drive, err));
 }
 
+JobState
+drive_end_state(const Plan *plan)
+{
+    return plan->copy != NULL && plan->sync_trigger ? JOB_SYNCED : JOB_COMPLETE;
+}
+
 static bool
 set_complete(Drive *drive, Err *err)
 {
@@ -185,7 +192,7 @@ set_complete(Drive *drive, Err *err)
         return err_set(err, ERR_RECONNECT, "no session");
     }
     return quarantine_forget_stops(*drive->conn, drive->job->id, err) &&
-           job_set_state(*drive->conn, drive->job->id, JOB_COMPLETE, NULL, err);
+           job_set_state(*drive->conn, drive->job->id, drive_end_state(drive->plan), NULL, err);
 }
 
 /* The state commits after everything that its session has seen.  A session that is opened anew has
@@ -315,6 +322,18 @@ put_conflicts(StrBuf *out, const Drive *drive)
 }
 
 static void
+put_drained(StrBuf *out, const Progress *last)
+{
+    char drained[FORMAT_SIZE];
+    char behind[FORMAT_SIZE];
+    if (last->backlog_rows >= 0) {
+        strbuf_printf(out, "  changes         %s drained, behind by %s, %.1f s\n",
+            format_count(last->drained_rows, drained), format_count(last->backlog_rows, behind),
+            last->backlog_s);
+    }
+}
+
+static void
 put_throttled(StrBuf *out, const Progress *last)
 {
     char number[FORMAT_SIZE];
@@ -390,6 +409,7 @@ drive_summary(const Drive *drive)
         put_moved(&text, drive);
         put_conflicts(&text, drive);
     }
+    put_drained(&text, last);
     put_throttled(&text, last);
     if (last->hot_ratio >= 0 && may_repair(drive)) {
         char number[FORMAT_SIZE];

@@ -187,6 +187,10 @@ json_progress(const char *job, const Progress *progress)
     put_int(object, "lock_retries", p->lock_retries);
     put_int(object, "cancels", p->cancels);
     put_int(object, "errors", p->errors);
+    bool drains = p->backlog_rows >= 0;
+    json_put(object, "backlog_rows", drains ? json_integer(p->backlog_rows) : json_null());
+    json_put(object, "backlog_s", json_known(drains ? p->backlog_s : -1));
+    json_put(object, "drained_rows", drains ? json_integer(p->drained_rows) : json_null());
     json_put(object, "standbys", standbys(p));
     put_throttle(object, p);
     put_filled(object, "note", p->note);

@@ -191,6 +191,8 @@ static const OptionDef OPTIONS[] = {
         FIELD(workers)},
     {"max-runtime", 0, "T", "stop cleanly after this time: 30m, 2h", WORKING, OPTION_DURATION,
         FIELD(max_runtime_us)},
+    {"follow", 0, NULL, "of a copy: go on draining the application's changes until stopped",
+        BIT(VERB_RUN), OPTION_FLAG, FIELD(follow)},
     {"repair", 0, NULL, "change the rows that differ, and compare once more", BIT(VERB_VERIFY),
         OPTION_FLAG, FIELD(repair)},
     {"grants", 0, NULL, "print a role with the least privileges for the job, as SQL",

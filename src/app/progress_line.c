@@ -121,6 +121,11 @@ put_pace(Line *line, const Progress *progress)
     }
     (void)snprintf(item, sizeof(item), "%s rows", format_count(progress->rows, number));
     put_item(line, item);
+    if (progress->backlog_rows > 0) {
+        (void)snprintf(item, sizeof(item), "behind %s changes, %.1f s",
+            format_count(progress->backlog_rows, number), progress->backlog_s);
+        put_item(line, item);
+    }
 }
 
 static void

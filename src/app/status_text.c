@@ -149,6 +149,11 @@ put_pass(StrBuf *out, const StatusRow *row, int width)
             seconds_text(row->eta_s, second));
         text_put_wrapped(out, "  pace     ", line, width);
     }
+    if (row->facts.backlog_rows >= 0) {
+        strbuf_printf(out, "  behind   %s change%s, %.1f s\n",
+            format_count(row->facts.backlog_rows, first), plural(row->facts.backlog_rows),
+            row->facts.backlog_s);
+    }
     if (row->last_batch_age_s >= 0) {
         strbuf_printf(
             out, "  batch    the last %s ago\n", seconds_text(row->last_batch_age_s, first));

@@ -200,6 +200,11 @@ verb_run(App *app, Err *err)
         return false;
     }
     app_result(app, "fingerprint", json_text(survey.plan.fingerprint));
+    if (app->options.follow && drive_end_state(&survey.plan) != JOB_SYNCED) {
+        (void)err_set(err, ERR_USER, "--follow is for a copy whose changes are recorded");
+        return err_hint(
+            err, "Job %s has nothing to follow: it is no copy with sync: trigger.", job.name);
+    }
     bool repairing = false;
     if (!passes_are_repairing(conn, &job, &repairing, err)) {
         return false;

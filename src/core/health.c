@@ -94,6 +94,14 @@ judge_stuck(const HealthFacts *facts, Arena *arena)
     return verdict;
 }
 
+/* "behind by 12 changes, 3.2 s" */
+static void
+put_behind(StrBuf *out, const HealthFacts *facts)
+{
+    strbuf_printf(out, "behind by %lld change%s, %.1f s", (long long)facts->backlog_rows,
+        facts->backlog_rows == 1 ? "" : "s", facts->backlog_s);
+}
+
 static HealthVerdict
 judge_progress(const HealthFacts *facts, Arena *arena)
 {
@@ -103,12 +111,17 @@ judge_progress(const HealthFacts *facts, Arena *arena)
         [PASS_REPAIR] = "rows that differed are being changed",
     };
     STRBUF_AUTO reason = STRBUF_INIT;
-    strbuf_puts(&reason, REASONS[facts->pass_kind]);
+    bool copies = facts->is_copy && facts->pass_kind == PASS_MOVE;
+    strbuf_puts(&reason, copies ? "rows are being copied" : REASONS[facts->pass_kind]);
     if (facts->pass_kind == PASS_VERIFY && facts->differing_rows > 0) {
         strbuf_printf(&reason, "; %lld differ so far", (long long)facts->differing_rows);
     }
     if (facts->quarantined_rows > 0) {
         strbuf_printf(&reason, "; %lld in quarantine", (long long)facts->quarantined_rows);
+    }
+    if (facts->is_copy && facts->backlog_rows > 0) {
+        strbuf_puts(&reason, "; ");
+        put_behind(&reason, facts);
     }
     return (HealthVerdict){HEALTH_PROGRESSING, arena_strdup(arena, strbuf_text(&reason)),
         arena_printf(arena, "nothing; pghaul status %s --watch follows it", facts->job)};
@@ -204,6 +217,48 @@ judge_complete(const HealthFacts *facts, Arena *arena)
             facts->job)};
 }
 
+/* A run drains the changes as they come; that none came is no sign of being stuck. */
+static HealthVerdict
+judge_following(const HealthFacts *facts, Arena *arena)
+{
+    STRBUF_AUTO reason = STRBUF_INIT;
+    if (facts->throttle != NULL ||
+        (facts->backlog_s > HEALTH_IDLE_MAX_S && facts->idle_s > HEALTH_IDLE_MAX_S)) {
+        return judge_running(facts, arena);
+    }
+    strbuf_puts(&reason, "every row is copied, and changes are drained as they come");
+    if (facts->backlog_rows > 0) {
+        strbuf_puts(&reason, "; ");
+        put_behind(&reason, facts);
+    }
+    return (HealthVerdict){HEALTH_PROGRESSING, arena_strdup(arena, strbuf_text(&reason)),
+        arena_printf(arena, "nothing; pghaul stop %s ends the run", facts->job)};
+}
+
+static HealthVerdict
+judge_synced(const HealthFacts *facts, Arena *arena)
+{
+    if (facts->runs_alive > 0) {
+        return judge_following(facts, arena);
+    }
+    if (facts->backlog_rows > 0) {
+        STRBUF_AUTO reason = STRBUF_INIT;
+        put_behind(&reason, facts);
+        return (HealthVerdict){HEALTH_STOPPED,
+            arena_printf(arena, "%s, and no run drains them", strbuf_text(&reason)),
+            arena_printf(arena, "pghaul run %s drains them, with --follow as long as it is alive",
+                facts->job)};
+    }
+    return (HealthVerdict){HEALTH_DONE,
+        facts->pass_kind == PASS_VERIFY
+            ? "every row is copied, and compared; nothing is left to drain"
+            : "every row is copied; nothing is left to drain",
+        arena_printf(arena,
+            "pghaul run %s --follow keeps it so; pghaul clean %s removes what the job made, when "
+            "the application uses the new table",
+            facts->job, facts->job)};
+}
+
 HealthVerdict
 health_judge(const HealthFacts *facts, Arena *arena)
 {
@@ -225,6 +280,7 @@ health_judge(const HealthFacts *facts, Arena *arena)
     case JOB_FAILED:
         return judge_failed(facts, arena);
     case JOB_SYNCED:
+        return judge_synced(facts, arena);
     case JOB_CUT_OVER:
     case JOB_COMPLETE:
         break;

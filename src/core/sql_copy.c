@@ -224,6 +224,24 @@ put_rows(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
                      "    pghaul_rows := pghaul_rows - pghaul_updated;\n");
 }
 
+/* A unique value has gone from a row that was copied to one of this batch: the drain, which takes
+ * rows away before it writes, does the whole batch. */
+static void
+put_deferred(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
+{
+    strbuf_puts(out, "    IF $8 THEN\n        INSERT INTO ");
+    sql_put_function_name(out, plan, "log", job);
+    strbuf_puts(out, " AS l (");
+    put_numbered(out, plan->key_count, "k");
+    strbuf_puts(out, ")\n        SELECT ");
+    sql_put_key_list(out, plan);
+    strbuf_puts(out, "\n      FROM ");
+    sql_put_only_table(out, plan);
+    strbuf_puts(out, "\n     WHERE ");
+    put_batch_rows(out, plan, kind);
+    strbuf_puts(out, ";\n    GET DIAGNOSTICS pghaul_rows = ROW_COUNT;\n    ELSE\n");
+}
+
 void
 sql_copy_function(StrBuf *out, const Plan *plan, int64_t job)
 {
@@ -236,7 +254,13 @@ sql_copy_function(StrBuf *out, const Plan *plan, int64_t job)
     sql_put_frame_claim(&body, job);
     sql_put_frame_slice(&body, plan, kind, "$7");
     strbuf_puts(&body, "    -- 3 the rows\n");
-    put_rows(&body, plan, job, kind);
+    if (plan->sync_trigger) {
+        put_deferred(&body, plan, job, kind);
+        put_rows(&body, plan, job, kind);
+        strbuf_puts(&body, "    END IF;\n");
+    } else {
+        put_rows(&body, plan, job, kind);
+    }
     sql_put_frame_guards(&body, plan, job, kind);
     sql_put_frame_checkpoint(&body, plan, job, kind);
     strbuf_puts(&body, "    RETURN NEXT;\nEND\n");

@@ -72,9 +72,25 @@ is_hashable(const ColumnFacts *column)
     return false;
 }
 
+/* Of a constraint that is deferrable the server does not tell whether a row would break it. */
+static bool
+tells_conflicts(const Plan *plan)
+{
+    const Facts *into = plan->copy->into;
+    for (int i = 0; i < into->index_count; i++) {
+        if (!into->indexes[i].immediate) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int
 sql_log_slices(const Plan *plan)
 {
+    if (!tells_conflicts(plan)) {
+        return 1;
+    }
     for (int i = 0; i < plan->key_count; i++) {
         if (!is_hashable(plan->copy->key[i])) {
             return 1;
@@ -274,7 +290,7 @@ static const char DRAIN_HEAD[] =
     "    pg_catalog.bool)\n"
     "RETURNS TABLE (pghaul_outcome pg_catalog.text, pghaul_entries pg_catalog.int8,\n"
     "    pghaul_deleted pg_catalog.int8, pghaul_written pg_catalog.int8,\n"
-    "    pghaul_last pg_catalog.int8)\n"
+    "    pghaul_last pg_catalog.int8, pghaul_kept pg_catalog.int8, pghaul_first pg_catalog.int8)\n"
     "LANGUAGE plpgsql VOLATILE\n";
 
 /* As for batches; a few keys are looked up in large tables, whatever statistics say. */
@@ -294,6 +310,7 @@ put_drain_claim(StrBuf *out, int64_t job)
         "    pghaul_outcome := 'drained';\n"
         "    pghaul_deleted := 0;\n"
         "    pghaul_written := 0;\n"
+        "    pghaul_kept := 0;\n"
         "    -- 1 is the slice still ours?  Nobody else drains its keys while this row is locked\n"
         "    PERFORM FROM pghaul.slice AS s\n"
         "      WHERE s.job = %lld AND s.no = $1 AND s.epoch = $2 AND s.lease = $3\n"
@@ -342,6 +359,22 @@ put_row(StrBuf *out, const Plan *plan, bool into)
     strbuf_puts(out, plan->key_count > 1 ? ")" : "");
 }
 
+/* The row of source or target with the entry's key. */
+static void
+put_row_of_entry(StrBuf *out, const Plan *plan, bool into)
+{
+    if (into) {
+        sql_put_into_table(out, plan);
+        strbuf_puts(out, " AS pghaul_into");
+    } else {
+        sql_put_only_table(out, plan);
+    }
+    strbuf_puts(out, "\n     WHERE ");
+    put_row(out, plan, into);
+    strbuf_puts(out, " = ");
+    sql_log_put_key(out, plan);
+}
+
 /*
  * Entries whose key has the same row on both sides already are done.  The snapshot is later than
  * the pick: what it shows of the source includes the change that the entry stands for.
@@ -361,18 +394,10 @@ put_drain_work(StrBuf *out, const Plan *plan, int64_t job)
         sql_put_map_coerced(out, plan, &plan->copy->map[i]);
     }
     strbuf_puts(out, ") AS pghaul_is\n      FROM ");
-    sql_put_only_table(out, plan);
-    strbuf_puts(out, "\n     WHERE ");
-    put_row(out, plan, false);
-    strbuf_puts(out, " = ");
-    sql_log_put_key(out, plan);
+    put_row_of_entry(out, plan, false);
     sql_put_where(out, plan);
     strbuf_puts(out, " OFFSET 0) AS pghaul_source,\n           ");
-    sql_put_into_table(out, plan);
-    strbuf_puts(out, " AS pghaul_into\n     WHERE ");
-    put_row(out, plan, true);
-    strbuf_puts(out, " = ");
-    sql_log_put_key(out, plan);
+    put_row_of_entry(out, plan, true);
     strbuf_puts(out, "\n       AND pg_catalog.record_image_eq(pghaul_source.pghaul_is, ROW(");
     for (int i = 0; i < plan->copy->map_count; i++) {
         strbuf_puts(out, i == 0 ? "" : ", ");
@@ -391,6 +416,33 @@ put_of_work(StrBuf *out, const Plan *plan, int64_t job)
     strbuf_puts(out, " WHERE pghaul_log.id = ANY (pghaul_work))");
 }
 
+/* Which rows a unique value of another kept out: the source has them, and the target has not. */
+static void
+put_drain_kept(StrBuf *out, const Plan *plan, int64_t job)
+{
+    strbuf_puts(out, "    SELECT pg_catalog.array_agg(pghaul_log.id), pg_catalog.count(*),\n"
+                     "           pg_catalog.min(pghaul_log.id)\n"
+                     "      INTO pghaul_keep, pghaul_kept, pghaul_first");
+    put_from_log(out, plan, job);
+    strbuf_puts(out, "\n     WHERE pghaul_log.id = ANY (pghaul_work)\n"
+                     "       AND NOT EXISTS (SELECT FROM ");
+    put_row_of_entry(out, plan, true);
+    strbuf_puts(out, ")\n       AND EXISTS (SELECT FROM ");
+    put_row_of_entry(out, plan, false);
+    sql_put_where(out, plan);
+    strbuf_puts(out, ");\n");
+}
+
+static void
+put_drain_insert(StrBuf *out, const Plan *plan, int64_t job)
+{
+    strbuf_puts(out, "    ");
+    sql_put_insert(out, plan);
+    put_row(out, plan, false);
+    put_of_work(out, plan, job);
+    sql_put_where(out, plan);
+}
+
 static void
 put_drain_write(StrBuf *out, const Plan *plan, int64_t job)
 {
@@ -402,30 +454,35 @@ put_drain_write(StrBuf *out, const Plan *plan, int64_t job)
     strbuf_puts(out, " AS pghaul_into\n     WHERE ");
     put_row(out, plan, true);
     put_of_work(out, plan, job);
-    strbuf_puts(out, ";\n    GET DIAGNOSTICS pghaul_deleted = ROW_COUNT;\n"
-                     "    IF NOT $6 THEN\n    ");
-    sql_put_insert(out, plan);
-    put_row(out, plan, false);
-    put_of_work(out, plan, job);
-    sql_put_where(out, plan);
-    strbuf_puts(out, ";\n    GET DIAGNOSTICS pghaul_written = ROW_COUNT;\n"
-                     "    END IF;\n    END IF;\n");
+    strbuf_puts(out, ";\n    GET DIAGNOSTICS pghaul_deleted = ROW_COUNT;\n");
+    if (tells_conflicts(plan)) {
+        strbuf_puts(out, "    IF NOT $6 THEN\n"
+                         "        -- a value may still be with a row of another slice, or of a\n"
+                         "        -- later entry: those rows are tried again\n");
+        put_drain_insert(out, plan, job);
+        strbuf_puts(out, "\n        ON CONFLICT DO NOTHING;\n"
+                         "    GET DIAGNOSTICS pghaul_written = ROW_COUNT;\n");
+        put_drain_kept(out, plan, job);
+        strbuf_puts(out, "    ELSE\n");
+    }
+    put_drain_insert(out, plan, job);
+    strbuf_puts(out, ";\n    GET DIAGNOSTICS pghaul_written = ROW_COUNT;\n");
+    strbuf_puts(out, tells_conflicts(plan) ? "    END IF;\n    END IF;\n" : "    END IF;\n");
 }
 
 static void
 put_drain_end(StrBuf *out, const Plan *plan, int64_t job)
 {
-    strbuf_puts(out, "    -- 5 the entries are done\n"
-                     "    IF NOT $6 THEN\n    DELETE");
+    strbuf_puts(out, "    -- 5 the entries are done\n    DELETE");
     put_from_log(out, plan, job);
     strbuf_printf(out,
-        " WHERE pghaul_log.id = ANY (pghaul_ids);\n"
+        " WHERE pghaul_log.id = ANY (pghaul_ids)\n"
+        "       AND (pghaul_keep IS NULL OR pghaul_log.id <> ALL (pghaul_keep));\n"
         "    UPDATE pghaul.slice AS s\n"
-        "       SET entries = s.entries + pghaul_entries, written = s.written + pghaul_written,\n"
-        "           deleted = s.deleted + pghaul_deleted, batches = s.batches + 1,\n"
-        "           drained = pg_catalog.clock_timestamp()\n"
+        "       SET entries = s.entries + pghaul_entries - pghaul_kept,\n"
+        "           written = s.written + pghaul_written, deleted = s.deleted + pghaul_deleted,\n"
+        "           batches = s.batches + 1, drained = pg_catalog.clock_timestamp()\n"
         "     WHERE s.job = %lld AND s.no = $1;\n"
-        "    END IF;\n"
         "    RETURN NEXT;\nEND\n",
         (long long)job);
 }
@@ -445,6 +502,7 @@ sql_drain_function(StrBuf *out, const Plan *plan, int64_t job)
                        "DECLARE\n"
                        "    pghaul_ids pg_catalog.int8[];\n"
                        "    pghaul_work pg_catalog.int8[];\n"
+                       "    pghaul_keep pg_catalog.int8[];\n"
                        "    pghaul_truncated pg_catalog.bool;\n"
                        "BEGIN\n");
     put_drain_claim(&body, job);

@@ -6,15 +6,13 @@
  * write what it says now.  So a lost answer, a killed run, a slice that was taken over need no care
  * but that of the compare-and-set in the batch.
  *
- * A unique value of the target may be handed from a row of one slice to a row of another, in one
- * transaction of the application or in two.  Whoever meets that (23505) first takes all rows away
- * whose keys its slices have entries for, and keeps the entries; when the others have done their
- * part the value is free.
+ * A unique value of the target may be handed from a row of one slice to a row of another.  Until
+ * that has been taken away the new row cannot be written, and its entry is kept (core/sql_log.h);
+ * so a round walks over all that a slice has, and only an entry that is kept for long is refused.
  */
 #include "engine/drain.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -30,16 +28,18 @@
 #define LOOK_EVERY_US ((int64_t)250 * 1000)
 /* A target that lags less than this is caught up. */
 #define CAUGHT_UP_S 1.0
+#define ROUNDS_MAX  20
 
+/* After so long the next slice has its turn, and what there is to do is looked at again. */
+#define SLICE_TIME_US   ((int64_t)500 * 1000)
 #define BATCH_TARGET_US ((int64_t)75 * 1000)
 #define BATCH_START     500
 #define BATCH_MIN       50
 #define BATCH_MAX       10000
 
-#define UNIQUE_VIOLATION "23505"
-/* So often in a row, and for so long, and the other slices cannot be to blame. */
-#define CONFLICTS_MAX   8
-#define CONFLICT_MAX_US ((int64_t)5 * 1000000)
+/* So often in a row, and for so long, and it cannot be an entry of another slice. */
+#define HELD_MAX    20
+#define HELD_MAX_US ((int64_t)10 * 1000000)
 
 /* ---- what there is to do ---- */
 
@@ -82,6 +82,15 @@ is_overflowed(const Drain *drain, Err *err)
     return true;
 }
 
+/* Whoever says so has been through all that was there when the passes were over.  Where unique
+ * values change hands all the time some entry is kept in every round. */
+static bool
+is_caught_up(const Drain *drain)
+{
+    bool all = drain->rounds > 0 && (drain->kept == 0 || drain->rounds > ROUNDS_MAX);
+    return all && drain->state.age_s < CAUGHT_UP_S;
+}
+
 static void
 publish(Drain *drain)
 {
@@ -89,7 +98,7 @@ publish(Drain *drain)
     (void)pthread_mutex_lock(&engine->lock);
     engine->progress.backlog_rows = drain->state.rows;
     engine->progress.backlog_s = drain->state.age_s;
-    engine->in_sync = engine->finished && drain->state.age_s < CAUGHT_UP_S;
+    engine->in_sync = engine->finished && is_caught_up(drain);
     (void)pthread_mutex_unlock(&engine->lock);
 }
 
@@ -112,6 +121,7 @@ look(Drain *drain, Err *err)
         drain->may_begin = job.pass > 0 && (job.pass_kind != PASS_MOVE || done);
         drain->looked_us = clock_mono_us();
         drain->worker->job.pass = job.pass;
+        drain->pass_kind = job.pass_kind;
         publish(drain);
     }
     arena_reset(&arena);
@@ -176,7 +186,7 @@ release_slices(Drain *drain)
 /* ---- batches ---- */
 
 static void
-count_batch(Drain *drain, const DrainResult *result, bool only_delete)
+count_batch(Drain *drain, const DrainResult *result)
 {
     Worker *worker = drain->worker;
     Engine *engine = drain->engine;
@@ -189,11 +199,29 @@ count_batch(Drain *drain, const DrainResult *result, bool only_delete)
     worker->counters.batches++;
     worker->counters.batch_us = clock_mono_us();
     (void)pthread_mutex_unlock(&worker->lock);
-    if (!only_delete) {
-        (void)pthread_mutex_lock(&engine->lock);
-        engine->progress.drained_rows += result->entries;
-        (void)pthread_mutex_unlock(&engine->lock);
+    (void)pthread_mutex_lock(&engine->lock);
+    engine->progress.drained_rows += result->entries - result->kept;
+    (void)pthread_mutex_unlock(&engine->lock);
+}
+
+/* The first entry of the slice was kept (0: none was) by a batch that began with it. */
+static void
+note_held(Drain *drain, int slice, int64_t id)
+{
+    if (drain->held[slice].id != id) {
+        drain->held[slice].id = id;
+        drain->held[slice].since_us = clock_mono_us();
+        drain->held[slice].times = 0;
     }
+    drain->held[slice].times++;
+}
+
+/* The first entry alone, to be told what is in its way? */
+static bool
+is_held_too_long(const Drain *drain, int slice)
+{
+    return drain->held[slice].id > 0 && drain->held[slice].times > HELD_MAX &&
+           clock_mono_us() - drain->held[slice].since_us > HELD_MAX_US;
 }
 
 static bool
@@ -208,16 +236,33 @@ is_truncated(const Drain *drain, const DrainResult *result, Err *err)
     return true;
 }
 
-/* Drain once what a slice has, at most a batch; *full when there is more. */
+static void
+take_batch(Drain *drain, const SliceLease *slice, const DrainResult *result, int64_t duration_us)
+{
+    drain->kept += result->kept;
+    if (drain->want.after == 0) {
+        note_held(drain, slice->no, result->first_kept);
+    }
+    if (result->entries > 0) {
+        pacer_observe(&drain->pacer, result->entries, duration_us);
+        log_line(LOG_DEBUG, "drain",
+            "slice %d: %lld entries, %lld kept, %lld rows deleted, %lld written, %lld ms",
+            slice->no, (long long)result->entries, (long long)result->kept,
+            (long long)result->deleted, (long long)result->written,
+            (long long)(duration_us / 1000));
+    }
+    count_batch(drain, result);
+}
+
+/* One batch as drain->want says; *full when there is more after it. */
 static bool
-drain_slice(Drain *drain, DrainWant *want, bool *full, Err *err)
+drain_batch(Drain *drain, bool *full, Err *err)
 {
     const SliceLease *slice = &drain->slices[drain->current];
-    want->entries = pacer_size(&drain->pacer);
     DrainResult result = {.entries = 0};
     int64_t begun_us = clock_mono_us();
     *full = false;
-    if (!drain->carrier->batch(drain, slice, want, &result, err)) {
+    if (!drain->carrier->batch(drain, slice, &drain->want, &result, err)) {
         return err_wrap(err, "drain slice %d", slice->no);
     }
     if (is_truncated(drain, &result, err)) {
@@ -228,76 +273,52 @@ drain_slice(Drain *drain, DrainWant *want, bool *full, Err *err)
         forget_slice(drain, drain->current);
         return true;
     }
-    *full = result.entries >= want->entries;
-    want->after = result.last;
-    int64_t duration_us = clock_mono_us() - begun_us;
-    if (result.entries > 0) {
-        pacer_observe(&drain->pacer, result.entries, duration_us);
-        log_line(LOG_DEBUG, "drain",
-            "slice %d: %lld entries, %lld rows deleted, %lld written, %lld ms", slice->no,
-            (long long)result.entries, (long long)result.deleted, (long long)result.written,
-            (long long)(duration_us / 1000));
-    }
-    count_batch(drain, &result, want->only_delete);
-    if (!want->only_delete && result.entries > 0) {
-        drain->conflicts[slice->no] = 0;
-    }
+    take_batch(drain, slice, &result, clock_mono_us() - begun_us);
+    *full = result.entries >= drain->want.entries;
+    drain->want.after = result.last;
     return true;
 }
 
-/* One batch of each slice; *more when any has more. */
+/* All that the slice at `drain->current` has, or as much as fits into the time. */
+static bool
+drain_slice(Drain *drain, bool *more, Err *err)
+{
+    int slice = drain->slices[drain->current].no;
+    int64_t end_us = clock_mono_us() + SLICE_TIME_US;
+    drain->want = (DrainWant){.strict = is_held_too_long(drain, slice)};
+    do {
+        if (stop_level(&drain->engine->stop) != STOP_NONE || !engine_may_work(drain->engine)) {
+            *more = true;
+            return true;
+        }
+        drain->want.entries = drain->want.strict ? 1 : pacer_size(&drain->pacer);
+        if (!drain_batch(drain, more, err)) {
+            return false;
+        }
+    } while (*more && !drain->want.strict && clock_mono_us() < end_us);
+    return true;
+}
+
+/* Each slice in turn; *more when any has more. */
 static bool
 drain_round(Drain *drain, bool *more, Err *err)
 {
+    bool finished = engine_is_finished(drain->engine);
     *more = false;
+    drain->kept = 0;
     for (int i = drain->slice_count - 1; i >= 0; i--) {
         bool full = false;
-        DrainWant want = {.after = 0};
         drain->current = i;
-        if (stop_level(&drain->engine->stop) != STOP_NONE || !engine_may_work(drain->engine)) {
-            return true;
-        }
-        if (!drain_slice(drain, &want, &full, err)) {
+        if (!drain_slice(drain, &full, err)) {
             return false;
         }
         *more = *more || full;
     }
-    return true;
-}
-
-/* Take the rows of all entries of our slices away, and keep the entries. */
-static bool
-give_way(Drain *drain, Err *err)
-{
-    for (int i = drain->slice_count - 1; i >= 0; i--) {
-        DrainWant want = {.only_delete = true};
-        bool full = true;
-        drain->current = i;
-        while (full && i < drain->slice_count) {
-            if (!drain_slice(drain, &want, &full, err)) {
-                return false;
-            }
-        }
-    }
+    drain->rounds += finished && !*more ? 1 : 0;
     return true;
 }
 
 /* ---- failures ---- */
-
-/* The slices of others may have to give way first; false when they have had the time. */
-static bool
-may_be_handed_over(Drain *drain, const Err *cause)
-{
-    if (strcmp(cause->sqlstate, UNIQUE_VIOLATION) != 0 || drain->slice_count == 0) {
-        return false;
-    }
-    int64_t now_us = clock_mono_us();
-    int *conflicts = &drain->conflicts[drain->slices[drain->current].no];
-    if ((*conflicts)++ == 0) {
-        drain->conflict_us = now_us;
-    }
-    return *conflicts <= CONFLICTS_MAX || now_us - drain->conflict_us < CONFLICT_MAX_US;
-}
 
 /* One entry alone is refused: the run ends at its key. */
 static bool
@@ -312,7 +333,7 @@ fail_at_key(Drain *drain, const Err *cause, Err *err)
         .message = cause->message,
     };
     bool ok = changelog_first_key(drain->carrier->log(drain), setup->plan,
-        &drain->slices[drain->current], 0, &arena, &row.key, err);
+        &drain->slices[drain->current], drain->want.after, &arena, &row.key, err);
     if (ok && row.key != NULL) {
         ok = quarantine_record_stop(drain->worker->conn, &row, err);
     }
@@ -354,12 +375,19 @@ drop_sessions(Drain *drain)
     drain->slice_count = 0;
 }
 
+/* Was the last batch as small as can be? */
+static bool
+is_at_floor(const Drain *drain)
+{
+    return drain->want.strict || pacer_is_at_floor(&drain->pacer);
+}
+
 static bool
 act(Drain *drain, RetryAction action, const Err *cause, Err *err)
 {
     switch (action) {
     case RETRY_LOCATE:
-        if (pacer_is_at_floor(&drain->pacer) && drain->slice_count > 0) {
+        if (is_at_floor(drain) && drain->slice_count > 0) {
             return fail_at_key(drain, cause, err);
         }
         pacer_halve(&drain->pacer);
@@ -387,11 +415,7 @@ handle_failure(Drain *drain, const Err *cause, Err *err)
 {
     Worker *worker = drain->worker;
     count_failure(worker, cause);
-    if (may_be_handed_over(drain, cause)) {
-        (void)stop_sleep_us(&drain->engine->stop, GATE_SLEEP_US);
-        return give_way(drain, err);
-    }
-    worker->history.at_floor = pacer_is_at_floor(&drain->pacer);
+    worker->history.at_floor = is_at_floor(drain);
     retry_record(&worker->history, cause->cls);
     RetryDecision decision = retry_decide(cause, &worker->history);
     if (!act(drain, decision.action, cause, err)) {
@@ -409,8 +433,7 @@ static bool
 recover(Drain *drain, Err cause)
 {
     PgConn *conn = drain->worker->conn;
-    if (conn != NULL && conn_is_idle(conn) && cause.sqlstate[0] != '\0' &&
-        strcmp(cause.sqlstate, UNIQUE_VIOLATION) != 0) {
+    if (conn != NULL && conn_is_idle(conn) && cause.sqlstate[0] != '\0') {
         guards_explain(conn, drain->engine->setup.job, &cause);
     }
     Err failure = ERR_INIT;
@@ -445,13 +468,41 @@ open_sessions(Drain *drain, Err *err)
 
 /* The passes are over and the target is caught up: nothing is left but to follow. */
 static bool
+is_in_sync(Engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    bool in_sync = engine->in_sync;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return in_sync;
+}
+
+static bool
 is_done(Drain *drain)
 {
-    Engine *engine = drain->engine;
-    (void)pthread_mutex_lock(&engine->lock);
-    bool done = engine->in_sync && !engine->setup.follow;
-    (void)pthread_mutex_unlock(&engine->lock);
-    return done;
+    return !drain->engine->setup.follow && is_in_sync(drain->engine);
+}
+
+/* A run that follows says so once it has got so far; unless rows differ, which ends it. */
+static bool
+settle(Drain *drain, bool *done, Err *err)
+{
+    const EngineSetup *setup = &drain->engine->setup;
+    PgConn *conn = drain->worker->conn;
+    int64_t differing = 0;
+    bool compared = drain->pass_kind == PASS_VERIFY;
+    if (compared && !job_differing(conn, setup->job, drain->worker->job.pass, &differing, err)) {
+        return false;
+    }
+    *done = differing > 0;
+    drain->is_settled = true;
+    if (*done || !setup->plan->sync_trigger) {
+        return true;
+    }
+    if (!query_script(conn, "BEGIN; SET LOCAL synchronous_commit = on", err)) {
+        return false;
+    }
+    bool ok = job_set_state(conn, setup->job, JOB_SYNCED, NULL, err);
+    return query_end(conn, ok, err);
 }
 
 static bool
@@ -470,6 +521,9 @@ step(Drain *drain, bool *done, Err *err)
             return false;
         }
         *done = is_done(drain);
+        if (!*done && is_in_sync(engine) && !drain->is_settled && !settle(drain, done, err)) {
+            return false;
+        }
     }
     bool more = false;
     if (drain->may_begin && !*done && !drain_round(drain, &more, err)) {

@@ -32,7 +32,7 @@ batch(Drain *drain, const SliceLease *slice, const DrainWant *want, DrainResult 
     params_text(&params, slice->token);
     params_int(&params, want->entries);
     params_int(&params, want->after);
-    params_bool(&params, want->only_delete);
+    params_bool(&params, want->strict);
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_drain_call(&sql, drain->engine->setup.plan, slice->job);
     PGRESULT_AUTO *row = NULL;
@@ -48,6 +48,8 @@ batch(Drain *drain, const SliceLease *slice, const DrainWant *want, DrainResult 
         .deleted = result_int(row, 0, DRAIN_DELETED),
         .written = result_int(row, 0, DRAIN_WRITTEN),
         .last = result_int(row, 0, DRAIN_LAST),
+        .kept = result_int(row, 0, DRAIN_KEPT),
+        .first_kept = result_int(row, 0, DRAIN_FIRST),
     };
     return true;
 }

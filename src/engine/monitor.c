@@ -245,6 +245,8 @@ send_heartbeat(Monitor *monitor, Err *err)
         .rows = now.run_rows,
         .rows_per_s = eta_rate(&monitor->eta),
         .batch_age_us = now.batch_us == 0 ? -1 : clock_mono_us() - now.batch_us,
+        .backlog_rows = now.backlog_rows,
+        .backlog_s = now.backlog_s,
         .reason = monitor->was_paused ? monitor->governor.verdict.reason : NULL,
     };
     return run_heartbeat(monitor->conn, &row, err);
@@ -288,6 +290,8 @@ sample(Monitor *monitor, Err *err)
         .lag_s = lag_s,
         .throttled_s = (double)governor_paused_total_us(&monitor->governor) / 1e6,
         .hot_ratio = now.hot_ratio,
+        .backlog_rows = now.backlog_rows,
+        .backlog_s = now.backlog_s,
     };
     return run_sample(monitor->conn, &row, err);
 }

@@ -251,11 +251,35 @@ isolate_poison(Worker *worker, Err *err)
     return take_batch(worker, &result, size, clock_mono_us() - begun_us, err);
 }
 
+/* Under writes a unique value may go from a row that was copied to one that is not yet. */
+static bool
+may_defer(const Worker *worker, const Err *cause)
+{
+    const Plan *plan = worker->engine->setup.plan;
+    return plan->copy != NULL && plan->sync_trigger && worker->job.pass_kind == PASS_MOVE &&
+           strcmp(cause->sqlstate, "23505") == 0;
+}
+
+static bool
+defer_batch(Worker *worker, Err *err)
+{
+    int64_t size = pacer_size(pacing_of(worker));
+    int64_t begun_us = clock_mono_us();
+    CarryResult result;
+    log_line(LOG_DEBUG, worker->name, "range %lld: a unique value is taken; the drain copies %lld",
+        (long long)worker->lease.no, (long long)size);
+    return carry_call(worker, size, true, &result, err) &&
+           take_batch(worker, &result, size, clock_mono_us() - begun_us, err);
+}
+
 /* At the floor: set the row aside, or look for it.  None found means that the reason has gone. */
 static bool
 locate_poison(Worker *worker, const Err *cause, Err *err)
 {
     Pacer *pacer = pacing_of(worker);
+    if (may_defer(worker, cause)) {
+        return defer_batch(worker, err);
+    }
     if (!pacer_is_at_floor(pacer)) {
         pacer_halve(pacer);
         return true;

@@ -36,12 +36,26 @@ run_register(PgConn *conn, const RunNew *run, int64_t *id, Err *err)
     return true;
 }
 
+/* Two parameters, NULL for a run that is no copy's. */
+static void
+put_backlog(Params *params, int64_t rows, double seconds)
+{
+    if (rows < 0) {
+        params_text(params, NULL);
+        params_text(params, NULL);
+    } else {
+        params_int(params, rows);
+        params_float(params, seconds);
+    }
+}
+
 /* The session that sends it stands for the run: after a restart of the server it is another. */
 static const char SQL_HEARTBEAT[] =
     "UPDATE pghaul.run AS u\n"
     "   SET heartbeat = pg_catalog.clock_timestamp(), rows_per_s = $2::pg_catalog.float8,\n"
     "       reason = $3::pg_catalog.text, backend_pid = $4::pg_catalog.int4,\n"
     "       backend_start = $5::pg_catalog.timestamptz, rows = $6::pg_catalog.int8,\n"
+    "       backlog_rows = $8::pg_catalog.int8, backlog_s = $9::pg_catalog.float8,\n"
     "       last_batch = CASE WHEN $7::pg_catalog.int8 >= 0 THEN pg_catalog.clock_timestamp()\n"
     "           - $7 * '1 us'::pg_catalog.interval END\n"
     " WHERE u.id = $1::pg_catalog.int8";
@@ -57,6 +71,7 @@ run_heartbeat(PgConn *conn, const RunBeat *beat, Err *err)
     params_text(&params, conn_backend_start(conn));
     params_int(&params, beat->rows);
     params_int(&params, beat->batch_age_us);
+    put_backlog(&params, beat->backlog_rows, beat->backlog_s);
     return query_with(conn, SQL_HEARTBEAT, &params, NULL, err) || err_wrap(err, "heartbeat");
 }
 
@@ -105,11 +120,11 @@ run_hold_off(PgConn *conn, Err *err)
 
 static const char SQL_SAMPLE[] =
     "INSERT INTO pghaul.sample (job, run, rows, rows_per_s, batch_ms, workers, lag_s,\n"
-    "                           throttled_s, hot_ratio)\n"
+    "                           throttled_s, hot_ratio, backlog_rows, backlog_s)\n"
     "VALUES ($1::pg_catalog.int8, $2::pg_catalog.int8, $3::pg_catalog.int8,\n"
     "        $4::pg_catalog.float8, $5::pg_catalog.float8, $6::pg_catalog.int4,\n"
     "        NULLIF($7::pg_catalog.float8, -1), $8::pg_catalog.float8,\n"
-    "        NULLIF($9::pg_catalog.float8, -1))";
+    "        NULLIF($9::pg_catalog.float8, -1), $10::pg_catalog.int8, $11::pg_catalog.float8)";
 
 bool
 run_sample(PgConn *conn, const RunSample *sample, Err *err)
@@ -124,5 +139,6 @@ run_sample(PgConn *conn, const RunSample *sample, Err *err)
     params_float(&params, sample->lag_s < 0 ? -1 : sample->lag_s);
     params_float(&params, sample->throttled_s);
     params_float(&params, sample->hot_ratio < 0 ? -1 : sample->hot_ratio);
+    put_backlog(&params, sample->backlog_rows, sample->backlog_s);
     return query_with(conn, SQL_SAMPLE, &params, NULL, err) || err_wrap(err, "sample");
 }

@@ -40,7 +40,7 @@ const char schema_set_state[] =
     "       SET state = set_state.to_state, reason = why,\n"
     "           started = COALESCE(j.started, CASE WHEN set_state.to_state = 'running'\n"
     "               THEN clock_timestamp() END),\n"
-    "           finished = CASE WHEN set_state.to_state = 'complete'\n"
+    "           finished = CASE WHEN set_state.to_state IN ('complete', 'synced')\n"
     "               THEN clock_timestamp() END\n"
     "     WHERE j.id = set_state.job AND (set_state.to_state NOT IN ('complete', 'synced')\n"
     "           OR " GUARDS_PRESENT " IS NOT DISTINCT FROM j.signature\n"

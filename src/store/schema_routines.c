@@ -43,13 +43,58 @@ static const char SQL_SIGNATURE[] =
     "END\n"
     "$pghaul$;\n";
 
+/* The change log of a copy, where it is in this database and the caller may read it; else NULL.
+ * Entries of a large one are counted by the server's statistics. */
+static const char SQL_BACKLOG[] =
+    "CREATE FUNCTION pghaul.backlog(job pg_catalog.int8, OUT entries pg_catalog.int8,\n"
+    "    OUT age_s pg_catalog.float8)\n"
+    "LANGUAGE plpgsql SET search_path = pg_catalog AS $pghaul$\n"
+    "DECLARE\n"
+    "    log regclass := (SELECT to_regclass(format('pghaul.log_%s_%s', j.id, j.fingerprint))\n"
+    "        FROM pghaul.job j WHERE j.id = $1);\n"
+    "BEGIN\n"
+    "    IF log IS NULL OR NOT has_table_privilege(log, 'SELECT') THEN\n"
+    "        RETURN;\n"
+    "    END IF;\n"
+    "    EXECUTE format('SELECT EXTRACT(epoch FROM clock_timestamp() - l.at)'\n"
+    "        ' FROM %s l ORDER BY l.id LIMIT 1', log) INTO age_s;\n"
+    "    IF age_s IS NULL THEN\n"
+    "        entries := 0;\n"
+    "    ELSIF pg_relation_size(log) <= 33554432 THEN\n"
+    "        EXECUTE format('SELECT count(*) FROM (SELECT FROM %s LIMIT 100001) s', log)\n"
+    "            INTO entries;\n"
+    "    ELSE\n"
+    "        entries := GREATEST(1, pg_stat_get_live_tuples(log));\n"
+    "    END IF;\n"
+    "    age_s := GREATEST(0, COALESCE(age_s, 0));\n"
+    "END\n"
+    "$pghaul$;\n";
+
+/* What the runs of a job say together; of it view progress is made. */
+static const char SQL_RUN_TOTALS[] =
+    "CREATE VIEW pghaul.run_totals AS\n"
+    "SELECT x.job, pg_catalog.count(*) FILTER (WHERE x.alive) AS runs_alive,\n"
+    "       pg_catalog.avg(x.rows_per_s) FILTER (WHERE x.alive) AS rows_per_s,\n"
+    "       pg_catalog.max(x.reason) FILTER (WHERE x.alive) AS throttle_reason,\n"
+    "       pg_catalog.max(x.backlog_rows) FILTER (WHERE x.alive) AS backlog_rows,\n"
+    "       pg_catalog.max(x.backlog_s) FILTER (WHERE x.alive) AS backlog_s,\n"
+    "       pg_catalog.max(GREATEST(x.started, x.last_batch)) FILTER (WHERE x.alive)\n"
+    "           AS at_work,\n"
+    "       pg_catalog.max(x.last_batch) AS last_batch,\n"
+    "       pg_catalog.max(x.heartbeat) AS heartbeat\n"
+    "  FROM (SELECT u.job, u.started, u.last_batch, u.heartbeat, u.reason, u.rows_per_s,\n"
+    "               u.backlog_rows, u.backlog_s,\n"
+    "               " SQL_RUN_IS_ALIVE " AS alive\n"
+    "          FROM pghaul.run u) x\n"
+    " GROUP BY x.job;\n";
+
 /* Of functions of the catalog, not its views: what depends on those is in the way of pg_upgrade. */
 static const char SQL_PROGRESS[] =
     "CREATE VIEW pghaul.progress AS\n"
     "SELECT j.id AS job_id, j.name AS job, j.kind, j.table_name, j.state, j.reason, j.pass,\n"
     "       j.pass_kind,\n"
-    "       CASE WHEN j.state = 'complete' AND u.runs_alive = 0 AND j.carved\n"
-    "                 AND r.ranges_done = r.ranges THEN 1.0\n"
+    "       CASE WHEN (j.state = 'complete' AND COALESCE(u.runs_alive, 0) = 0\n"
+    "                  OR j.state = 'synced') AND j.carved AND r.ranges_done = r.ranges THEN 1.0\n"
     "            WHEN j.est_rows <= 0 THEN 0.0\n"
     "            ELSE LEAST(r.est_done::pg_catalog.float8 / j.est_rows, 0.999)\n"
     "       END::pg_catalog.float8 AS done_ratio,\n"
@@ -63,7 +108,7 @@ static const char SQL_PROGRESS[] =
     "            THEN ((j.est_rows - r.est_done) / u.rows_per_s)::pg_catalog.int8 END AS eta_s,\n"
     "       EXTRACT(epoch FROM COALESCE(j.finished, now.at) - j.started)::pg_catalog.float8\n"
     "           AS elapsed_s,\n"
-    "       u.runs_alive, u.throttle_reason,\n"
+    "       COALESCE(u.runs_alive, 0) AS runs_alive, u.throttle_reason,\n"
     "       EXTRACT(epoch FROM now.at - u.last_batch)::pg_catalog.float8 AS last_batch_age_s,\n"
     "       EXTRACT(epoch FROM now.at - u.heartbeat)::pg_catalog.float8 AS heartbeat_age_s,\n"
     "       CASE WHEN u.runs_alive > 0\n"
@@ -80,6 +125,8 @@ static const char SQL_PROGRESS[] =
     "             WHERE p.job = j.id AND p.what = 'state'\n"
     "               AND pg_catalog.starts_with(p.reason, 'paused')\n"
     "             ORDER BY p.id DESC LIMIT 1) END AS paused_by,\n"
+    "       COALESCE(b.entries, u.backlog_rows) AS backlog_rows,\n"
+    "       COALESCE(b.age_s, u.backlog_s) AS backlog_s,\n"
     "       j.created, j.started, j.finished\n"
     "  FROM pghaul.job j\n"
     " CROSS JOIN LATERAL (SELECT pg_catalog.clock_timestamp() AS at) now\n"
@@ -95,20 +142,11 @@ static const char SQL_PROGRESS[] =
     "              COALESCE(pg_catalog.min(x.visits) FILTER (WHERE x.state <> 'done'), 0)\n"
     "                  AS vain_visits\n"
     "         FROM pghaul.ranges x WHERE x.job = j.id AND x.pass = j.pass) r\n"
-    " CROSS JOIN LATERAL (\n"
-    "       SELECT pg_catalog.count(*) FILTER (WHERE x.alive) AS runs_alive,\n"
-    "              pg_catalog.avg(x.rows_per_s) FILTER (WHERE x.alive) AS rows_per_s,\n"
-    "              pg_catalog.max(x.reason) FILTER (WHERE x.alive) AS throttle_reason,\n"
-    "              pg_catalog.max(GREATEST(x.started, x.last_batch)) FILTER (WHERE x.alive)\n"
-    "                  AS at_work,\n"
-    "              pg_catalog.max(x.last_batch) AS last_batch,\n"
-    "              pg_catalog.max(x.heartbeat) AS heartbeat\n"
-    "         FROM (SELECT u.started, u.last_batch, u.heartbeat, u.reason, u.rows_per_s,\n"
-    "                      " SQL_RUN_IS_ALIVE " AS alive\n"
-    "                 FROM pghaul.run u WHERE u.job = j.id) x) u\n"
+    "  LEFT JOIN pghaul.run_totals u ON u.job = j.id\n"
     "  LEFT JOIN LATERAL (\n"
     "       SELECT x.at FROM pghaul.event x WHERE x.job = j.id ORDER BY x.id DESC LIMIT 1) e\n"
     "       ON true\n"
+    "  LEFT JOIN LATERAL pghaul.backlog(j.id) b ON j.kind = 'copy'\n"
     " WHERE j.cleaned IS NULL;\n";
 
 static const char SQL_PROGRESS_COMMENTS[] =
@@ -116,11 +154,11 @@ static const char SQL_PROGRESS_COMMENTS[] =
     "    'one row for each job that is not cleaned; NULL is not known';\n"
     "COMMENT ON COLUMN pghaul.progress.job_id IS 'number of the job';\n"
     "COMMENT ON COLUMN pghaul.progress.job IS 'name of the job';\n"
-    "COMMENT ON COLUMN pghaul.progress.kind IS 'backfill';\n"
+    "COMMENT ON COLUMN pghaul.progress.kind IS 'backfill or copy';\n"
     "COMMENT ON COLUMN pghaul.progress.table_name IS 'table whose rows are changed, quoted where "
     "SQL needs it';\n"
     "COMMENT ON COLUMN pghaul.progress.state IS\n"
-    "    'new, ready, running, paused, complete, stopped or failed';\n"
+    "    'new, ready, running, paused, synced, complete, stopped or failed';\n"
     "COMMENT ON COLUMN pghaul.progress.reason IS 'why it is paused, stopped or failed';\n"
     "COMMENT ON COLUMN pghaul.progress.pass IS 'number of the pass, 0 before the first';\n"
     "COMMENT ON COLUMN pghaul.progress.pass_kind IS 'move, verify or repair';\n"
@@ -156,19 +194,24 @@ static const char SQL_PROGRESS_COMMENTS[] =
     "    'how often every range that is left was visited in vain, for the sake of locks';\n"
     "COMMENT ON COLUMN pghaul.progress.sessions IS 'sessions of pghaul that work on the job now';\n"
     "COMMENT ON COLUMN pghaul.progress.paused_by IS 'role that paused it';\n"
+    "COMMENT ON COLUMN pghaul.progress.backlog_rows IS\n"
+    "    'changes of the application that a copy has not yet drained; beyond 100000 an estimate';\n"
+    "COMMENT ON COLUMN pghaul.progress.backlog_s IS 'age of the oldest of them in seconds';\n"
     "COMMENT ON COLUMN pghaul.progress.created IS 'when the job was recorded';\n"
     "COMMENT ON COLUMN pghaul.progress.started IS 'when the first run began';\n"
     "COMMENT ON COLUMN pghaul.progress.finished IS 'when it was complete';\n";
 
-const char *const schema_routines[] = {SQL_SIGNATURE, SQL_PROGRESS, SQL_PROGRESS_COMMENTS,
-    schema_set_state, schema_pause, schema_stop, schema_set, schema_assert, NULL};
+const char *const schema_routines[] = {SQL_SIGNATURE, SQL_BACKLOG, SQL_RUN_TOTALS, SQL_PROGRESS,
+    SQL_PROGRESS_COMMENTS, schema_set_state, schema_pause, schema_stop, schema_set, schema_assert,
+    NULL};
 
 const char schema_drop_routines[] =
-    "DROP VIEW IF EXISTS pghaul.progress;\n"
+    "DROP VIEW IF EXISTS pghaul.progress, pghaul.run_totals;\n"
     "DROP FUNCTION IF EXISTS pghaul.trigger_signature(oid),\n"
     "    pghaul.table_signature(oid, int2[], int2[], bool),\n"
     "    pghaul.copy_signature(oid, int2[], int2[], text),\n"
     "    pghaul.set_state(int8, text, text, bool), pghaul.find_job(text),\n"
     "    pghaul.runs_alive(int8), pghaul.of_runs(int8, text, text),\n"
     "    pghaul.pause(text, text), pghaul.resume(text), pghaul.stop(text),\n"
-    "    pghaul.set(text, text, text), pghaul.assert_done(text, bool);\n";
+    "    pghaul.set(text, text, text), pghaul.assert_done(text, bool),\n"
+    "    pghaul.backlog(int8);\n";

@@ -86,6 +86,8 @@ static const char SQL_RUN[] =
     "    rows_per_s pg_catalog.float8,\n"
     "    rows pg_catalog.int8 NOT NULL DEFAULT 0,\n"
     "    last_batch pg_catalog.timestamptz,\n"
+    "    backlog_rows pg_catalog.int8,\n"
+    "    backlog_s pg_catalog.float8,\n"
     "    stop_requested pg_catalog.timestamptz,\n"
     "    stop_by pg_catalog.text,\n"
     "    workers_option pg_catalog.int4,\n"
@@ -135,7 +137,9 @@ static const char SQL_SAMPLE[] =
     "    workers pg_catalog.int4 NOT NULL,\n"
     "    lag_s pg_catalog.float8,\n"
     "    throttled_s pg_catalog.float8 NOT NULL,\n"
-    "    hot_ratio pg_catalog.float8);\n"
+    "    hot_ratio pg_catalog.float8,\n"
+    "    backlog_rows pg_catalog.int8,\n"
+    "    backlog_s pg_catalog.float8);\n"
     "CREATE INDEX sample_job ON pghaul.sample (job, at);\n";
 
 static const char SQL_EVENT[] =
@@ -264,6 +268,10 @@ static const char SQL_TO_3[] =
     "    ADD COLUMN source_system_id pg_catalog.text,\n"
     "    ADD COLUMN source_timeline pg_catalog.int8,\n"
     "    ADD COLUMN source_started pg_catalog.timestamptz;\n"
+    "ALTER TABLE pghaul.run ADD COLUMN backlog_rows pg_catalog.int8,\n"
+    "    ADD COLUMN backlog_s pg_catalog.float8;\n"
+    "ALTER TABLE pghaul.sample ADD COLUMN backlog_rows pg_catalog.int8,\n"
+    "    ADD COLUMN backlog_s pg_catalog.float8;\n"
     "ALTER TABLE pghaul.ranges ADD COLUMN skipped pg_catalog.int8 NOT NULL DEFAULT 0,\n"
     "    ADD COLUMN updated pg_catalog.int8 NOT NULL DEFAULT 0;\n" SQL_SLICE SQL_INDEX_BUILD
         SQL_CARRY;

@@ -1,5 +1,7 @@
 #include "store/status.h"
 
+#include <string.h>
+
 #include "pg/params.h"
 #include "store/run.h"
 
@@ -30,7 +32,10 @@ enum {
     COL_IDLE,
     COL_VAIN,
     COL_SESSIONS,
-    COL_PAUSED_BY
+    COL_PAUSED_BY,
+    COL_BACKLOG_ROWS,
+    COL_BACKLOG_S,
+    COL_KIND
 };
 
 static const char SQL_JOBS[] =
@@ -39,7 +44,7 @@ static const char SQL_JOBS[] =
     "       p.ranges_are_all, p.differing_rows, p.leftover_rows, p.quarantined_rows,\n"
     "       p.rows_per_s, p.eta_s, p.elapsed_s, p.runs_alive, p.throttle_reason,\n"
     "       p.last_batch_age_s, p.heartbeat_age_s, p.idle_s, p.vain_visits, p.sessions,\n"
-    "       p.paused_by\n"
+    "       p.paused_by, p.backlog_rows, p.backlog_s, p.kind\n"
     "  FROM pghaul.progress p\n"
     " WHERE p.job = $1::pg_catalog.text OR $1 IS NULL\n"
     " ORDER BY p.job_id";
@@ -67,6 +72,11 @@ take_facts(const PgResult *result, int row, Arena *arena, HealthFacts *facts, Er
         .quarantined_rows = result_int(result, row, COL_QUARANTINED),
         .differing_rows = result_int(result, row, COL_DIFFERING),
         .paused_by = result_dup(result, row, COL_PAUSED_BY, arena),
+        .is_copy = strcmp(result_text(result, row, COL_KIND), "copy") == 0,
+        .backlog_rows = result_is_null(result, row, COL_BACKLOG_ROWS)
+                            ? -1
+                            : result_int(result, row, COL_BACKLOG_ROWS),
+        .backlog_s = result_float(result, row, COL_BACKLOG_S),
     };
     facts->pass_is_done =
         result_bool(result, row, COL_CARVED) &&
