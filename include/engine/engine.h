@@ -34,6 +34,10 @@ typedef struct EngineSetup {
     int64_t max_runtime_us; /* 0 = none; ends with ERR_STOPPED */
     bool follow;            /* a copy: go on draining until stopped */
     uint64_t seed;          /* of the jitter */
+    /* Build the next index of the target, by a thread of its own until *done; NULL = there are
+     * none. See indexes_build_next(). */
+    bool (*build_index)(void *arg, StopToken *stop, bool *done, Err *err);
+    void *build_index_arg;
     /* Called by the thread of engine_run() about every ENGINE_TICK_US. */
     void (*observe)(void *arg, const Progress *progress);
     void *observe_arg;
