@@ -9,6 +9,7 @@
 #include "base/stop.h"
 #include "base/strbuf.h"
 #include "core/sql_index.h"
+#include "engine/engine.h"
 #include "pg/conn.h"
 
 /*
@@ -43,16 +44,15 @@ typedef struct IndexBuilder {
 /*
  * Build the next index, if the move pass is done and no other run is building.
  *
- * Shape:   *done when all are built; false also when there is nothing to do yet.
  * Errors:  whatever may pass: call again.  ERR_STOPPED when the token ended the build.  ERR_POISON:
  *          rows that a unique index refuses.
- * Threads: one; `builder` is an IndexBuilder, for EngineSetup.build_index.
+ * Threads: one; `builder` is an IndexBuilder, for EngineSetup.builder.
  */
-bool indexes_build_next(void *builder, StopToken *stop, bool *done, Err *err)
+bool indexes_build_next(void *builder, StopToken *stop, BuildStep *step, Err *err)
     __attribute__((warn_unused_result));
 
-/* Close the session of a builder that is through. */
-void indexes_builder_close(IndexBuilder *builder);
+/* Close the session of an IndexBuilder, by the thread that built. */
+void indexes_end_builder(void *builder);
 
 /* The statements that build what is not built yet, for somebody who cleans the job before. */
 bool indexes_left_sql(PgConn *conn, const char *job, StrBuf *out, Err *err)

@@ -9,7 +9,7 @@
 #include "core/retry.h"
 #include "engine/engine_state.h"
 
-#define LOOK_EVERY_US   500000
+#define LOOK_EVERY_US   250000
 #define BACKOFF_BASE_US 500000
 #define BACKOFF_CAP_US  ((int64_t)30 * 1000000)
 
@@ -21,42 +21,44 @@ may_pass(const Err *err)
            err->cls == ERR_SLOTS || err->cls == ERR_RESOURCE || err->cls == ERR_CONNECT;
 }
 
-/* One call of the hook; false when the thread has nothing more to do. */
+/* It failed: may another attempt help?  Else the run ends. */
 static bool
-look(Engine *engine, Backoff *backoff, Prng *prng)
+survive(Engine *engine, const Err *err, Backoff *backoff, Prng *prng)
 {
-    const EngineSetup *setup = &engine->setup;
-    Err err = ERR_INIT;
-    bool done = false;
-    if (!engine_may_work(engine)) {
-        return true;
-    }
-    if (setup->build_index(setup->build_index_arg, &engine->stop, &done, &err)) {
-        *backoff = BACKOFF_INIT;
-        return !done;
-    }
     if (stop_level(&engine->stop) != STOP_NONE) {
         return false;
     }
-    if (!may_pass(&err)) {
-        engine_fail(engine, &err);
+    if (!may_pass(err)) {
+        engine_fail(engine, err);
         return false;
     }
-    log_line(LOG_WARNING, "index", "%s; trying again", err.message);
+    log_line(LOG_WARNING, "index", "%s; trying again", err->message);
     BackoffPolicy policy = {.base_us = BACKOFF_BASE_US, .cap_us = BACKOFF_CAP_US};
-    (void)stop_sleep_us(&engine->stop, backoff_next_us(backoff, policy, prng));
-    return true;
+    return stop_sleep_us(&engine->stop, backoff_next_us(backoff, policy, prng)) == STOP_NONE;
 }
 
 void *
 indexer_main(void *arg)
 {
     Engine *engine = arg;
+    const EngineSetup *setup = &engine->setup;
     Backoff backoff = BACKOFF_INIT;
     Prng prng;
-    prng_init(&prng, engine->setup.seed ^ (uint64_t)clock_mono_us());
-    while (
-        stop_sleep_us(&engine->stop, LOOK_EVERY_US) == STOP_NONE && look(engine, &backoff, &prng)) {
+    prng_init(&prng, setup->seed ^ (uint64_t)clock_mono_us());
+    BuildStep step = BUILD_WAIT;
+    while (step != BUILD_DONE && stop_level(&engine->stop) == STOP_NONE) {
+        Err err = ERR_INIT;
+        bool may = engine_may_work(engine);
+        if (may && !setup->build_index(setup->builder, &engine->stop, &step, &err) &&
+            !survive(engine, &err, &backoff, &prng)) {
+            break;
+        }
+        if (step == BUILD_MORE && may && err.cls == ERR_NONE) {
+            backoff = BACKOFF_INIT;
+        } else if (step != BUILD_DONE) {
+            (void)stop_sleep_us(&engine->stop, LOOK_EVERY_US);
+        }
     }
+    setup->end_builder(setup->builder);
     return NULL;
 }

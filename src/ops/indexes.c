@@ -244,11 +244,15 @@ record_and_drop(PgConn *conn, const Plan *plan, int64_t job, Arena *arena, Err *
     if (count > 0) {
         return true;
     }
+    if (!record_all(conn, plan, job, arena, err)) {
+        return false;
+    }
+    if (plan->copy->indexes->origin != INDEXES_OF_TARGET) {
+        return true;
+    }
     STRBUF_AUTO drop = STRBUF_INIT;
     sql_index_drop_all(&drop, plan->copy->indexes, into_of(plan)->table.schema);
-    return record_all(conn, plan, job, arena, err) &&
-           (plan->copy->indexes->origin != INDEXES_OF_TARGET ||
-               query_run(conn, strbuf_text(&drop), NULL, err));
+    return query_run(conn, strbuf_text(&drop), NULL, err);
 }
 
 static bool

@@ -65,6 +65,7 @@ explain_refusal(const Build *b, const IndexPlace *at, Err *err)
         return err_wrap(err, "build index %s", at->name);
     }
     (void)!drop_invalid(b, at, &ignored);
+    *err = ERR_INIT;
     (void)err_set(err, ERR_POISON, "unique index %s cannot be built: rows of %s have equal values",
         at->name, at->table);
     return err_hint(err, "Look for them in its columns (%s), mend them, then run the job again.",
@@ -302,10 +303,11 @@ build_claimed(IndexBuilder *builder, int no, StopToken *stop, Err *err)
 }
 
 static bool
-step(IndexBuilder *builder, StopToken *stop, bool *done, Err *err)
+look(IndexBuilder *builder, StopToken *stop, BuildStep *step, Err *err)
 {
     bool moved = false;
     IndexClaim claim;
+    int64_t lease_us = builder->plan->spec->lease_us;
     if ((builder->conn == NULL && !open_session(builder, err)) ||
         !move_is_done(builder, &moved, err)) {
         return false;
@@ -313,31 +315,33 @@ step(IndexBuilder *builder, StopToken *stop, bool *done, Err *err)
     if (!moved) {
         return true;
     }
-    int64_t lease_us = builder->plan->spec->lease_us;
     if (!index_build_claim(builder->conn, builder->job, builder->run, lease_us, &claim, err)) {
         return false;
     }
-    *done = claim.kind == INDEX_CLAIM_NONE;
+    *step = claim.kind == INDEX_CLAIM_OURS   ? BUILD_MORE
+            : claim.kind == INDEX_CLAIM_NONE ? BUILD_DONE
+                                             : BUILD_WAIT;
     return claim.kind != INDEX_CLAIM_OURS || build_claimed(builder, claim.no, stop, err);
 }
 
 bool
-indexes_build_next(void *arg, StopToken *stop, bool *done, Err *err)
+indexes_build_next(void *arg, StopToken *stop, BuildStep *step, Err *err)
 {
     IndexBuilder *builder = arg;
-    *done = false;
-    bool ok = step(builder, stop, done, err);
+    *step = BUILD_WAIT;
+    bool ok = look(builder, stop, step, err);
     arena_reset(&builder->arena);
     if (!ok && builder->conn != NULL &&
         (err->cls == ERR_RECONNECT || !conn_is_idle(builder->conn))) {
-        indexes_builder_close(builder);
+        indexes_end_builder(builder);
     }
     return ok;
 }
 
 void
-indexes_builder_close(IndexBuilder *builder)
+indexes_end_builder(void *arg)
 {
+    IndexBuilder *builder = arg;
     conn_close(builder->conn);
     builder->conn = NULL;
 }

@@ -15,6 +15,7 @@
 #include "engine/passes.h"
 #include "ops/ddl.h"
 #include "ops/prepare_log.h"
+#include "ops/indexes.h"
 #include "pg/params.h"
 #include "pg/probe.h"
 #include "store/changelog.h"
@@ -280,8 +281,8 @@ begin_first_pass(PgConn *conn, const Plan *plan, int64_t id, StopToken *stop, Er
     bool ready = plan->sync_trigger ? guards_record(conn, plan, id, false, err) &&
                                           put_trigger(conn, plan, id, false, stop, err)
                                     : wait_for_fence(conn, stop, err);
-    return ready && guards_record(conn, plan, id, false, err) &&
-           passes_begin_move(conn, plan, id, 0, err);
+    return ready && indexes_prepare(conn, plan, id, stop, err) &&
+           guards_record(conn, plan, id, false, err) && passes_begin_move(conn, plan, id, 0, err);
 }
 
 bool
