@@ -46,13 +46,13 @@ typedef struct IndexBuilder {
  *
  * Errors:  whatever may pass: call again.  ERR_STOPPED when the token ended the build.  ERR_POISON:
  *          rows that a unique index refuses.
- * Threads: one; `builder` is an IndexBuilder, for EngineSetup.builder.
+ * Threads: one; `arg` is an IndexBuilder, for EngineSetup.builder.
  */
-bool indexes_build_next(void *builder, StopToken *stop, BuildStep *step, Err *err)
+bool indexes_build_next(void *arg, StopToken *stop, BuildStep *step, Err *err)
     __attribute__((warn_unused_result));
 
-/* Close the session of an IndexBuilder, by the thread that built. */
-void indexes_end_builder(void *builder);
+/* Close the session of an IndexBuilder (`arg`), by the thread that built. */
+void indexes_end_builder(void *arg);
 
 /* The statements that build what is not built yet, for somebody who cleans the job before. */
 bool indexes_left_sql(PgConn *conn, const char *job, StrBuf *out, Err *err)

@@ -4,20 +4,7 @@
 
 #include "core/sql_index.h"
 
-/* The source has a, b, c, d; the target has a, bee (of b), c (a bigint) and d (of an expression).
- */
-static const ColumnFacts SOURCE[] = {
-    {.name = "a", .type = "integer"},
-    {.name = "b", .type = "text"},
-    {.name = "c", .type = "integer"},
-    {.name = "d", .type = "text"},
-};
-static const ColumnFacts TARGET[] = {
-    {.name = "a", .type = "integer"},
-    {.name = "bee", .type = "text"},
-    {.name = "c", .type = "bigint"},
-    {.name = "d", .type = "text"},
-};
+#define COLUMN(column, of_type) (&(const ColumnFacts){.name = (column), .type = (of_type)})
 
 typedef struct Case {
     const char *definition;
@@ -33,11 +20,12 @@ typedef struct Case {
 static IndexBuild
 translate(const Case *one, Arena *arena)
 {
+    /* The source has a, b, c, d; the target a, bee (of b), c (a bigint) and d (an expression). */
     MapColumn map[] = {
-        {.target = &TARGET[0], .source = &SOURCE[0]},
-        {.target = &TARGET[1], .source = &SOURCE[1]},
-        {.target = &TARGET[2], .source = &SOURCE[2]},
-        {.target = &TARGET[3]},
+        {.target = COLUMN("a", "integer"), .source = COLUMN("a", "integer")},
+        {.target = COLUMN("bee", "text"), .source = COLUMN("b", "text")},
+        {.target = COLUMN("c", "bigint"), .source = COLUMN("c", "integer")},
+        {.target = COLUMN("d", "text")},
     };
     CopyPlan copy = {.map = map, .map_count = 4};
     const char *partition[] = {one->partition};
