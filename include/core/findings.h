@@ -58,6 +58,11 @@ void findings_collect(const JobSpec *spec, const Facts *facts, const ExprReport 
 void findings_compare_job(const JobSpec *spec, const Facts *facts, const char *fingerprint,
     Arena *arena, Findings *findings);
 
+struct Plan;
+
+/* Add what plan->copy->indexes does to the target and what it leaves out. */
+void findings_add_indexes(const struct Plan *plan, Arena *arena, Findings *findings);
+
 /* The first finding with that code, or NULL. */
 const Finding *findings_find(const Findings *findings, const char *code);
 

@@ -57,6 +57,7 @@ typedef struct CopyPlan {
                                                      alone or with the partition key's */
     bool invertible;                 /* the map can be walked back, or `reverse_map:` says how */
     const ColumnFacts *irreversible; /* else a column of the source that nothing leads back to */
+    const struct IndexPlan *indexes; /* of `indexes: after` (core/sql_index.h); NULL = before */
 } CopyPlan;
 
 typedef struct Plan {

@@ -22,6 +22,12 @@
 #define ENGINE_TICK_US 200000
 #define ENGINE_POLL_US 20000
 
+typedef enum BuildStep {
+    BUILD_WAIT = 0, /* not yet, or another run is at it */
+    BUILD_MORE,     /* one was built */
+    BUILD_DONE,     /* all are */
+} BuildStep;
+
 typedef struct EngineSetup {
     const Plan *plan;
     const ConnTarget *target;
@@ -35,6 +41,11 @@ typedef struct EngineSetup {
     int64_t max_runtime_us; /* 0 = none; ends with ERR_STOPPED */
     bool follow;            /* a copy: go on draining until stopped */
     uint64_t seed;          /* of the jitter */
+    /* Build the next index of the target, by a thread of its own, which then ends the builder;
+     * NULL = there are none.  See ops/indexes.h. */
+    bool (*build_index)(void *builder, StopToken *stop, BuildStep *step, Err *err);
+    void (*end_builder)(void *builder);
+    void *builder;
     /* Called by the thread of engine_run() about every ENGINE_TICK_US. */
     void (*observe)(void *arg, const Progress *progress);
     void *observe_arg;

@@ -77,6 +77,7 @@ struct Engine {
                         more, which drains the change log of a copy */
     pthread_t monitor;
     pthread_t vacuumer;
+    pthread_t indexer;
 
     StopToken stop; /* has its own lock */
 
@@ -134,5 +135,6 @@ void *worker_main(void *arg);
 void *monitor_main(void *arg);
 void *vacuumer_main(void *arg);
 void *drain_main(void *arg);
+void *indexer_main(void *arg);
 
 #endif

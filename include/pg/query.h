@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/stop.h"
 #include "pg/conn.h"
 
 typedef struct PgResult PgResult;
@@ -24,6 +25,7 @@ typedef struct Statement {
     int count;
     const char *const *values;
     int64_t timeout_us; /* until the whole answer is here */
+    StopToken *stop;    /* once it is raised the statement is cancelled; NULL = it is not */
 } Statement;
 
 /*

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/format.h"
+#include "ops/indexes.h"
 #include "store/quarantine.h"
 #include "store/run.h"
 
@@ -71,6 +72,14 @@ drive_work(Drive *drive, Err *err)
     }
     Display display;
     display_begin(&display, drive->app, drive->job->name);
+    IndexBuilder builder = {
+        .plan = drive->plan,
+        .target = &drive->app->options.target,
+        .job = drive->job->id,
+        .run = drive->run,
+        .arena = ARENA_INIT,
+    };
+    bool builds = drive->plan->copy != NULL && drive->plan->copy->indexes != NULL;
     EngineSetup setup = {
         .plan = drive->plan,
         .target = &drive->app->options.target,
@@ -84,6 +93,9 @@ drive_work(Drive *drive, Err *err)
         .max_runtime_us = drive->app->options.max_runtime_us,
         .follow = drive->app->options.follow,
         .seed = (uint64_t)clock_mono_us() ^ (uint64_t)getpid() << 32,
+        .build_index = builds ? indexes_build_next : NULL,
+        .end_builder = indexes_end_builder,
+        .builder = &builder,
         .observe = display_observe,
         .observe_arg = &display,
     };

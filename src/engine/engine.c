@@ -236,6 +236,9 @@ start_threads(Engine *engine)
     if (engine->setup.plan->vacuum) {
         start_thread(&engine->vacuumer, vacuumer_main, engine);
     }
+    if (engine->setup.build_index != NULL) {
+        start_thread(&engine->indexer, indexer_main, engine);
+    }
 }
 
 static void
@@ -246,9 +249,12 @@ join_threads(Engine *engine)
         (void)pthread_join(worker->thread, NULL);
     }
     (void)pthread_join(engine->monitor, NULL);
-    stop_request(&engine->stop, STOP_DRAIN); /* the vacuum thread has no other sign of the end */
+    stop_request(&engine->stop, STOP_DRAIN); /* the threads below have no other sign of the end */
     if (engine->setup.plan->vacuum) {
         (void)pthread_join(engine->vacuumer, NULL);
+    }
+    if (engine->setup.build_index != NULL) {
+        (void)pthread_join(engine->indexer, NULL);
     }
 }
 

@@ -18,6 +18,7 @@
 #include "engine/engine_state.h"
 #include "engine/steer.h"
 #include "pg/probe.h"
+#include "store/index_build.h"
 #include "store/run.h"
 
 #define TICK_US            100000
@@ -48,6 +49,7 @@ typedef struct Monitor {
     int *pids; /* of the backends of workers, drain and vacuum */
     Steer steer;
     bool was_paused;
+    bool was_building;
     const char *last_event; /* "throttled", "paused" or "going on"; static storage */
     bool connection_reported;
 } Monitor;
@@ -271,6 +273,27 @@ beat(Monitor *monitor, Err *err)
     return ok;
 }
 
+/* Of an index that is built now, by whichever run. */
+static bool
+watch_build(Monitor *monitor, Err *err)
+{
+    Engine *engine = monitor->engine;
+    char text[sizeof(engine->progress.note)];
+    if (engine->setup.build_index == NULL) {
+        return true;
+    }
+    if (!index_build_progress(monitor->conn, engine->setup.job, text, sizeof(text), err)) {
+        return false;
+    }
+    if (text[0] != '\0' || monitor->was_building) {
+        (void)pthread_mutex_lock(&engine->lock);
+        (void)snprintf(engine->progress.note, sizeof(engine->progress.note), "%s", text);
+        (void)pthread_mutex_unlock(&engine->lock);
+    }
+    monitor->was_building = text[0] != '\0';
+    return true;
+}
+
 static bool
 sample(Monitor *monitor, Err *err)
 {
@@ -364,7 +387,8 @@ tick(Monitor *monitor, int64_t now_us, Err *err)
     if (due(&monitor->judged_us, JUDGE_EVERY_US, now_us) && !judge(monitor, now_us, err)) {
         return false;
     }
-    if (due(&monitor->beat_us, BEAT_EVERY_US, now_us) && !beat(monitor, err)) {
+    if (due(&monitor->beat_us, BEAT_EVERY_US, now_us) &&
+        !(beat(monitor, err) && watch_build(monitor, err))) {
         return false;
     }
     bool updates = monitor->engine->setup.plan->copy == NULL;

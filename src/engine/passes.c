@@ -6,6 +6,7 @@
 #include "core/sql_batch.h"
 #include "pg/probe.h"
 #include "pg/query.h"
+#include "store/index_build.h"
 
 static int64_t
 estimated_rows(const Plan *plan, int64_t blocks)
@@ -151,11 +152,25 @@ turn_page(PgConn *conn, const Plan *plan, const JobRow *job, PassStep *step, Err
     return true;
 }
 
+/* The move of a copy is through only with the indexes that are built after it. */
+static bool
+may_turn(PgConn *conn, const Plan *plan, const JobRow *job, bool *may, Err *err)
+{
+    int left = 0;
+    if (job->pass_kind == PASS_MOVE && plan->spec->indexes == INDEXES_AFTER &&
+        !index_build_left(conn, job->id, &left, err)) {
+        return false;
+    }
+    *may = left == 0;
+    return true;
+}
+
 bool
 passes_advance(PgConn *conn, const Plan *plan, const JobRow *job, PassStep *step, Err *err)
 {
     bool done = false;
-    if (!job_pass_is_done(conn, job->id, job->pass, &done, err)) {
+    if (!job_pass_is_done(conn, job->id, job->pass, &done, err) ||
+        (done && !may_turn(conn, plan, job, &done, err))) {
         return false;
     }
     *step = PASS_STEP_WORK;

@@ -14,6 +14,7 @@
 #include "core/sql_parts.h"
 #include "engine/passes.h"
 #include "ops/ddl.h"
+#include "ops/indexes.h"
 #include "ops/prepare_log.h"
 #include "pg/params.h"
 #include "pg/probe.h"
@@ -292,7 +293,8 @@ begin_first_pass(
     bool ready = plan->sync_trigger ? guards_record(conn, plan, id, false, err) &&
                                           put_trigger(conn, plan, id, false, stop, err)
                                     : wait_for_fence(fenced, stop, err);
-    return ready && guards_record(conn, plan, id, false, err) &&
+    return ready && indexes_prepare(conn, plan, id, stop, err) &&
+           guards_record(conn, plan, id, false, err) &&
            passes_begin_move(conn, source, plan, id, 0, err);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/jobfile.h"
+#include "ops/indexes.h"
 #include "pg/catalog.h"
 #include "pg/exprcheck.h"
 #include "store/past.h"
@@ -62,7 +63,25 @@ read_target(PgConn *conn, const JobSpec *spec, Arena *arena, Facts *facts, Err *
 }
 
 static bool
-decide(const JobSpec *spec, Arena *arena, Survey *survey, Err *err)
+decide_indexes(PgConn *conn, PgConn *source, Arena *arena, Survey *survey, Err *err)
+{
+    Plan *plan = &survey->plan;
+    const IndexPlan *indexes = NULL;
+    if (!indexes_decide(conn, source, plan, arena, &indexes, err)) {
+        return false;
+    }
+    if (indexes != NULL) {
+        CopyPlan *copy = arena_alloc(arena, sizeof(*copy));
+        *copy = *plan->copy;
+        copy->indexes = indexes;
+        plan->copy = copy;
+        findings_add_indexes(plan, arena, &survey->findings);
+    }
+    return true;
+}
+
+static bool
+decide(PgConn *conn, PgConn *source, const JobSpec *spec, Arena *arena, Survey *survey, Err *err)
 {
     const char *why = NULL;
     const IndexFacts *key = findings_key_index(spec, &survey->facts, &why);
@@ -70,6 +89,9 @@ decide(const JobSpec *spec, Arena *arena, Survey *survey, Err *err)
         return err_set(err, ERR_FATAL, "no key, and no finding says so: %s", why);
     }
     plan_build(spec, &survey->facts, &survey->exprs, key, arena, &survey->plan);
+    if (!decide_indexes(conn, source, arena, survey, err)) {
+        return false;
+    }
     findings_compare_job(spec, &survey->facts, survey->plan.fingerprint, arena, &survey->findings);
     survey->planned = survey->findings.refuse_count == 0;
     return true;
@@ -93,7 +115,7 @@ survey_run(
     }
     findings_collect(spec, facts, &survey->exprs, arena, &survey->findings);
     if (checked && survey->findings.refuse_count == 0) {
-        return decide(spec, arena, survey, err);
+        return decide(conn, source, spec, arena, survey, err);
     }
     findings_compare_job(spec, facts, NULL, arena, &survey->findings);
     return checked;

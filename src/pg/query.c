@@ -4,6 +4,8 @@
 #include "pg/query.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +14,8 @@
 #include "pg/conn_libpq.h"
 
 #define ROLLBACK_ATTEMPTS 10
+#define STOP_POLL_MS      100
+#define CANCEL_EVERY_US   1000000
 
 /* ---- waiting for results ---- */
 
@@ -103,6 +107,36 @@ query_collect(PgConn *conn, int64_t deadline_us, PgResult **result, Err *err)
 
 /* ---- single statements ---- */
 
+/* Wait for the answer, and ask for the end of the statement once the token is raised: again and
+ * again, since a request that comes before the statement has begun is lost. */
+static bool
+await_or_cancel(PgConn *conn, StopToken *stop, int64_t deadline_us, Err *err)
+{
+    int64_t cancel_us = 0;
+    if (!query_flush_all(conn, deadline_us, err)) {
+        return false;
+    }
+    while (PQisBusy(conn->pq) != 0) {
+        int64_t now_us = clock_mono_us();
+        if (now_us > deadline_us) {
+            return err_set(err, ERR_RECONNECT, "the server did not answer in time");
+        }
+        if (stop_level(stop) != STOP_NONE && now_us - cancel_us > CANCEL_EVERY_US) {
+            cancel_us = now_us;
+            conn_cancel(conn);
+        }
+        struct pollfd fd = {.fd = PQsocket(conn->pq), .events = POLLIN};
+        int rc = poll(&fd, 1, STOP_POLL_MS);
+        if (rc < 0 && errno != EINTR) {
+            return err_set(err, ERR_RECONNECT, "waiting for the server failed");
+        }
+        if (rc > 0 && PQconsumeInput(conn->pq) == 0) {
+            return conn_error(conn, NULL, err);
+        }
+    }
+    return true;
+}
+
 bool
 query_statement(PgConn *conn, const Statement *statement, PgResult **result, Err *err)
 {
@@ -111,6 +145,9 @@ query_statement(PgConn *conn, const Statement *statement, PgResult **result, Err
     if (PQsendQueryParams(conn->pq, statement->sql, statement->count, NULL, statement->values, NULL,
             NULL, 0) == 0) {
         return conn_error(conn, NULL, err);
+    }
+    if (statement->stop != NULL && !await_or_cancel(conn, statement->stop, deadline_us, err)) {
+        return false;
     }
     return query_collect(conn, deadline_us, result, err);
 }

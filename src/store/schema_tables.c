@@ -215,14 +215,22 @@ static const char SQL_EVENT[] =
     "    PRIMARY KEY (job, no))\n"                                                                 \
     "    WITH (fillfactor = 50);\n"
 
-/* Of a copy: secondary indexes that are built after the bulk. */
+/* Of a copy: secondary indexes that are built after the bulk, in order; the first one that is not
+ * built belongs to the session that builds it. */
 #define SQL_INDEX_BUILD                                                                            \
     "CREATE TABLE pghaul.index_build (\n"                                                          \
     "    job pg_catalog.int8 NOT NULL REFERENCES pghaul.job ON DELETE CASCADE,\n"                  \
     "    no pg_catalog.int4 NOT NULL,\n"                                                           \
+    "    table_name pg_catalog.text NOT NULL,\n"                                                   \
     "    name pg_catalog.text NOT NULL,\n"                                                         \
+    "    is_unique pg_catalog.bool NOT NULL,\n"                                                    \
     "    definition pg_catalog.text NOT NULL,\n"                                                   \
+    "    tablespace pg_catalog.text,\n"                                                            \
+    "    comment pg_catalog.text,\n"                                                               \
     "    dropped pg_catalog.bool NOT NULL DEFAULT false,\n"                                        \
+    "    run pg_catalog.int8,\n"                                                                   \
+    "    backend_pid pg_catalog.int4,\n"                                                           \
+    "    backend_start pg_catalog.timestamptz,\n"                                                  \
     "    built pg_catalog.timestamptz,\n"                                                          \
     "    PRIMARY KEY (job, no));\n"
 
