@@ -51,6 +51,17 @@ Test(settings, values_go_where_the_job_file_would_put_them)
     cr_expect(eq(i64, settings.throttle.yield_after_us, 1000000));
 }
 
+Test(settings, a_copy_cannot_set_rows_aside)
+{
+    spec.kind = KIND_COPY;
+    cr_expect(not(put("on_error", "quarantine")));
+    cr_expect(eq(str, err.message, "on_error: a copy cannot set rows aside"));
+    cr_expect(not(put("limits.quarantine", "5")));
+    cr_expect(eq(str, err.message, "limits.quarantine is no setting of a copy"));
+    cr_expect(put("on_error", "stop"));
+    cr_expect(put("workers", "7"));
+}
+
 Test(settings, refused_values_change_nothing_and_say_what_is_permitted)
 {
     cr_expect(not(put("workers", "65")));
