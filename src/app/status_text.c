@@ -189,8 +189,8 @@ status_put_job(StrBuf *out, const StatusView *view, int width)
 {
     const StatusRow *row = &view->row;
     STRBUF_AUTO line = STRBUF_INIT;
-    strbuf_printf(&line, "job %s, backfill of %s: %s", row->facts.job, row->table_name,
-        jobstate_name(row->facts.state));
+    strbuf_printf(&line, "job %s, %s of %s: %s", row->facts.job,
+        row->facts.is_copy ? "copy" : "backfill", row->table_name, jobstate_name(row->facts.state));
     text_put_wrapped(out, "", strbuf_text(&line), width);
     strbuf_clear(&line);
     put_word_and_reason(&line, health_name(row->verdict.health), row->verdict.reason);
