@@ -97,7 +97,7 @@ typedef struct TableFacts {
     bool row_security_filters; /* row security would hide rows from the current role */
     bool has_rules;
     bool has_rows;             /* at least one was seen; asked for the target of a copy only */
-    int referenced_count;      /* foreign keys of other tables that point here */
+    int referenced_count;      /* foreign keys that point here, its own too */
     const char *referenced_by; /* one of those tables, quoted; NULL = none */
     double rows;               /* reltuples, -1 = never analysed */
     int64_t blocks;            /* pg_relation_size / block size: now, not relpages */

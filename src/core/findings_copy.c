@@ -78,7 +78,7 @@ check_referenced(const Copy *copy)
         finding_add(c, c->trigger ? FINDING_REFUSE : FINDING_WARN, "target-referenced",
             c->trigger ? "Create them after the job, or use sync: none."
                        : "A repair would fail on rows that are referenced.",
-            "%d foreign key%s of other tables point%s to %s, the first of %s: rows that the "
+            "%d foreign key%s point%s to %s, the first of %s: rows that the "
             "application changes are replaced there by DELETE and INSERT",
             table->referenced_count, table->referenced_count == 1 ? "" : "s",
             table->referenced_count == 1 ? "s" : "", c->table, table->referenced_by);

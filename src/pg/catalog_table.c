@@ -75,15 +75,16 @@ static const char SQL_CHILDREN[] =
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
     " ORDER BY 1";
 
-/* How many foreign keys of other tables point here, and where one of them is. */
+/* How many foreign keys point here or to a partition, its own too, and where one of them is. */
 static const char SQL_REFERENCED[] =
     "SELECT pg_catalog.count(*),\n"
     "       pg_catalog.min(pg_catalog.format('%I.%I', n.nspname, c.relname) COLLATE \"C\")\n"
     "  FROM pg_catalog.pg_constraint k\n"
     "  JOIN pg_catalog.pg_class c ON c.oid = k.conrelid\n"
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
-    " WHERE k.contype = 'f' AND k.confrelid = $1::pg_catalog.oid AND k.conparentid = 0\n"
-    "   AND k.conrelid <> k.confrelid";
+    " WHERE k.contype = 'f' AND k.conparentid = 0\n"
+    "   AND (k.confrelid = $1::pg_catalog.oid OR k.confrelid IN (\n"
+    "           SELECT t.relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.oid) AS t))";
 
 /* Columns of the table by which its rows go to a partition, on all levels; an expression is none.
  */

@@ -35,6 +35,8 @@ Test(preflight_copy, targets_that_cannot_take_the_rows)
             JOB, "user-triggers", NULL, "\"audit\"", true, NULL},
         {"referenced", S T "CREATE TABLE item (t bigint REFERENCES t)", JOB, "target-referenced",
             NULL, "the first of public.item", 0, NULL},
+        {"refers to itself", S T "ALTER TABLE t ADD up bigint REFERENCES t", JOB,
+            "target-referenced", NULL, "the first of public.t", 0, NULL},
         {"published", S T "CREATE PUBLICATION feed FOR TABLE t", JOB, "published", "warning",
             "\"feed\"", true, "DROP PUBLICATION feed"},
         {"no unique index", S "CREATE TABLE t (id bigint NOT NULL, a text, b text)", JOB,
