@@ -162,6 +162,9 @@ typedef struct Facts {
 const ColumnFacts *facts_column(const Facts *facts, const char *name);
 const ColumnFacts *facts_column_by_attnum(const Facts *facts, int attnum);
 
+/* Of the database where the job's state is and rows are written. */
+const Facts *facts_here(const Facts *facts);
+
 /* True when the target of a copy is in another database than the source. */
 bool facts_is_remote(const Facts *facts);
 

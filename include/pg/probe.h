@@ -43,7 +43,8 @@ bool probe_replication(PgConn *conn, Arena *arena, Signals *signals, Err *err)
 /* Which server is this, and may it be written to? */
 typedef struct ServerIdentity {
     char system_id[24];
-    int64_t timeline; /* of the WAL being written; 0 in recovery */
+    int64_t timeline; /* of the WAL being written; in recovery of the last restart point */
+    char started[40]; /* when the postmaster did, as the server prints it */
     bool in_recovery;
     bool read_only;
 } ServerIdentity;

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "core/facts.h"
 #include "core/jobspec.h"
 #include "core/jobstate.h"
 #include "pg/conn.h"
@@ -37,6 +38,9 @@ typedef struct JobRow {
     int64_t timeline;
     const char **standbys; /* expected ones */
     int standby_count;
+    const char *source_system_id; /* of a copy from another server; NULL */
+    int64_t source_timeline;
+    const char *source_started;
     bool repair; /* rows that the verify pass finds are to be mended by a repair pass */
 } JobRow;
 
@@ -51,6 +55,7 @@ typedef struct JobNew {
     int64_t timeline;
     const char *const *standbys;
     int standby_count;
+    const ServerFacts *source; /* of a copy from another database; NULL */
 } JobNew;
 
 /* Read by name; *found false when there is no such job that is not cleaned. */

@@ -17,8 +17,8 @@
 #include "core/sql_copy.h"
 #include "engine/passes.h"
 #include "ops/prepare.h"
-#include "store/guards.h"
 #include "store/quarantine.h"
+#include "store/source.h"
 
 /* ---- acceptance ---- */
 
@@ -173,10 +173,10 @@ work(App *app, PgConn **conn, PgConn *source, const Survey *survey, const JobRow
 
 /* The table was changed while nobody was at work: the job fails as it would have then. */
 static bool
-check_guards(PgConn *conn, const JobRow *job, Err *err)
+check_guards(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job, Err *err)
 {
     DriftKind drift = DRIFT_NONE;
-    if (guards_check(conn, job->id, &drift, err)) {
+    if (source_guards_check(conn, source, plan, job, &drift, err)) {
         return true;
     }
     Err ignored = ERR_INIT; /* the drift is what to report */
@@ -212,7 +212,7 @@ verb_run(App *app, Err *err)
     if (job.state == JOB_COMPLETE && !repairing) {
         return already_complete(app, conn, &survey.plan, &job, err);
     }
-    if (job.pass > 0 && !check_guards(conn, &job, err)) {
+    if (job.pass > 0 && !check_guards(conn, source, &survey.plan, &job, err)) {
         return false;
     }
     return accept_plan(app, conn, &survey, &job, err) &&

@@ -9,8 +9,8 @@
 #include "app/json.h"
 #include "engine/passes.h"
 #include "ops/prepare.h"
-#include "store/guards.h"
 #include "store/run.h"
+#include "store/source.h"
 
 /* How the job stands before anything is done. */
 typedef struct Standing {
@@ -34,10 +34,11 @@ check_idle(PgConn *conn, const JobRow *job, Err *err)
 }
 
 static bool
-read_drift(PgConn *conn, const JobRow *job, Standing *standing, Err *err)
+read_drift(PgConn *conn, const Plan *plan, const JobRow *job, Standing *standing, Err *err)
 {
     standing->drift_error = ERR_INIT;
-    if (guards_check(conn, job->id, &standing->drift, &standing->drift_error)) {
+    if (source_guards_check(
+            conn, standing->source, plan, job, &standing->drift, &standing->drift_error)) {
         return true;
     }
     if (standing->drift == DRIFT_NONE) {
@@ -47,12 +48,12 @@ read_drift(PgConn *conn, const JobRow *job, Standing *standing, Err *err)
 }
 
 static bool
-read_standing(PgConn *conn, const JobRow *job, Standing *standing, Err *err)
+read_standing(PgConn *conn, const Plan *plan, const JobRow *job, Standing *standing, Err *err)
 {
     *standing = (Standing){.move_is_done = true, .source = standing->source};
     if (job->pass > 0 &&
         (!job_pass_is_done(conn, job->id, job->pass, &standing->pass_is_done, err) ||
-            !read_drift(conn, job, standing, err))) {
+            !read_drift(conn, plan, job, standing, err))) {
         return false;
     }
     standing->move_is_done = job->pass_kind != PASS_MOVE || standing->pass_is_done;
@@ -101,14 +102,14 @@ static bool
 begin(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job, bool repair, Err *err)
 {
     Standing standing = {.source = source};
-    if (!check_idle(conn, job, err) || !read_standing(conn, job, &standing, err) ||
+    if (!check_idle(conn, job, err) || !read_standing(conn, plan, job, &standing, err) ||
         !may_begin(job, &standing, repair, err) || !prepare_functions(conn, plan, job->id, err)) {
         return false;
     }
     StopToken stop;
     stop_init(&stop); /* nobody raises it: a signal ends the process here */
     bool ok = !repair || (prepare_trigger(conn, plan, job->id, &stop, err) &&
-                             read_drift(conn, job, &standing, err));
+                             read_drift(conn, plan, job, &standing, err));
     stop_destroy(&stop);
     return ok && job_want_repair(conn, job->id, repair, err) &&
            begin_pass(conn, plan, job, &standing, repair, err) &&

@@ -28,12 +28,18 @@ facts_column_by_attnum(const Facts *facts, int attnum)
     return NULL;
 }
 
+const Facts *
+facts_here(const Facts *facts)
+{
+    return facts->into == NULL ? facts : facts->into;
+}
+
 /* A copy of a server's files has its identifier too, a standby even its database. */
 bool
 facts_is_remote(const Facts *facts)
 {
     const ServerFacts *source = &facts->server;
-    const ServerFacts *target = facts->into == NULL ? source : &facts->into->server;
+    const ServerFacts *target = &facts_here(facts)->server;
     return strcmp(source->system_id, target->system_id) != 0 ||
            strcmp(source->started, target->started) != 0 ||
            strcmp(source->database, target->database) != 0;

@@ -21,18 +21,12 @@
 #include "store/changelog.h"
 #include "store/guards.h"
 #include "store/schema.h"
+#include "store/source.h"
 
 #define FENCE_POLL_US   100000
 #define FENCE_REPORT_US ((int64_t)5 * 1000000)
 
 /* ---- the job's row ---- */
-
-/* The server that has the state, and the target of a copy. */
-static const ServerFacts *
-home_of(const Plan *plan)
-{
-    return plan->copy == NULL ? &plan->facts->server : &plan->copy->into->server;
-}
 
 static const char *
 quoted_table(const Plan *plan, void (*put)(StrBuf *out, const Plan *plan), Arena *arena)
@@ -50,10 +44,11 @@ expected_standbys(const Plan *plan, Arena *arena, const char ***names)
         *names = throttle->standbys.names;
         return throttle->standbys.count;
     }
-    int count = throttle->standby_mode == STANDBYS_AUTO ? plan->facts->standby_count : 0;
+    const Facts *here = facts_here(plan->facts);
+    int count = throttle->standby_mode == STANDBYS_AUTO ? here->standby_count : 0;
     *names = arena_alloc(arena, (size_t)count * sizeof(**names));
     for (int i = 0; i < count; i++) {
-        (*names)[i] = plan->facts->standbys[i].name;
+        (*names)[i] = here->standbys[i].name;
     }
     return count;
 }
@@ -73,7 +68,7 @@ refuse_changed(const Plan *plan, const JobRow *job, Arena *arena, Err *err)
 static bool
 check_row(const Plan *plan, const JobRow *job, Arena *arena, Err *err)
 {
-    if (strcmp(job->system_id, home_of(plan)->system_id) != 0) {
+    if (strcmp(job->system_id, facts_here(plan->facts)->server.system_id) != 0) {
         (void)err_set(err, ERR_REFUSED,
             "job %s was begun on another server; this database is a copy of it", job->name);
         return err_hint(err, "pghaul clean %s removes what the copy brought along.", job->name);
@@ -88,6 +83,7 @@ prepare_job(PgConn *conn, const Plan *plan, Arena *arena, JobRow *job, Err *err)
     if (!schema_install(conn, err)) {
         return false;
     }
+    const Facts *here = facts_here(plan->facts);
     const char **standbys = NULL;
     int standby_count = expected_standbys(plan, arena, &standbys);
     JobNew row = {
@@ -97,10 +93,11 @@ prepare_job(PgConn *conn, const Plan *plan, Arena *arena, JobRow *job, Err *err)
         .into_name = plan->copy == NULL ? NULL : quoted_table(plan, sql_put_into_table, arena),
         .spec = plan->spec->source,
         .fingerprint = plan->fingerprint,
-        .system_id = home_of(plan)->system_id,
-        .timeline = home_of(plan)->timeline,
+        .system_id = here->server.system_id,
+        .timeline = here->server.timeline,
         .standbys = standbys,
         .standby_count = standby_count,
+        .source = facts_is_remote(plan->facts) ? &plan->facts->server : NULL,
     };
     bool found = false;
     if (!job_create(conn, &row, err) || !job_read(conn, plan->spec->job, arena, job, &found, err)) {
@@ -295,6 +292,7 @@ begin_first_pass(
                                     : wait_for_fence(fenced, stop, err);
     return ready && indexes_prepare(conn, plan, id, stop, err) &&
            guards_record(conn, plan, id, false, err) &&
+           (source == NULL || guards_record_source(conn, source, plan, id, err)) &&
            passes_begin_move(conn, source, plan, id, 0, err);
 }
 
@@ -338,6 +336,8 @@ prepare_anew(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job,
     }
     bool ok = job_lock(conn, job->id, err) &&
               guards_record(conn, plan, job->id, anew->trigger_fires, err) &&
+              (source == NULL || (guards_record_source(conn, source, plan, job->id, err) &&
+                                     source_record(conn, source, job->id, anew->reason, err))) &&
               (anew->move ? passes_begin_move(conn, source, plan, job->id, job->pass, err)
                           : passes_begin_verify(conn, plan, job->id, job->pass, err)) &&
               job_event(conn, job->id, 0, "guards", anew->reason, err);

@@ -139,8 +139,12 @@ static const char SQL_IDENTITY[] =
     "SELECT (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c),\n"
     "       pg_catalog.pg_is_in_recovery(),\n"
     "       pg_catalog.current_setting('transaction_read_only') = 'on',\n"
-    "       CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL\n"
-    "       ELSE pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) END";
+    "       CASE WHEN pg_catalog.pg_is_in_recovery()\n"
+    "            THEN (SELECT pg_catalog.to_hex(k.timeline_id)\n"
+    "                    FROM pg_catalog.pg_control_checkpoint() k)\n"
+    "       ELSE pg_catalog.substr(\n"
+    "            pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) END,\n"
+    "       pg_catalog.pg_postmaster_start_time()";
 
 bool
 probe_identity(PgConn *conn, ServerIdentity *identity, Err *err)
@@ -155,9 +159,8 @@ probe_identity(PgConn *conn, ServerIdentity *identity, Err *err)
     };
     (void)snprintf(
         identity->system_id, sizeof(identity->system_id), "%s", result_text(result, 0, 0));
-    char timeline[9];
-    (void)snprintf(timeline, sizeof(timeline), "%.8s", result_text(result, 0, 3));
-    identity->timeline = strtol(timeline, NULL, 16);
+    identity->timeline = strtol(result_text(result, 0, 3), NULL, 16);
+    (void)snprintf(identity->started, sizeof(identity->started), "%s", result_text(result, 0, 4));
     return true;
 }
 

@@ -11,7 +11,7 @@
     "SELECT j.id, j.name, j.table_name, j.spec, j.fingerprint, j.state, j.reason, j.pass,\n"       \
     "       j.pass_kind, j.frontier, j.upper, j.carved, j.est_rows, j.trigger_name,\n"             \
     "       j.signature, j.filenode, j.system_id, j.timeline, j.standbys,\n"                       \
-    "       j.last_pass_kind, j.repair\n"                                                          \
+    "       j.last_pass_kind, j.repair, j.source_system_id, j.source_timeline, j.source_started\n" \
     "  FROM pghaul.job j\n"
 
 static const char SQL_READ_NAME[] =
@@ -42,6 +42,9 @@ take_row(const PgResult *result, Arena *arena, JobRow *job, Err *err)
         .timeline = result_int(result, 0, 17),
         .last_pass_kind = passkind_parse(result_text(result, 0, 19)),
         .repair = result_bool(result, 0, 20),
+        .source_system_id = result_dup(result, 0, 21, arena),
+        .source_timeline = result_int(result, 0, 22),
+        .source_started = result_dup(result, 0, 23, arena),
     };
     if (!jobstate_parse(result_text(result, 0, 5), &job->state)) {
         return err_set(err, ERR_FATAL, "unknown job state \"%s\"", result_text(result, 0, 5));
@@ -122,7 +125,8 @@ job_ids(PgConn *conn, Arena *arena, JobRow **jobs, int *count, Err *err)
 
 static const char SQL_CREATE[] =
     "INSERT INTO pghaul.job (name, kind, table_name, spec, fingerprint, system_id, timeline,\n"
-    "                        standbys, into_name)\n"
+    "                        standbys, into_name, source_system_id, source_timeline,\n"
+    "                        source_started)\n"
     "VALUES ($1::pg_catalog.text, $8::pg_catalog.text, /* with quotes only where SQL needs them "
     "*/\n"
     "        COALESCE(pg_catalog.to_regclass($2::pg_catalog.text)::pg_catalog.text,\n"
@@ -130,7 +134,8 @@ static const char SQL_CREATE[] =
     "        $4::pg_catalog.text, $5::pg_catalog.text, $6::pg_catalog.int8,\n"
     "        $7::pg_catalog.text[],\n"
     "        COALESCE(pg_catalog.to_regclass($9::pg_catalog.text)::pg_catalog.text,\n"
-    "            $9::pg_catalog.text))\n"
+    "            $9::pg_catalog.text),\n"
+    "        $10::pg_catalog.text, $11::pg_catalog.int8, $12::pg_catalog.timestamptz)\n"
     "ON CONFLICT (name) WHERE cleaned IS NULL DO NOTHING";
 
 bool
@@ -147,6 +152,9 @@ job_create(PgConn *conn, const JobNew *job, Err *err)
     params_text(&params, pg_array_format(job->standbys, job->standby_count, &arena));
     params_text(&params, job->kind == KIND_COPY ? "copy" : "backfill");
     params_text(&params, job->into_name);
+    params_text(&params, job->source == NULL ? NULL : job->source->system_id);
+    params_int(&params, job->source == NULL ? 0 : job->source->timeline);
+    params_text(&params, job->source == NULL ? NULL : job->source->started);
     bool ok = query_with(conn, SQL_CREATE, &params, NULL, err);
     arena_reset(&arena);
     return ok || err_wrap(err, "create job");
