@@ -191,7 +191,7 @@ put_staged_insert(StrBuf *out, const Plan *plan)
     strbuf_puts(out, ")\n    OVERRIDING SYSTEM VALUE\n    SELECT ");
     sql_put_map_columns(out, plan);
     strbuf_puts(out, "\n      FROM " RELAY_STAGE " AS pghaul_row");
-    sql_put_on_conflict(out, plan, SLICE_KEY);
+    sql_put_on_conflict(out, plan);
     strbuf_puts(out, "\n    RETURNING 1)\n"
                      "    SELECT (SELECT pg_catalog.count(*) FROM pghaul_put),\n"
                      "           (SELECT pg_catalog.count(*) FROM " RELAY_STAGE
