@@ -166,3 +166,56 @@ Test(copy_sync, target_is_the_map_of_the_source_after_every_kind_of_write, .time
         check_draw(&draw);
     }
 }
+
+/* ---- what the log cannot tell ---- */
+
+static const char *const REPAIR[] = {"--repair", NULL};
+
+/* A run fails with these words, and `verify --repair` is the way back. */
+static void
+expect_way_back(const JobTest *test, const char *words)
+{
+    const char *const more[] = {"--yes", NULL};
+    char *output = job_verb_output(test, "run", more, 1);
+    cr_expect(strstr(output, words) != NULL, "%s", output);
+    cr_expect(strstr(output, "verify fill --repair") != NULL, "%s", output);
+    free(output);
+    cr_expect(job_is_state(test, "failed"), "%s", words);
+    job_expect_run(test, 1);
+    job_expect_verb(test, "verify", REPAIR, 0);
+    cr_expect(job_is_state(test, "synced"), "%s", words);
+    expect_copied(test, words);
+    pg_exec(test->conn, "UPDATE app SET note = 'after' WHERE id % 100 = 1");
+    expect_synced(test, words);
+}
+
+static int64_t
+log_bytes(const JobTest *test)
+{
+    return pg_int(test->conn, "SELECT sum(pg_relation_size(oid)) FROM pg_class"
+                              " WHERE relname ~ '^log_[0-9]+_[0-9a-f]{16}$'");
+}
+
+Test(copy_sync, truncate_and_a_log_that_is_full_fail_the_run_and_repair_mends_both)
+{
+    JobTest test;
+    open_copy(&test, PARTITIONED_TARGET, "limits: {log_bytes: 1MB}\n", 0);
+    expect_synced(&test, "the first run");
+
+    pg_exec(test.conn, "TRUNCATE app; INSERT INTO app (id, amount_text) VALUES (1, '1'), (101, '2')");
+    expect_way_back(&test, "was truncated");
+
+    /* Nobody drains; the application writes on, and the log stays within its limit. */
+    for (int i = 0; i < 8; i++) {
+        pg_execf(test.conn,
+            "INSERT INTO app (id, amount_text) SELECT g, '3' FROM generate_series(%d, %d) AS g",
+            1000 + i * 5000, 5999 + i * 5000);
+    }
+    pg_exec(test.conn, "DELETE FROM app WHERE id < 38000; UPDATE app SET id = -id WHERE id % 7 = 1");
+    int64_t bytes = log_bytes(&test);
+    cr_expect(le(i64, bytes, 1024 * 1024 + 16384));
+    cr_expect(lt(i64, 512 * 1024, bytes));
+    expect_way_back(&test, "limits.log_bytes");
+    cr_expect(lt(i64, log_bytes(&test), 512 * 1024), "it was begun anew");
+    job_close_cluster(&test);
+}
