@@ -139,8 +139,8 @@ check_draw(const Draw *draw)
     strbuf_printf(&when, "seed %llu, %s", (unsigned long long)draw->seed, draw->more_lines);
     expect_synced(&test, strbuf_text(&when));
     char *message = NULL;
-    cr_expect(eq(i64, 0, workload_check(test.conn, &spec, NULL, &message)), "the source: %s",
-        message);
+    cr_expect(
+        eq(i64, 0, workload_check(test.conn, &spec, NULL, &message)), "the source: %s", message);
     free(message);
     cr_expect(eq(i64, 0, workload_unexpected_errors(&stats)), "%s: %s", strbuf_text(&when),
         stats.first_unexpected);
@@ -202,7 +202,8 @@ Test(copy_sync, truncate_and_a_log_that_is_full_fail_the_run_and_repair_mends_bo
     open_copy(&test, PARTITIONED_TARGET, "limits: {log_bytes: 1MB}\n", 0);
     expect_synced(&test, "the first run");
 
-    pg_exec(test.conn, "TRUNCATE app; INSERT INTO app (id, amount_text) VALUES (1, '1'), (101, '2')");
+    pg_exec(
+        test.conn, "TRUNCATE app; INSERT INTO app (id, amount_text) VALUES (1, '1'), (101, '2')");
     expect_way_back(&test, "was truncated");
 
     /* Nobody drains; the application writes on, and the log stays within its limit. */
@@ -211,7 +212,8 @@ Test(copy_sync, truncate_and_a_log_that_is_full_fail_the_run_and_repair_mends_bo
             "INSERT INTO app (id, amount_text) SELECT g, '3' FROM generate_series(%d, %d) AS g",
             1000 + i * 5000, 5999 + i * 5000);
     }
-    pg_exec(test.conn, "DELETE FROM app WHERE id < 38000; UPDATE app SET id = -id WHERE id % 7 = 1");
+    pg_exec(
+        test.conn, "DELETE FROM app WHERE id < 38000; UPDATE app SET id = -id WHERE id % 7 = 1");
     int64_t bytes = log_bytes(&test);
     cr_expect(le(i64, bytes, 1024 * 1024 + 16384));
     cr_expect(lt(i64, 512 * 1024, bytes));
