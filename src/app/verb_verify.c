@@ -61,14 +61,21 @@ read_standing(PgConn *conn, const JobRow *job, Standing *standing, Err *err)
     return true;
 }
 
+/* The change log is where the application writes. */
+static PgConn *
+log_session(PgConn *conn, const Plan *plan, const Standing *standing)
+{
+    return standing->source != NULL && plan->sync_trigger ? standing->source : conn;
+}
+
 /* Only a repair does anything about it. */
 static bool
 read_log(
     PgConn *conn, const Plan *plan, const JobRow *job, bool repair, Standing *standing, Err *err)
 {
-    bool asks = repair && job->pass > 0 && plan->copy != NULL && !plan->copy->remote;
-    return !asks ||
-           prepare_log_is_incomplete(conn, plan, job->id, &standing->log_is_incomplete, err);
+    bool asks = repair && job->pass > 0 && plan->copy != NULL;
+    return !asks || prepare_log_is_incomplete(log_session(conn, plan, standing), plan, job->id,
+                        &standing->log_is_incomplete, err);
 }
 
 /* Is there a way on from here?  Only --repair leads back from drift, and only where what was
@@ -130,7 +137,8 @@ begin(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job, bool re
     /* The log is begun anew after the pass: whoever takes the job up in between still sees why. */
     ok = ok && job_want_repair(conn, job->id, repair, err) &&
          begin_pass(conn, plan, job, &standing, repair, err) &&
-         (!standing.log_is_incomplete || prepare_log_reset(conn, plan, job->id, &stop, err));
+         (!standing.log_is_incomplete ||
+             prepare_log_reset(log_session(conn, plan, &standing), plan, job->id, &stop, err));
     stop_destroy(&stop);
     return ok && (job->state == JOB_COMPLETE ||
                      job_set_state(conn, job->id, JOB_RUNNING, repair ? "repair" : "verify", err));

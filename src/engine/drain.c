@@ -546,6 +546,17 @@ work(Drain *drain)
     }
 }
 
+/* How far it is behind is said as of the end. */
+static void
+look_last(Drain *drain)
+{
+    PgConn *conn = drain->worker->conn;
+    Err err = ERR_INIT;
+    if (conn != NULL && conn_is_idle(conn) && drain->looked_us > 0 && !look(drain, &err)) {
+        log_line(LOG_DEBUG, "drain", "%s", err.message);
+    }
+}
+
 void *
 drain_main(void *arg)
 {
@@ -558,6 +569,7 @@ drain_main(void *arg)
         .batch_target_us = BATCH_TARGET_US};
     pacer_init(&drain.pacer, limits, BATCH_START);
     work(&drain);
+    look_last(&drain);
     release_slices(&drain);
     drop_sessions(&drain);
     arena_reset(&worker->job_arena);
