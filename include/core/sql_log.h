@@ -93,7 +93,7 @@ void sql_log_state(StrBuf *out, const Plan *plan, int64_t job);
 void sql_log_behind(StrBuf *out, const Plan *plan, int64_t job);
 
 /* The key, as text[], of the first entry of slice $1 after id $2. */
-void sql_log_first_key(StrBuf *out, const Plan *plan, int64_t job);
+void sql_log_next_key(StrBuf *out, const Plan *plan, int64_t job);
 
 /* Does any entry say that the source was truncated? */
 void sql_log_truncated(StrBuf *out, const Plan *plan, int64_t job);

@@ -56,8 +56,7 @@ struct Drain {
     const DrainCarrier *carrier;
     void *sessions; /* of the carrier's */
 
-    SliceLease slices[LOG_SLICES_MAX];
-    int slice_count;
+    SliceSet held;
     int current;    /* index of the slice whose batch is in flight, */
     DrainWant want; /* and what is asked of it */
     Pacer pacer;
@@ -66,7 +65,7 @@ struct Drain {
         int64_t id;
         int64_t since_us;
         int times;
-    } held[LOG_SLICES_MAX];
+    } kept_first[LOG_SLICES_MAX];
 
     PassKind pass_kind;   /* as of the last look */
     bool is_settled;      /* a run that follows has said that it is in sync */

@@ -22,12 +22,15 @@
 bool prepare_log_triggers(PgConn *conn, const Plan *plan, int64_t job, bool anew, StopToken *stop,
     Err *err) __attribute__((warn_unused_result));
 
+/* Has it seen TRUNCATE, or could it not record something?  Then no run drains it. */
+bool prepare_log_is_incomplete(PgConn *conn, const Plan *plan, int64_t job, bool *incomplete,
+    Err *err) __attribute__((warn_unused_result));
+
 /*
- * Begin a log anew that has seen TRUNCATE or was too large: nothing it says is complete, so every
- * row has to be compared after this; nothing is done to another log.
+ * Begin a log anew, after which every row has to be compared.
  *
- * Shape:   begin the pass that compares first: until this has committed, no run drains.
- * Errors:  as above.
+ * Shape:   begin the pass that compares first: a run that takes it up before this still fails.
+ * Errors:  ERR_STOPPED as above.
  */
 bool prepare_log_reset(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop, Err *err)
     __attribute__((warn_unused_result));

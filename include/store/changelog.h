@@ -12,7 +12,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "core/plan.h"
+#include "core/sql_log.h"
 #include "pg/conn.h"
 #include "store/ranges.h"
 
@@ -23,6 +23,17 @@ typedef struct SliceLease {
     int64_t epoch;
     char token[LEASE_TOKEN_SIZE];
 } SliceLease;
+
+typedef struct SliceSet {
+    SliceLease slices[LOG_SLICES_MAX];
+    int count;
+} SliceSet;
+
+/* A place in a slice: behind the entry with this id. */
+typedef struct SlicePlace {
+    const SliceLease *slice;
+    int64_t after;
+} SlicePlace;
 
 /* ---- the log ---- */
 
@@ -40,10 +51,10 @@ bool changelog_state(PgConn *conn, const Plan *plan, int64_t job, ChangelogState
 bool changelog_drained_to(PgConn *conn, const Plan *plan, int64_t job, int64_t id, bool *drained,
     Err *err) __attribute__((warn_unused_result));
 
-/* The key, as text[] in text form, of the slice's first entry after `after`; NULL when there is
- * none.  It lives in `arena`. */
-bool changelog_first_key(PgConn *conn, const Plan *plan, const SliceLease *slice, int64_t after,
-    Arena *arena, const char **key, Err *err) __attribute__((warn_unused_result));
+/* The key, as text[] in text form, of the first entry from there on; NULL when there is none.  It
+ * lives in `arena`. */
+bool changelog_next_key(PgConn *conn, const Plan *plan, const SlicePlace *place, Arena *arena,
+    const char **key, Err *err) __attribute__((warn_unused_result));
 
 /*
  * Make table and sequence of the log unless they are there; in the caller's transaction, under the
@@ -62,11 +73,11 @@ bool changelog_put_slices(PgConn *conn, const Plan *plan, int64_t job, Err *err)
  * Lease a slice that nobody has, or whose owner is gone; by the rule of ranges_claim(), but that of
  * one run one session drains: what is leased to the run itself was lost by its former session.
  *
- * Shape:   `owner` as for ranges, its pass is not looked at; slices in `held` are the caller's
- *          already.
+ * Shape:   `owner` as for ranges, its pass is not looked at; the slice is added to those that the
+ *          caller has already.
  */
-bool changelog_claim(PgConn *conn, const RangeOwner *owner, const SliceLease *held, int held_count,
-    SliceLease *lease, bool *claimed, Err *err) __attribute__((warn_unused_result));
+bool changelog_claim(PgConn *conn, const RangeOwner *owner, SliceSet *set, bool *claimed, Err *err)
+    __attribute__((warn_unused_result));
 
 /* Give it back before its time. */
 bool changelog_release(PgConn *conn, const SliceLease *lease, Err *err)

@@ -9,6 +9,7 @@
 #include "app/json.h"
 #include "engine/passes.h"
 #include "ops/prepare.h"
+#include "ops/prepare_log.h"
 #include "store/run.h"
 #include "store/source.h"
 
@@ -17,8 +18,9 @@ typedef struct Standing {
     bool pass_is_done;
     bool move_is_done;
     DriftKind drift;
-    Err drift_error; /* what to say about it */
-    PgConn *source;  /* of a copy from another database; NULL */
+    Err drift_error;        /* what to say about it */
+    PgConn *source;         /* of a copy from another database; NULL */
+    bool log_is_incomplete; /* of a copy: changes were not recorded, or TRUNCATE was */
 } Standing;
 
 /* Nobody may be at work. */
@@ -60,13 +62,31 @@ read_standing(PgConn *conn, const Plan *plan, const JobRow *job, Standing *stand
     return true;
 }
 
+/* The change log is where the application writes. */
+static PgConn *
+log_session(PgConn *conn, const Plan *plan, const Standing *standing)
+{
+    return standing->source != NULL && plan->sync_trigger ? standing->source : conn;
+}
+
+/* Only a repair does anything about it. */
+static bool
+read_log(
+    PgConn *conn, const Plan *plan, const JobRow *job, bool repair, Standing *standing, Err *err)
+{
+    bool asks = repair && job->pass > 0 && plan->copy != NULL;
+    return !asks || prepare_log_is_incomplete(log_session(conn, plan, standing), plan, job->id,
+                        &standing->log_is_incomplete, err);
+}
+
 /* Is there a way on from here?  Only --repair leads back from drift, and only where what was
  * written meanwhile is all that may be wrong.  A complete job may meet another table later on. */
 static bool
 may_begin(const JobRow *job, const Standing *standing, bool repair, Err *err)
 {
     bool complete = job->state == JOB_COMPLETE;
-    bool way_back = repair && standing->drift == DRIFT_TRIGGER;
+    bool way_back = repair && (standing->drift == DRIFT_TRIGGER ||
+                                  (standing->log_is_incomplete && standing->drift == DRIFT_NONE));
     if (standing->drift != DRIFT_NONE && !complete && !way_back) {
         *err = standing->drift_error;
         return false;
@@ -93,8 +113,11 @@ begin_pass(PgConn *conn, const Plan *plan, const JobRow *job, const Standing *st
         return prepare_anew(conn, standing->source, plan, job, &anew, err);
     }
     bool given_up = job->pass_kind == PASS_REPAIR && !repair;
-    return (!standing->pass_is_done && !given_up) ||
-           passes_begin_verify(conn, plan, job->id, job->pass, err);
+    bool goes_on = !standing->pass_is_done && !given_up;
+    if (standing->log_is_incomplete) {
+        goes_on = !standing->move_is_done; /* another pass compares what it copies */
+    }
+    return goes_on || passes_begin_verify(conn, plan, job->id, job->pass, err);
 }
 
 /* Functions, trigger, guards and pass. */
@@ -103,18 +126,23 @@ begin(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job, bool re
 {
     Standing standing = {.source = source};
     if (!check_idle(conn, job, err) || !read_standing(conn, plan, job, &standing, err) ||
-        !may_begin(job, &standing, repair, err) || !prepare_functions(conn, plan, job->id, err)) {
+        !prepare_functions(conn, plan, job->id, err) ||
+        !read_log(conn, plan, job, repair, &standing, err) ||
+        !may_begin(job, &standing, repair, err)) {
         return false;
     }
     StopToken stop;
     stop_init(&stop); /* nobody raises it: a signal ends the process here */
     bool ok = !repair || (prepare_trigger(conn, plan, job->id, &stop, err) &&
                              read_drift(conn, plan, job, &standing, err));
+    /* The log is begun anew after the pass: whoever takes the job up in between still sees why. */
+    ok = ok && job_want_repair(conn, job->id, repair, err) &&
+         begin_pass(conn, plan, job, &standing, repair, err) &&
+         (!standing.log_is_incomplete ||
+             prepare_log_reset(log_session(conn, plan, &standing), plan, job->id, &stop, err));
     stop_destroy(&stop);
-    return ok && job_want_repair(conn, job->id, repair, err) &&
-           begin_pass(conn, plan, job, &standing, repair, err) &&
-           (job->state == JOB_COMPLETE ||
-               job_set_state(conn, job->id, JOB_RUNNING, repair ? "repair" : "verify", err));
+    return ok && (job->state == JOB_COMPLETE ||
+                     job_set_state(conn, job->id, JOB_RUNNING, repair ? "repair" : "verify", err));
 }
 
 /* A complete job stays complete: its state says that the move is over. */

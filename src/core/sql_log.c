@@ -572,7 +572,7 @@ sql_log_truncated(StrBuf *out, const Plan *plan, int64_t job)
 }
 
 void
-sql_log_first_key(StrBuf *out, const Plan *plan, int64_t job)
+sql_log_next_key(StrBuf *out, const Plan *plan, int64_t job)
 {
     strbuf_puts(out, "SELECT ARRAY[");
     for (int i = 0; i < plan->key_count; i++) {

@@ -133,7 +133,7 @@ look(Drain *drain, Err *err)
 static void
 forget_slice(Drain *drain, int index)
 {
-    drain->slices[index] = drain->slices[--drain->slice_count];
+    drain->held.slices[index] = drain->held.slices[--drain->held.count];
 }
 
 /* As many for each run that is alive. */
@@ -152,19 +152,17 @@ static bool
 balance_slices(Drain *drain, Err *err)
 {
     int share = share_of_slices(drain);
-    if (drain->slice_count > share) {
-        SliceLease *last = &drain->slices[drain->slice_count - 1];
-        drain->slice_count--;
+    if (drain->held.count > share) {
+        SliceLease *last = &drain->held.slices[drain->held.count - 1];
+        drain->held.count--;
         return changelog_release(drain->worker->conn, last, err);
     }
     bool claimed = true;
-    while (claimed && drain->slice_count < share) {
+    while (claimed && drain->held.count < share) {
         RangeOwner owner = carve_owner(drain->worker, 0);
-        if (!changelog_claim(drain->worker->conn, &owner, drain->slices, drain->slice_count,
-                &drain->slices[drain->slice_count], &claimed, err)) {
+        if (!changelog_claim(drain->worker->conn, &owner, &drain->held, &claimed, err)) {
             return false;
         }
-        drain->slice_count += claimed ? 1 : 0;
     }
     return true;
 }
@@ -174,9 +172,9 @@ release_slices(Drain *drain)
 {
     Err err = ERR_INIT;
     PgConn *conn = drain->worker->conn;
-    while (drain->slice_count > 0 && conn != NULL && conn_is_idle(conn) &&
-           changelog_release(conn, &drain->slices[drain->slice_count - 1], &err)) {
-        drain->slice_count--;
+    while (drain->held.count > 0 && conn != NULL && conn_is_idle(conn) &&
+           changelog_release(conn, &drain->held.slices[drain->held.count - 1], &err)) {
+        drain->held.count--;
     }
     if (err.cls != ERR_NONE) {
         log_line(LOG_DEBUG, "drain", "%s", err.message); /* whoever comes next takes them over */
@@ -208,20 +206,20 @@ count_batch(Drain *drain, const DrainResult *result)
 static void
 note_held(Drain *drain, int slice, int64_t id)
 {
-    if (drain->held[slice].id != id) {
-        drain->held[slice].id = id;
-        drain->held[slice].since_us = clock_mono_us();
-        drain->held[slice].times = 0;
+    if (drain->kept_first[slice].id != id) {
+        drain->kept_first[slice].id = id;
+        drain->kept_first[slice].since_us = clock_mono_us();
+        drain->kept_first[slice].times = 0;
     }
-    drain->held[slice].times++;
+    drain->kept_first[slice].times++;
 }
 
 /* The first entry alone, to be told what is in its way? */
 static bool
 is_held_too_long(const Drain *drain, int slice)
 {
-    return drain->held[slice].id > 0 && drain->held[slice].times > HELD_MAX &&
-           clock_mono_us() - drain->held[slice].since_us > HELD_MAX_US;
+    return drain->kept_first[slice].id > 0 && drain->kept_first[slice].times > HELD_MAX &&
+           clock_mono_us() - drain->kept_first[slice].since_us > HELD_MAX_US;
 }
 
 static bool
@@ -258,7 +256,7 @@ take_batch(Drain *drain, const SliceLease *slice, const DrainResult *result, int
 static bool
 drain_batch(Drain *drain, bool *full, Err *err)
 {
-    const SliceLease *slice = &drain->slices[drain->current];
+    const SliceLease *slice = &drain->held.slices[drain->current];
     DrainResult result = {.entries = 0};
     int64_t begun_us = clock_mono_us();
     *full = false;
@@ -283,7 +281,7 @@ drain_batch(Drain *drain, bool *full, Err *err)
 static bool
 drain_slice(Drain *drain, bool *more, Err *err)
 {
-    int slice = drain->slices[drain->current].no;
+    int slice = drain->held.slices[drain->current].no;
     int64_t end_us = clock_mono_us() + SLICE_TIME_US;
     drain->want = (DrainWant){.strict = is_held_too_long(drain, slice)};
     do {
@@ -306,7 +304,7 @@ drain_round(Drain *drain, bool *more, Err *err)
     bool finished = engine_is_finished(drain->engine);
     *more = false;
     drain->kept = 0;
-    for (int i = drain->slice_count - 1; i >= 0; i--) {
+    for (int i = drain->held.count - 1; i >= 0; i--) {
         bool full = false;
         drain->current = i;
         if (!drain_slice(drain, &full, err)) {
@@ -332,8 +330,9 @@ fail_at_key(Drain *drain, const Err *cause, Err *err)
         .sqlstate = cause->sqlstate,
         .message = cause->message,
     };
-    bool ok = changelog_first_key(drain->carrier->log(drain), setup->plan,
-        &drain->slices[drain->current], drain->want.after, &arena, &row.key, err);
+    SlicePlace place = {&drain->held.slices[drain->current], drain->want.after};
+    bool ok =
+        changelog_next_key(drain->carrier->log(drain), setup->plan, &place, &arena, &row.key, err);
     if (ok && row.key != NULL) {
         ok = quarantine_record_stop(drain->worker->conn, &row, err);
     }
@@ -372,7 +371,7 @@ drop_sessions(Drain *drain)
         drain->carrier->close(drain);
     }
     worker_drop_session(drain->worker);
-    drain->slice_count = 0;
+    drain->held.count = 0;
 }
 
 /* Was the last batch as small as can be? */
@@ -387,7 +386,7 @@ act(Drain *drain, RetryAction action, const Err *cause, Err *err)
 {
     switch (action) {
     case RETRY_LOCATE:
-        if (is_at_floor(drain) && drain->slice_count > 0) {
+        if (is_at_floor(drain) && drain->held.count > 0) {
             return fail_at_key(drain, cause, err);
         }
         pacer_halve(&drain->pacer);
@@ -547,6 +546,17 @@ work(Drain *drain)
     }
 }
 
+/* How far it is behind is said as of the end. */
+static void
+look_last(Drain *drain)
+{
+    PgConn *conn = drain->worker->conn;
+    Err err = ERR_INIT;
+    if (conn != NULL && conn_is_idle(conn) && drain->looked_us > 0 && !look(drain, &err)) {
+        log_line(LOG_DEBUG, "drain", "%s", err.message);
+    }
+}
+
 void *
 drain_main(void *arg)
 {
@@ -559,6 +569,7 @@ drain_main(void *arg)
         .batch_target_us = BATCH_TARGET_US};
     pacer_init(&drain.pacer, limits, BATCH_START);
     work(&drain);
+    look_last(&drain);
     release_slices(&drain);
     drop_sessions(&drain);
     arena_reset(&worker->job_arena);

@@ -337,9 +337,12 @@ prepare_anew(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job,
     bool ok = job_lock(conn, job->id, err) &&
               guards_record(conn, plan, job->id, anew->trigger_fires, err) &&
               (source == NULL || (guards_record_source(conn, source, plan, job->id, err) &&
-                                     source_record(conn, source, job->id, anew->reason, err))) &&
-              (anew->move ? passes_begin_move(conn, source, plan, job->id, job->pass, err)
-                          : passes_begin_verify(conn, plan, job->id, job->pass, err)) &&
-              job_event(conn, job->id, 0, "guards", anew->reason, err);
+                                     source_record(conn, source, job->id, anew->reason, err)));
+    if (ok && !anew->move) {
+        ok = passes_begin_verify(conn, plan, job->id, job->pass, err);
+    } else if (ok && plan->copy == NULL) { /* what a copy has missed its verify pass finds */
+        ok = passes_begin_move(conn, source, plan, job->id, job->pass, err);
+    }
+    ok = ok && job_event(conn, job->id, 0, "guards", anew->reason, err);
     return query_end(conn, ok, err);
 }

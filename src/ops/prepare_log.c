@@ -31,7 +31,11 @@ static const char SQL_STATE[] =
     "  FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid\n"
     " WHERE g.tgrelid = $1::pg_catalog.oid AND g.tgname = $2::pg_catalog.name";
 
+/* What has to be done, in one transaction. */
 typedef struct Statements {
+    const Plan *plan;
+    int64_t job;
+    bool anew;
     StrBuf texts[3 * TRIGGER_COUNT];
     const char *list[3 * TRIGGER_COUNT];
     int count;
@@ -44,9 +48,10 @@ next_text(Statements *statements)
 }
 
 static void
-put_statements(
-    Statements *statements, const Plan *plan, int64_t job, const LogTrigger *trigger, bool drop)
+put_statements(Statements *statements, const LogTrigger *trigger, bool drop)
 {
+    const Plan *plan = statements->plan;
+    int64_t job = statements->job;
     if (drop) {
         StrBuf *text = next_text(statements);
         strbuf_puts(text, "DROP TRIGGER ");
@@ -60,10 +65,10 @@ put_statements(
 
 /* What has to be done for one of the triggers. */
 static bool
-plan_trigger(PgConn *conn, const Plan *plan, int64_t job, int index, bool anew,
-    Statements *statements, Err *err)
+plan_trigger(PgConn *conn, Statements *statements, const LogTrigger *trigger, Err *err)
 {
-    const LogTrigger *trigger = &TRIGGERS[index];
+    const Plan *plan = statements->plan;
+    int64_t job = statements->job;
     STRBUF_AUTO name = STRBUF_INIT;
     STRBUF_AUTO function = STRBUF_INIT;
     trigger->name(&name, job);
@@ -78,15 +83,16 @@ plan_trigger(PgConn *conn, const Plan *plan, int64_t job, int index, bool anew,
     }
     bool exists = result_rows(result) == 1;
     bool wrong = exists && strcmp(result_text(result, 0, 0), "wrong") == 0;
-    if (!exists || (wrong && anew)) {
-        put_statements(statements, plan, job, trigger, exists);
+    if (!exists || (wrong && statements->anew)) {
+        put_statements(statements, trigger, exists);
     }
     return true;
 }
 
 static bool
-run_statements(PgConn *conn, const Plan *plan, Statements *statements, StopToken *stop, Err *err)
+run_statements(PgConn *conn, Statements *statements, StopToken *stop, Err *err)
 {
+    const Plan *plan = statements->plan;
     for (int i = 0; i < statements->count; i++) {
         statements->list[i] = strbuf_text(&statements->texts[i]);
     }
@@ -110,13 +116,13 @@ bool
 prepare_log_triggers(
     PgConn *conn, const Plan *plan, int64_t job, bool anew, StopToken *stop, Err *err)
 {
-    Statements statements = {.count = 0};
+    Statements statements = {.plan = plan, .job = job, .anew = anew};
     bool ok = true;
     for (int i = 0; ok && i < TRIGGER_COUNT; i++) {
-        ok = plan_trigger(conn, plan, job, i, anew, &statements, err);
+        ok = plan_trigger(conn, &statements, &TRIGGERS[i], err);
     }
     if (ok && statements.count > 0) {
-        ok = run_statements(conn, plan, &statements, stop, err);
+        ok = run_statements(conn, &statements, stop, err);
     }
     for (int i = 0; i < 3 * TRIGGER_COUNT; i++) {
         strbuf_free(&statements.texts[i]);
@@ -126,8 +132,8 @@ prepare_log_triggers(
 
 /* ---- reset ---- */
 
-static bool
-is_incomplete(PgConn *conn, const Plan *plan, int64_t job, bool *incomplete, Err *err)
+bool
+prepare_log_is_incomplete(PgConn *conn, const Plan *plan, int64_t job, bool *incomplete, Err *err)
 {
     ChangelogState state;
     STRBUF_AUTO sql = STRBUF_INIT;
@@ -144,10 +150,6 @@ is_incomplete(PgConn *conn, const Plan *plan, int64_t job, bool *incomplete, Err
 bool
 prepare_log_reset(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop, Err *err)
 {
-    bool incomplete = false;
-    if (!is_incomplete(conn, plan, job, &incomplete, err) || !incomplete) {
-        return err->cls == ERR_NONE;
-    }
     StrBuf texts[LOG_RESET_COUNT] = {STRBUF_INIT};
     const char *statements[LOG_RESET_COUNT];
     for (int i = 0; i < LOG_RESET_COUNT; i++) {

@@ -43,14 +43,14 @@ changelog_drained_to(
 }
 
 bool
-changelog_first_key(PgConn *conn, const Plan *plan, const SliceLease *slice, int64_t after,
-    Arena *arena, const char **key, Err *err)
+changelog_next_key(PgConn *conn, const Plan *plan, const SlicePlace *place, Arena *arena,
+    const char **key, Err *err)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
-    sql_log_first_key(&sql, plan, slice->job);
+    sql_log_next_key(&sql, plan, place->slice->job);
     Params params = PARAMS_INIT;
-    params_int(&params, slice->no);
-    params_int(&params, after);
+    params_int(&params, place->slice->no);
+    params_int(&params, place->after);
     PGRESULT_AUTO *result = NULL;
     if (!query_with(conn, strbuf_text(&sql), &params, &result, err)) {
         return err_wrap(err, "look at the change log");
@@ -139,13 +139,12 @@ static const char SQL_CLAIM[] =
     "RETURNING s.no, s.epoch, s.lease";
 
 bool
-changelog_claim(PgConn *conn, const RangeOwner *owner, const SliceLease *held, int held_count,
-    SliceLease *lease, bool *claimed, Err *err)
+changelog_claim(PgConn *conn, const RangeOwner *owner, SliceSet *set, bool *claimed, Err *err)
 {
     STRBUF_AUTO numbers = STRBUF_INIT;
     strbuf_putc(&numbers, '{');
-    for (int i = 0; i < held_count; i++) {
-        strbuf_printf(&numbers, "%s%d", i == 0 ? "" : ",", held[i].no);
+    for (int i = 0; i < set->count; i++) {
+        strbuf_printf(&numbers, "%s%d", i == 0 ? "" : ",", set->slices[i].no);
     }
     strbuf_putc(&numbers, '}');
     Params params = PARAMS_INIT;
@@ -161,6 +160,7 @@ changelog_claim(PgConn *conn, const RangeOwner *owner, const SliceLease *held, i
     }
     *claimed = result_rows(result) == 1;
     if (*claimed) {
+        SliceLease *lease = &set->slices[set->count++];
         *lease = (SliceLease){
             .job = owner->job,
             .no = (int)result_int(result, 0, 0),

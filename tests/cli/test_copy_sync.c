@@ -139,8 +139,8 @@ check_draw(const Draw *draw)
     strbuf_printf(&when, "seed %llu, %s", (unsigned long long)draw->seed, draw->more_lines);
     expect_synced(&test, strbuf_text(&when));
     char *message = NULL;
-    cr_expect(eq(i64, 0, workload_check(test.conn, &spec, NULL, &message)), "the source: %s",
-        message);
+    cr_expect(
+        eq(i64, 0, workload_check(test.conn, &spec, NULL, &message)), "the source: %s", message);
     free(message);
     cr_expect(eq(i64, 0, workload_unexpected_errors(&stats)), "%s: %s", strbuf_text(&when),
         stats.first_unexpected);
@@ -165,4 +165,248 @@ Test(copy_sync, target_is_the_map_of_the_source_after_every_kind_of_write, .time
         draw.duration_us = is_soak() ? SECONDS_US(10) : SECONDS_US(2);
         check_draw(&draw);
     }
+}
+
+/* ---- what the log cannot tell ---- */
+
+static const char *const REPAIR[] = {"--repair", NULL};
+
+/* A run fails with these words, and `verify --repair` is the way back. */
+static void
+expect_way_back(const JobTest *test, const char *words)
+{
+    const char *const more[] = {"--yes", NULL};
+    char *output = job_verb_output(test, "run", more, 1);
+    cr_expect(strstr(output, words) != NULL, "%s", output);
+    cr_expect(strstr(output, "verify fill --repair") != NULL, "%s", output);
+    free(output);
+    cr_expect(job_is_state(test, "failed"), "%s", words);
+    job_expect_run(test, 1);
+    job_expect_verb(test, "verify", REPAIR, 0);
+    cr_expect(job_is_state(test, "synced"), "%s", words);
+    expect_copied(test, words);
+    pg_exec(test->conn, "UPDATE app SET note = 'after' WHERE id % 100 = 1");
+    expect_synced(test, words);
+}
+
+static int64_t
+log_bytes(const JobTest *test)
+{
+    return pg_int(test->conn, "SELECT sum(pg_relation_size(oid)) FROM pg_class"
+                              " WHERE relname ~ '^log_[0-9]+_[0-9a-f]{16}$'");
+}
+
+Test(copy_sync, truncate_and_a_log_that_is_full_fail_the_run_and_repair_mends_both)
+{
+    JobTest test;
+    open_copy(&test, PARTITIONED_TARGET, "limits: {log_bytes: 1MB}\n", 0);
+    expect_synced(&test, "the first run");
+
+    pg_exec(
+        test.conn, "TRUNCATE app; INSERT INTO app (id, amount_text) VALUES (1, '1'), (101, '2')");
+    expect_way_back(&test, "was truncated");
+
+    /* Nobody drains; the application writes on, and the log stays within its limit. */
+    for (int i = 0; i < 8; i++) {
+        pg_execf(test.conn,
+            "INSERT INTO app (id, amount_text) SELECT g, '3' FROM generate_series(%d, %d) AS g",
+            1000 + i * 5000, 5999 + i * 5000);
+    }
+    pg_exec(
+        test.conn, "DELETE FROM app WHERE id < 38000; UPDATE app SET id = -id WHERE id % 7 = 1");
+    int64_t bytes = log_bytes(&test);
+    cr_expect(le(i64, bytes, 1024 * 1024 + 16384));
+    cr_expect(lt(i64, 512 * 1024, bytes));
+    expect_way_back(&test, "limits.log_bytes");
+    cr_expect(lt(i64, log_bytes(&test), 512 * 1024), "it was begun anew");
+    job_close_cluster(&test);
+}
+
+/* ---- catching up, and following ---- */
+
+/* About 500 changes a second, each in a transaction of its own, until told to stop. */
+static const char WRITER[] =
+    "DO $$ BEGIN FOR i IN 1..100000 LOOP"
+    " IF EXISTS (SELECT FROM app_stop) THEN RETURN; END IF;"
+    " FOR k IN 1..10 LOOP UPDATE app SET note = md5(i::text), u = u WHERE id = 1 + (i * 10 + k) * 7"
+    "     % 6000; COMMIT; END LOOP;"
+    " PERFORM pg_sleep(0.018); COMMIT; END LOOP; END $$";
+
+static Session *
+start_writer(const JobTest *test)
+{
+    pg_exec(test->conn, "CREATE TABLE IF NOT EXISTS app_stop (); TRUNCATE app_stop");
+    Session *writer = session_open(test->uri);
+    session_send(writer, WRITER);
+    return writer;
+}
+
+static void
+stop_writer(const JobTest *test, Session *writer)
+{
+    pg_exec(test->conn, "INSERT INTO app_stop DEFAULT VALUES");
+    session_expect_ok(writer, HARNESS_TIMEOUT_US);
+    session_close(writer);
+}
+
+static Proc *
+start_following(const JobTest *test)
+{
+    const char *const more[] = {"--yes", "--follow", NULL};
+    return job_start_verb(test, "run", NULL, more);
+}
+
+/* So many runs are alive, and the last of them has got to where it only follows. */
+static void
+expect_following(const JobTest *test, int runs)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    strbuf_printf(&sql, "SELECT runs_alive = %d AND state = 'synced' FROM pghaul.progress", runs);
+    pg_wait_true(test->conn, strbuf_text(&sql), HARNESS_TIMEOUT_US);
+}
+
+/* Under 500 changes a second: how long from the end of the move until less than 2 s behind, and how
+ * far behind it stays. */
+Test(copy_sync, under_500_changes_a_second_it_catches_up_and_follows)
+{
+    JobTest test;
+    open_copy(&test, PLAIN_TARGET, "path: key\n", 200);
+    Session *writer = start_writer(&test);
+    Proc *run = start_following(&test);
+    pg_wait_true(test.conn, "SELECT to_regclass('pghaul.job') IS NOT NULL", HARNESS_TIMEOUT_US);
+    pg_wait_true(test.conn, "SELECT EXISTS (SELECT FROM pghaul.job WHERE pass_kind = 'verify')",
+        HARNESS_TIMEOUT_US);
+    int64_t begun_us = clock_mono_us();
+    job_set_slow(&test, 0);
+    pg_wait_true(test.conn, "SELECT backlog_s < 2 FROM pghaul.progress", SECONDS_US(30));
+    double caught_up_s = (double)(clock_mono_us() - begun_us) / 1e6;
+    pg_wait_true(test.conn, "SELECT state = 'synced' FROM pghaul.job", HARNESS_TIMEOUT_US);
+
+    double behind_s = 0;
+    for (int i = 0; i < 20; i++) {
+        double now_s =
+            (double)pg_int(test.conn, "SELECT (backlog_s * 1000)::int8 FROM pghaul.progress") / 1e3;
+        behind_s = now_s > behind_s ? now_s : behind_s;
+        harness_nap_us(50000);
+    }
+    cr_expect(lt(dbl, behind_s, 2.0));
+    int64_t drained = pg_int(test.conn, "SELECT sum(entries)::int8 FROM pghaul.slice");
+    (void)fprintf(stderr,
+        "figures: copy under 500 changes/s: caught up %.2f s after the move, then at most %.2f s"
+        " behind; %lld entries drained\n",
+        caught_up_s, behind_s, (long long)drained);
+    char *status = job_verb_output(&test, "status", NULL, 0);
+    cr_expect(
+        strstr(status, "progressing") != NULL && strstr(status, "drained") != NULL, "%s", status);
+    free(status);
+    stop_writer(&test, writer);
+    pg_wait_true(test.conn, "SELECT backlog_rows = 0 FROM pghaul.progress", SECONDS_US(10));
+    expect_copied(&test, "while it follows");
+    proc_signal(run, SIGTERM);
+    job_expect_exit(run, 0);
+    cr_expect(job_is_state(&test, "synced"));
+    cr_expect(
+        eq(i64, 0, pg_int(test.conn, "SELECT count(*) FROM pghaul.slice WHERE lease IS NOT NULL")),
+        "they were given back");
+    status = job_verb_output(&test, "status", NULL, 0);
+    cr_expect(strstr(status, "done") != NULL, "%s", status);
+    free(status);
+    pg_exec(test.conn, "UPDATE app SET note = 'later' WHERE id < 10");
+    status = job_verb_output(&test, "status", NULL, 0);
+    cr_expect(strstr(status, "behind by 9 changes") != NULL, "%s", status);
+    free(status);
+    job_close_cluster(&test);
+}
+
+/* ---- runs that die, runs that share ---- */
+
+#define KILLS      3
+#define KILLS_SOAK 60
+
+Test(copy_sync, kill_9_while_draining_loses_nothing_and_two_runs_share_the_slices, .timeout = 1800)
+{
+    JobTest test;
+    Prng prng;
+    prng_init(&prng, harness_seed());
+    open_copy(&test, PLAIN_TARGET, "lease: 5s\n", 0);
+    expect_synced(&test, "the first run");
+    Session *writer = start_writer(&test);
+    int kills = is_soak() ? KILLS_SOAK : KILLS;
+    for (int i = 0; i < kills; i++) {
+        int64_t before = pg_int(test.conn, "SELECT sum(batches) FROM pghaul.slice");
+        Proc *run = start_following(&test);
+        STRBUF_AUTO more = STRBUF_INIT;
+        strbuf_printf(&more, "SELECT sum(batches) > %lld FROM pghaul.slice", (long long)before);
+        pg_wait_true(test.conn, strbuf_text(&more), HARNESS_TIMEOUT_US);
+        harness_nap_us(prng_between(&prng, 0, 300000));
+        proc_signal(run, SIGKILL);
+        (void)proc_finish(run, HARNESS_TIMEOUT_US);
+        proc_free(run);
+    }
+    (void)fprintf(stderr, "figures: kill -9 while draining: %d kills\n", kills);
+
+    Proc *first = start_following(&test);
+    expect_following(&test, 1);
+    Proc *second = start_following(&test);
+    expect_following(&test, 2);
+    pg_wait_true(test.conn,
+        "SELECT count(DISTINCT run) = 2 AND count(*) = 4 AND min(n) = 2 FROM ("
+        " SELECT run, count(*) OVER (PARTITION BY run) AS n FROM pghaul.slice"
+        "  WHERE lease IS NOT NULL) s",
+        HARNESS_TIMEOUT_US);
+    stop_writer(&test, writer);
+    pg_wait_true(test.conn, "SELECT backlog_rows = 0 FROM pghaul.progress", SECONDS_US(30));
+    expect_copied(&test, "two runs");
+    proc_signal(first, SIGTERM);
+    job_expect_exit(first, 0);
+    pg_exec(test.conn, "UPDATE app SET note = 'later' WHERE id < 100");
+    pg_wait_true(test.conn, "SELECT backlog_rows = 0 FROM pghaul.progress", SECONDS_US(30));
+    expect_copied(&test, "one run has all slices");
+    proc_signal(second, SIGTERM);
+    job_expect_exit(second, 0);
+    expect_synced(&test, "the last run");
+    job_close_cluster(&test);
+}
+
+/* ---- a change that the target refuses ---- */
+
+Test(copy_sync, a_change_that_the_target_refuses_ends_the_run_at_its_key)
+{
+    JobTest test;
+    open_copy(&test, PLAIN_TARGET, "", 0);
+    expect_synced(&test, "the first run");
+    pg_exec(test.conn, "UPDATE app SET note = 'right' WHERE id % 3 = 0;"
+                       "UPDATE app SET amount_text = 'no number' WHERE id = 4242");
+    const char *const more[] = {"--yes", NULL};
+    char *output = job_verb_output(&test, "run", more, 1);
+    cr_expect(strstr(output, "22P02") != NULL, "%s", output);
+    cr_expect(strstr(output, "4242") == NULL, "no key in a message: %s", output);
+    free(output);
+    output = job_verb_output(&test, "quarantine", NULL, 0);
+    cr_expect(strstr(output, "4242") != NULL, "%s", output);
+    free(output);
+    pg_exec(test.conn, "UPDATE app SET amount_text = '5' WHERE id = 4242");
+    expect_synced(&test, "after it was mended");
+    job_close_cluster(&test);
+}
+
+/* ---- verify and repair ---- */
+
+Test(copy_sync, verify_finds_what_was_written_into_the_target_and_repair_mends_it)
+{
+    JobTest test;
+    open_copy(&test, PLAIN_TARGET, "", 0);
+    expect_synced(&test, "the first run");
+    pg_exec(test.conn, "DELETE FROM target WHERE id IN (7, 70); UPDATE target SET note = 'x' WHERE"
+                       " id = 700; INSERT INTO target VALUES (70000, 1, 'extra', -1)");
+    Session *writer = start_writer(&test);
+    job_expect_verb(&test, "verify", NULL, 6);
+    job_expect_verb(&test, "verify", REPAIR, 0);
+    stop_writer(&test, writer);
+    expect_synced(&test, "repaired");
+    cr_expect(eq(i64, 4,
+                  pg_int(test.conn, "SELECT sum(r.rows) FROM pghaul.ranges r JOIN pghaul.job j"
+                                    " ON j.id = r.job AND r.pass = j.pass - 1")),
+        "the repair pass put their keys into the log");
+    job_close_cluster(&test);
 }
