@@ -136,5 +136,15 @@ Test(copy_compare, a_change_in_the_log_is_no_difference)
     cr_expect(eq(i64, 1, verify(&test, 6)));
     repair(&test);
     remote_expect_equal(&test, "SELECT id::bigint, v, note FROM src", "SELECT * FROM dst");
+
+    CliResult clean = CLI("clean", "carry", "-d", test.to, "--quiet");
+    cr_expect(zero(int, clean.code), "%s%s", clean.out, clean.err);
+    cli_free(&clean);
+    cr_expect(
+        zero(i64, pg_int(test.source, "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal")));
+    cr_expect(zero(i64,
+        pg_int(test.source, "SELECT count(*) FROM pg_class WHERE relname ~ '^(log|overflow)_'")));
+    cr_expect(
+        zero(i64, pg_int(test.source, "SELECT count(*) FROM pg_proc WHERE proname ~ '^capture_'")));
     remote_close(&test);
 }
