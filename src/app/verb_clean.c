@@ -2,6 +2,7 @@
  * verb_clean.c - `pghaul clean JOB | --all`: no leftovers.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "app/app.h"
 #include "app/json.h"
@@ -28,11 +29,37 @@ print_removed(App *app, const JobRow *job)
     app_result(app, "trigger", json_text(job->trigger_name));
 }
 
+/* Names of triggers on another server end with the plan's fingerprint. */
+static bool
+has_trigger_elsewhere(const JobRow *job)
+{
+    if (job->trigger_name == NULL) {
+        return false;
+    }
+    size_t name = strlen(job->trigger_name);
+    size_t end = strlen(job->fingerprint);
+    return name > end && strcmp(job->trigger_name + name - end, job->fingerprint) == 0;
+}
+
+/* Only a job with something on another server needs its file's text, which may be of a version that
+ * cannot be read any more. */
+static bool
+clean_elsewhere(App *app, const JobRow *job, StopToken *stop, Err *err)
+{
+    PGCONN_AUTO *conn = NULL;
+    PGCONN_AUTO *source = NULL;
+    JobSpec spec;
+    return app_open_job(app, app->options.args[0], &spec, &conn, &source, err) &&
+           (source == NULL || clean_source(conn, source, job, stop, err));
+}
+
 static bool
 clean_one(App *app, PgConn *conn, const char *name, StopToken *stop, Err *err)
 {
     JobRow job;
-    if (!app_find_job(app, conn, name, &job, err) || !clean_job(conn, &job, stop, err)) {
+    if (!app_find_job(app, conn, name, &job, err) ||
+        (has_trigger_elsewhere(&job) && !clean_elsewhere(app, &job, stop, err)) ||
+        !clean_job(conn, &job, stop, err)) {
         return false;
     }
     print_removed(app, &job);
