@@ -243,6 +243,16 @@ median(const Bench *bench, const BenchTable *table, const char *name, bool is_lo
 }
 
 static void
+put_figure(int decimals, double value)
+{
+    if (isnan(value)) {
+        (void)printf(" %9s", "-");
+    } else {
+        (void)printf(" %9.*f", decimals, value);
+    }
+}
+
+static void
 put_row(const Bench *bench, const BenchTable *table, const CopyContender *contender)
 {
     double rows = (double)bench->options.rows;
@@ -251,10 +261,15 @@ put_row(const Bench *bench, const BenchTable *table, const CopyContender *conten
     if (isnan(took_s) && isnan(p99)) {
         return;
     }
-    (void)printf("%-22s %8.1f %9.0f %9.0f %9.2f", contender->title, took_s, rows / took_s,
-        median(bench, table, contender->name, false, wal_bytes) / rows, p99);
-    if (contender->against != NULL) {
-        double ratio = median(bench, table, contender->against, false, duration_s) / took_s;
+    (void)printf("%-22s", contender->title);
+    put_figure(1, took_s);
+    put_figure(0, rows / took_s);
+    put_figure(0, median(bench, table, contender->name, false, wal_bytes) / rows);
+    put_figure(2, p99);
+    double ratio = contender->against == NULL
+                       ? (double)NAN
+                       : median(bench, table, contender->against, false, duration_s) / took_s;
+    if (!isnan(ratio)) {
         (void)printf("   %.2f times %s, wanted %.2f: %s", ratio, contender->against,
             contender->wanted, ratio >= contender->wanted ? "reached" : "not reached");
     }
@@ -278,7 +293,7 @@ print_report(const Bench *bench)
         if (!list_has(bench->options.tables, BENCH_TABLES[t].name)) {
             continue;
         }
-        (void)printf("\nTable %s (%s)\n%-22s %8s %9s %9s %9s\n", BENCH_TABLES[t].name,
+        (void)printf("\nTable %s (%s)\n%-22s %9s %9s %9s %9s\n", BENCH_TABLES[t].name,
             BENCH_TABLES[t].title, "", "time s", "rows/s", "WAL B/row", "p99 ms");
         for (int i = 0; i < COPY_CONTENDER_COUNT; i++) {
             put_row(bench, &BENCH_TABLES[t], &COPY_CONTENDERS[i]);
