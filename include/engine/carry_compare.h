@@ -12,17 +12,18 @@
 #ifndef ENGINE_CARRY_COMPARE_H
 #define ENGINE_CARRY_COMPARE_H
 
-#include "engine/carry_call.h"
+#include "engine/carrier.h"
 
 /*
- * Compare one batch of the worker's range and move its lease forward.
+ * Of the vtable in carrier.h: compare one batch.
  *
- * Shape:   as carry_call(): result->left are rows that differ.  In a repair pass their keys are
- *          appended to the change log, and result->rows counts them.  Asked to stop in the middle,
- *          the range stays where it was.
- * Errors:  by class; ERR_RECONNECT when either session is lost.
+ * Shape:   result->left are rows that differ.  In a repair pass their keys are appended to the
+ *          change log, and result->rows counts them.  Asked to stop in the middle, the range stays
+ *          where it was.
  */
-bool carry_compare(Worker *worker, int64_t size, CarryResult *result, Err *err)
+bool carry_compare(Worker *worker, int64_t size, bool skip_locked, CarryResult *result, Err *err)
     __attribute__((warn_unused_result));
+bool
+carry_compare_locate(Worker *worker, int64_t size, Err *err) __attribute__((warn_unused_result));
 
 #endif

@@ -1,5 +1,6 @@
 #include "engine/carry_compare.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,14 +18,6 @@
 #define RECORDED_KEYS 5
 
 /* ---- what both servers have in common ---- */
-
-static bool
-apply_settings(const CompareBatch *batch, CompareSide side, Err *err)
-{
-    STRBUF_AUTO sql = STRBUF_INIT;
-    sql_compare_settings(&sql, batch->text.plan, side);
-    return compare_ask(batch, side, strbuf_text(&sql), &PARAMS_INIT, NULL, err);
-}
 
 /* Which types of the target does the source know? */
 static bool
@@ -357,9 +350,7 @@ static bool
 look_at_batch(CompareBatch *batch, int64_t size, Found *found, Err *err)
 {
     bool by_list = false;
-    bool ok = apply_settings(batch, COMPARE_SOURCE, err) &&
-              apply_settings(batch, COMPARE_TARGET, err) && learn_types(batch, err) &&
-              choose_way(batch, &by_list, err) &&
+    bool ok = learn_types(batch, err) && choose_way(batch, &by_list, err) &&
               find_batch(batch, size, by_list, &found->slice, &found->last, err);
     if (!ok) {
         return false;
@@ -403,15 +394,14 @@ advance(CompareBatch *batch, const Found *found, bool repair, CarryResult *resul
 }
 
 static bool
-compare_batch(CompareBatch *batch, int64_t size, CarryResult *result, Err *err)
+compare_batch(CompareBatch *batch, int64_t size, Found *found, CarryResult *result, Err *err)
 {
     bool repair = batch->worker->job.pass_kind == PASS_REPAIR;
-    Found found = {.rows = 0};
-    if (!look_at_batch(batch, size, &found, err) ||
-        !compare_keys_settle(batch, size, repair, &found.stopped, err)) {
+    if (!look_at_batch(batch, size, found, err) ||
+        !compare_keys_settle(batch, size, repair, &found->stopped, err)) {
         return false;
     }
-    if (found.stopped) {
+    if (found->stopped) {
         *result = (CarryResult){.outcome = CARRY_MORE};
         return true;
     }
@@ -419,18 +409,45 @@ compare_batch(CompareBatch *batch, int64_t size, CarryResult *result, Err *err)
     if (repair && batch->key_count > 0 && !compare_keys_append(batch, err)) {
         return false;
     }
-    return advance(batch, &found, repair, result, err);
+    return advance(batch, found, repair, result, err);
 }
 
-bool
-carry_compare(Worker *worker, int64_t size, CarryResult *result, Err *err)
+static CompareBatch
+batch_of(Worker *worker)
 {
-    CompareBatch batch = {
+    return (CompareBatch){
         .worker = worker,
         .text = {.plan = worker->engine->setup.plan, .job = worker->job.id},
         .arena = ARENA_INIT,
     };
-    bool ok = compare_batch(&batch, size, result, err);
+}
+
+bool
+carry_compare(Worker *worker, int64_t size, bool skip_locked, CarryResult *result, Err *err)
+{
+    assert(!skip_locked);
+    (void)skip_locked;
+    CompareBatch batch = batch_of(worker);
+    Found found = {.rows = 0};
+    bool ok = compare_batch(&batch, size, &found, result, err);
+    arena_reset(&batch.arena);
+    return ok;
+}
+
+/* The smallest batch again: what it fails with is its only row's, whose key is its end. */
+bool
+carry_compare_locate(Worker *worker, int64_t size, Err *err)
+{
+    CompareBatch batch = batch_of(worker);
+    Found found = {.rows = 0};
+    CarryResult result;
+    bool ok = compare_batch(&batch, size, &found, &result, err);
+    worker->has_lease = worker->has_lease && (!ok || result.outcome == CARRY_MORE);
+    if (!ok && err->cls == ERR_POISON && found.slice.high != NULL) {
+        Err cause = *err;
+        *err = ERR_INIT;
+        (void)carry_stop_at(worker, found.slice.high, cause.sqlstate, cause.message, err);
+    }
     arena_reset(&batch.arena);
     return ok;
 }

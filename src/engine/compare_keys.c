@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/carrier.h"
+
 /* Keys that are looked at, and whose rows are locked on the source, at a time. */
 #define GROUP_KEYS 200
 /* Looks at a row before it is called wrong. */
@@ -26,12 +28,12 @@ log_side(const CompareBatch *batch)
     return batch->text.plan->sync_trigger ? COMPARE_SOURCE : COMPARE_TARGET;
 }
 
+/* One of them is at work, and who waits for the source's locks waits for whichever that is. */
 static void
-set_cancellable(Worker *worker, PgConn *conn)
+set_cancellable(const CompareBatch *batch, bool on)
 {
-    (void)pthread_mutex_lock(&worker->lock);
-    worker->cancellable = conn;
-    (void)pthread_mutex_unlock(&worker->lock);
+    Worker *worker = batch->worker;
+    carry_set_cancellable(worker, on ? worker->conn : NULL, on ? worker->source : NULL);
 }
 
 bool
@@ -39,9 +41,9 @@ compare_ask(const CompareBatch *batch, CompareSide side, const char *sql, const 
     PgResult **result, Err *err)
 {
     PgConn *conn = session_of(batch, side);
-    set_cancellable(batch->worker, conn);
+    set_cancellable(batch, true);
     bool ok = query_with(conn, sql, params, result, err);
-    set_cancellable(batch->worker, NULL);
+    set_cancellable(batch, false);
     return ok || err_wrap(err, side == COMPARE_SOURCE ? "source" : "target");
 }
 
@@ -64,9 +66,9 @@ ask_target_quickly(
         .timeout_us = yield_us + LOCKED_GRACE_US,
     };
     PgConn *conn = session_of(batch, COMPARE_TARGET);
-    set_cancellable(batch->worker, conn);
+    set_cancellable(batch, true);
     bool ok = query_batch(conn, &call, result, err);
-    set_cancellable(batch->worker, NULL);
+    set_cancellable(batch, false);
     return ok || err_wrap(err, "target");
 }
 
