@@ -38,14 +38,20 @@ remote_close(RemoteCase *test)
 }
 
 void
+remote_write_job(const RemoteCase *test, const char *from, const char *to, const char *lines)
+{
+    STRBUF_AUTO text = STRBUF_INIT;
+    strbuf_printf(&text, "job: carry\ncopy: src\ninto: dst\nfrom: \"%s\"\nto: \"%s\"\n%s",
+        from == NULL ? test->from : from, to == NULL ? test->to : to, lines);
+    harness_write_file(test->job_file, strbuf_text(&text));
+}
+
+void
 remote_write(const RemoteCase *test, const char *from, const char *to, const char *lines)
 {
     STRBUF_AUTO text = STRBUF_INIT;
-    strbuf_printf(&text,
-        "job: carry\ncopy: src\ninto: dst\nfrom: \"%s\"\nto: \"%s\"\nsync: none\nverify: none\n"
-        "throttle: {standbys: none}\n%s",
-        from == NULL ? test->from : from, to == NULL ? test->to : to, lines);
-    harness_write_file(test->job_file, strbuf_text(&text));
+    strbuf_printf(&text, "sync: none\nverify: none\nthrottle: {standbys: none}\n%s", lines);
+    remote_write_job(test, from, to, strbuf_text(&text));
 }
 
 void

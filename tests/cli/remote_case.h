@@ -26,7 +26,11 @@ typedef struct RemoteCase {
 void remote_open(RemoteCase *test, PgCluster *cluster, const char *source, const char *target);
 void remote_close(RemoteCase *test);
 
-/* The job file: the lines after job, copy, into; `from` and `to` NULL: the test's own. */
+/* The job file: the lines after job, copy, into, from, to; `from` and `to` NULL: the test's own. */
+void remote_write_job(
+    const RemoteCase *test, const char *from, const char *to, const char *lines);
+
+/* The same of a job without sync, verify pass and standbys. */
 void remote_write(const RemoteCase *test, const char *from, const char *to, const char *lines);
 
 /* `run --yes` to its end; fails the test, with the output, unless it exits with `code`. */
