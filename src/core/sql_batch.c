@@ -299,7 +299,7 @@ put_source_guards(StrBuf *out, const Plan *plan, int64_t job)
         strbuf_puts(out, plan->sync_trigger ? "true" : "false");
     } else if (plan->sync_trigger) {
         strbuf_putc(out, '\'');
-        sql_sync_name(out, job);
+        sql_sync_name(out, plan, job);
         strbuf_putc(out, '\'');
     } else {
         strbuf_puts(out, "NULL");

@@ -68,3 +68,50 @@ sql_drain_source(StrBuf *out, const Plan *plan)
     put_in_list(&rows, plan, strbuf_text(&key), "pg_catalog.current_setting('pghaul.keys')");
     sql_relay_rows(out, plan, strbuf_text(&rows));
 }
+
+bool
+sql_drain_is_staged(const Plan *plan)
+{
+    const CopyPlan *copy = plan->copy;
+    for (int i = 0; i < copy->into->index_count; i++) {
+        const IndexFacts *index = &copy->into->indexes[i];
+        if (index->unique && index->oid != copy->arbiter->oid) {
+            return sql_log_tells_conflicts(plan);
+        }
+    }
+    return false;
+}
+
+void
+sql_drain_insert(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "INSERT INTO ");
+    sql_put_into_table(out, plan);
+    strbuf_puts(out, " AS pghaul_into (");
+    sql_put_map_columns(out, plan);
+    strbuf_puts(out, ")\n    OVERRIDING SYSTEM VALUE\n    SELECT ");
+    sql_put_map_columns(out, plan);
+    strbuf_puts(out, "\n      FROM " RELAY_STAGE " AS pghaul_row\n        ON CONFLICT DO NOTHING");
+}
+
+void
+sql_drain_kept(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "SELECT ARRAY[");
+    for (int i = 0; i < plan->key_count; i++) {
+        strbuf_puts(out, i == 0 ? "pghaul_row." : ", pghaul_row.");
+        sql_put_ident(out, plan->copy->key[i]->name);
+        strbuf_puts(out, "::pg_catalog.text");
+    }
+    strbuf_puts(out, "]\n  FROM " RELAY_STAGE " AS pghaul_row\n WHERE NOT EXISTS (SELECT FROM ");
+    sql_put_into_table(out, plan);
+    strbuf_puts(out, " AS pghaul_into\n        WHERE ");
+    for (int i = 0; i < plan->key_count; i++) {
+        const char *column = plan->copy->key[i]->name;
+        strbuf_puts(out, i == 0 ? "pghaul_row." : " AND pghaul_row.");
+        sql_put_ident(out, column);
+        strbuf_puts(out, " = ");
+        sql_put_into_column(out, column);
+    }
+    strbuf_puts(out, ")");
+}

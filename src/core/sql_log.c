@@ -22,9 +22,9 @@ sql_log_overflow_name(StrBuf *out, const Plan *plan, int64_t job)
 }
 
 void
-sql_log_truncate_name(StrBuf *out, int64_t job)
+sql_log_truncate_name(StrBuf *out, const Plan *plan, int64_t job)
 {
-    sql_sync_name(out, job);
+    sql_sync_name(out, plan, job);
     strbuf_puts(out, "_t");
 }
 
@@ -73,8 +73,8 @@ is_hashable(const ColumnFacts *column)
 }
 
 /* Of a constraint that is deferrable the server does not tell whether a row would break it. */
-static bool
-tells_conflicts(const Plan *plan)
+bool
+sql_log_tells_conflicts(const Plan *plan)
 {
     const Facts *into = plan->copy->into;
     for (int i = 0; i < into->index_count; i++) {
@@ -88,7 +88,7 @@ tells_conflicts(const Plan *plan)
 int
 sql_log_slices(const Plan *plan)
 {
-    if (!tells_conflicts(plan)) {
+    if (!sql_log_tells_conflicts(plan)) {
         return 1;
     }
     for (int i = 0; i < plan->key_count; i++) {
@@ -249,13 +249,13 @@ sql_capture_function(StrBuf *out, const Plan *plan, int64_t job)
 
 /* ---- triggers ---- */
 
-typedef void NamePutter(StrBuf *out, int64_t job);
+typedef void NamePutter(StrBuf *out, const Plan *plan, int64_t job);
 
 static void
 put_trigger(StrBuf *out, const Plan *plan, int64_t job, NamePutter *name, const char *events)
 {
     strbuf_puts(out, "CREATE TRIGGER ");
-    name(out, job);
+    name(out, plan, job);
     strbuf_printf(out, " AFTER %s ON ", events);
     sql_put_table(out, plan);
     strbuf_printf(out, "\n    FOR EACH %s EXECUTE FUNCTION ",
@@ -455,7 +455,7 @@ put_drain_write(StrBuf *out, const Plan *plan, int64_t job)
     put_row(out, plan, true);
     put_of_work(out, plan, job);
     strbuf_puts(out, ";\n    GET DIAGNOSTICS pghaul_deleted = ROW_COUNT;\n");
-    if (tells_conflicts(plan)) {
+    if (sql_log_tells_conflicts(plan)) {
         strbuf_puts(out, "    IF NOT $6 THEN\n"
                          "        -- a value may still be with a row of another slice, or of a\n"
                          "        -- later entry: those rows are tried again\n");
@@ -467,7 +467,8 @@ put_drain_write(StrBuf *out, const Plan *plan, int64_t job)
     }
     put_drain_insert(out, plan, job);
     strbuf_puts(out, ";\n    GET DIAGNOSTICS pghaul_written = ROW_COUNT;\n");
-    strbuf_puts(out, tells_conflicts(plan) ? "    END IF;\n    END IF;\n" : "    END IF;\n");
+    strbuf_puts(
+        out, sql_log_tells_conflicts(plan) ? "    END IF;\n    END IF;\n" : "    END IF;\n");
 }
 
 static void

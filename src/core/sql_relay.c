@@ -178,10 +178,16 @@ sql_relay_into(StrBuf *out, const Plan *plan)
 }
 
 void
+sql_relay_staged(StrBuf *out, const Plan *plan)
+{
+    put_copy_in(out, plan, RELAY_STAGE);
+}
+
+void
 sql_relay_target(StrBuf *out, const Plan *plan)
 {
     if (relay_is_staged(plan)) {
-        put_copy_in(out, plan, RELAY_STAGE);
+        sql_relay_staged(out, plan);
     } else {
         sql_relay_into(out, plan);
     }

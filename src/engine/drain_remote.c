@@ -1,6 +1,8 @@
 #include "engine/drain_remote.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -27,9 +29,12 @@ typedef struct Batch {
     const SliceLease *slice;
     bool log_on_source;
     Arena arena;
-    const char *ids;  /* int8[] as text */
+    const char **id_items; /* of the entries */
+    const char **key_items;
+    int count;
+    const char *ids;  /* of those that are done: int8[] as text */
     const char *keys; /* list of keys */
-    int64_t entries;
+    bool staged;
 } Batch;
 
 static PgConn *
@@ -58,18 +63,19 @@ static void
 take_entries(Batch *batch, const PgResult *rows, DrainResult *result)
 {
     int count = result_rows(rows);
-    const char **ids = arena_alloc(&batch->arena, ((size_t)count + 1) * sizeof(*ids));
-    const char **keys = arena_alloc(&batch->arena, ((size_t)count + 1) * sizeof(*keys));
+    size_t size = ((size_t)count + 1) * sizeof(char *);
+    batch->id_items = arena_alloc(&batch->arena, size);
+    batch->key_items = arena_alloc(&batch->arena, size);
+    batch->count = count;
     for (int i = 0; i < count; i++) {
-        ids[i] = result_text(rows, i, 0);
-        keys[i] = result_text(rows, i, 1);
-        if (result_is_null(rows, i, 1)) {
+        batch->id_items[i] = result_dup(rows, i, 0, &batch->arena);
+        batch->key_items[i] = result_dup(rows, i, 1, &batch->arena);
+        if (batch->key_items[i] == NULL) {
             result->outcome = DRAIN_TRUNCATED;
         }
     }
-    batch->ids = pg_array_format(ids, count, &batch->arena);
-    batch->keys = pg_array_format(keys, count, &batch->arena);
-    batch->entries = count;
+    batch->ids = pg_array_format(batch->id_items, count, &batch->arena);
+    batch->keys = pg_array_format(batch->key_items, count, &batch->arena);
     result->entries = count;
     result->last = count == 0 ? 0 : result_int(rows, count - 1, 0);
 }
@@ -165,14 +171,18 @@ write_rows(const Batch *batch, DrainResult *result, Err *err)
     STRBUF_AUTO from = STRBUF_INIT;
     STRBUF_AUTO into = STRBUF_INIT;
     sql_drain_source(&from, batch->plan);
-    sql_relay_into(&into, batch->plan);
+    if (batch->staged) {
+        sql_relay_staged(&into, batch->plan);
+    } else {
+        sql_relay_into(&into, batch->plan);
+    }
     CopyStream stream = {
         .source = source_of(batch),
         .source_sql = strbuf_text(&from),
         .target = target_of(batch),
         .target_sql = strbuf_text(&into),
         .idle_us = IDLE_US,
-        .bytes_max = batch->entries == 1 ? 0 : BATCH_BYTES_MAX,
+        .bytes_max = batch->count == 1 ? 0 : BATCH_BYTES_MAX,
     };
     CopyCount count = {.sent_rows = 0};
     if (!begin_source(batch, err) || !copy_stream(&stream, &count, err)) {
@@ -183,21 +193,75 @@ write_rows(const Batch *batch, DrainResult *result, Err *err)
            err_wrap(err, "source");
 }
 
+/* ---- rows that are kept out ---- */
+
+static bool
+is_kept(const PgResult *kept, const char *key)
+{
+    for (int i = 0; i < result_rows(kept); i++) {
+        if (strcmp(result_text(kept, i, 0), key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Only the entries of the others are done. */
+static void
+keep_entries(Batch *batch, const PgResult *kept, DrainResult *result)
+{
+    int done = 0;
+    for (int i = 0; i < batch->count; i++) {
+        if (!is_kept(kept, batch->key_items[i])) {
+            batch->id_items[done++] = batch->id_items[i];
+            continue;
+        }
+        if (result->kept++ == 0) {
+            result->first_kept = strtoll(batch->id_items[i], NULL, 10);
+        }
+    }
+    batch->ids = pg_array_format(batch->id_items, done, &batch->arena);
+}
+
+/* A value may still be with a row of another slice, or of a later entry: such rows are tried
+ * again. */
+static bool
+unstage_rows(Batch *batch, DrainResult *result, Err *err)
+{
+    STRBUF_AUTO insert = STRBUF_INIT;
+    STRBUF_AUTO rest = STRBUF_INIT;
+    sql_drain_insert(&insert, batch->plan);
+    sql_drain_kept(&rest, batch->plan);
+    PGRESULT_AUTO *written = NULL;
+    PGRESULT_AUTO *kept = NULL;
+    if (!query_run(target_of(batch), strbuf_text(&insert), &written, err)) {
+        return err_wrap(err, "target");
+    }
+    if (result_affected(written) == result->written) {
+        return true;
+    }
+    result->written = result_affected(written);
+    if (!query_run(target_of(batch), strbuf_text(&rest), &kept, err)) {
+        return err_wrap(err, "target");
+    }
+    keep_entries(batch, kept, result);
+    return result->kept > 0 ||
+           err_set(err, ERR_FATAL, "rows that the target did not take are none of the entries'");
+}
+
 /* The work of one transaction of the target, up to its COMMIT. */
 static bool
-bring_over(Batch *batch, const DrainWant *want, DrainResult *result, Err *err)
+bring_over(Batch *batch, DrainResult *result, Err *err)
 {
     if (!delete_rows(batch, result, err)) {
         return false;
     }
-    if (want->only_delete) {
-        return true;
-    }
-    if (!write_rows(batch, result, err)) {
+    if (!write_rows(batch, result, err) || (batch->staged && !unstage_rows(batch, result, err))) {
         return false;
     }
-    SliceCount count = {
-        .entries = result->entries, .deleted = result->deleted, .written = result->written};
+    SliceCount count = {.entries = result->entries - result->kept,
+        .deleted = result->deleted,
+        .written = result->written};
     return changelog_count(target_of(batch), batch->slice, &count, err) &&
            (batch->log_on_source || forget_entries(batch, err));
 }
@@ -247,7 +311,7 @@ forget_when_durable(Batch *batch, Err *err)
 /* ---- the batch ---- */
 
 static bool
-drain_entries(Batch *batch, const DrainWant *want, DrainResult *result, Err *err)
+drain_entries(Batch *batch, DrainResult *result, Err *err)
 {
     bool ours = false;
     if (!claim_slice(batch, &ours, err)) {
@@ -257,10 +321,10 @@ drain_entries(Batch *batch, const DrainWant *want, DrainResult *result, Err *err
         *result = (DrainResult){.outcome = DRAIN_LOST};
         return query_roll_back(target_of(batch), err);
     }
-    if (!bring_over(batch, want, result, err) || !query_script(target_of(batch), "COMMIT", err)) {
+    if (!bring_over(batch, result, err) || !query_script(target_of(batch), "COMMIT", err)) {
         return false;
     }
-    return want->only_delete || !batch->log_on_source || forget_when_durable(batch, err);
+    return !batch->log_on_source || forget_when_durable(batch, err);
 }
 
 /* Leave no transaction open, on either side. */
@@ -282,7 +346,7 @@ run_batch(Batch *batch, const DrainWant *want, DrainResult *result, Err *err)
         return false;
     }
     return result->entries == 0 || result->outcome == DRAIN_TRUNCATED ||
-           drain_entries(batch, want, result, err);
+           drain_entries(batch, result, err);
 }
 
 static bool
@@ -295,6 +359,7 @@ drain_batch(
         .plan = plan,
         .slice = slice,
         .log_on_source = plan->sync_trigger,
+        .staged = !want->strict && sql_drain_is_staged(plan),
         .arena = ARENA_INIT,
     };
     *result = (DrainResult){.outcome = DRAIN_DONE};
@@ -308,4 +373,15 @@ drain_batch(
     return ok;
 }
 
-const DrainCarrier drain_remote = {.log = log_session, .batch = drain_batch};
+/* That of the worker's session is there only where the move needs it. */
+static bool
+open_stage(Drain *drain, Err *err)
+{
+    const Plan *plan = drain->engine->setup.plan;
+    STRBUF_AUTO stage = STRBUF_INIT;
+    sql_relay_stage(&stage, plan);
+    return relay_is_staged(plan) || !sql_drain_is_staged(plan) ||
+           query_run(drain->worker->conn, strbuf_text(&stage), NULL, err);
+}
+
+const DrainCarrier drain_remote = {.open = open_stage, .log = log_session, .batch = drain_batch};

@@ -182,7 +182,7 @@ run_trigger_ddl(PgConn *conn, const Plan *plan, int64_t job, bool drop, StopToke
     STRBUF_AUTO create = STRBUF_INIT;
     STRBUF_AUTO enable = STRBUF_INIT;
     strbuf_puts(&drop_text, "DROP TRIGGER ");
-    sql_sync_name(&drop_text, job);
+    sql_sync_name(&drop_text, plan, job);
     strbuf_puts(&drop_text, " ON ");
     sql_put_table(&drop_text, plan);
     sql_sync_trigger(&create, plan, job);
@@ -215,7 +215,7 @@ put_trigger(PgConn *conn, const Plan *plan, int64_t job, bool anew, StopToken *s
         return prepare_log_triggers(conn, plan, job, anew, stop, err);
     }
     STRBUF_AUTO name = STRBUF_INIT;
-    sql_sync_name(&name, job);
+    sql_sync_name(&name, plan, job);
     Params params = PARAMS_INIT;
     params_int(&params, plan->facts->table.oid);
     params_text(&params, strbuf_text(&name));
