@@ -108,7 +108,7 @@ begin(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job, bool re
     }
     StopToken stop;
     stop_init(&stop); /* nobody raises it: a signal ends the process here */
-    bool ok = !repair || (prepare_trigger(conn, plan, job->id, &stop, err) &&
+    bool ok = !repair || (prepare_trigger(conn, source, plan, job->id, &stop, err) &&
                              read_drift(conn, plan, job, &standing, err));
     stop_destroy(&stop);
     return ok && job_want_repair(conn, job->id, repair, err) &&
