@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/sql_batch.h"
+#include "core/sql_frame.h"
 #include "core/sql_relay.h"
 #include "pg/copy.h"
 #include "pg/flush.h"
@@ -50,7 +51,10 @@ claim(const Relay *relay, bool *ours, Err *err)
     char timeout[64];
     (void)snprintf(timeout, sizeof(timeout), "SET LOCAL statement_timeout = %lld",
         (long long)relay->timeout_ms);
-    const char *begin[] = {"BEGIN ISOLATION LEVEL READ COMMITTED", timeout, IDLE_TIMEOUT_SQL,
+    char locks[64];
+    (void)snprintf(
+        locks, sizeof(locks), "SET LOCAL lock_timeout = '%s'", sql_lock_timeout(relay->plan));
+    const char *begin[] = {"BEGIN ISOLATION LEVEL READ COMMITTED", timeout, locks, IDLE_TIMEOUT_SQL,
         carry_commit_mode(relay->plan)};
     Params params = PARAMS_INIT;
     carry_put_lease(&params, worker);
@@ -62,7 +66,7 @@ claim(const Relay *relay, bool *ours, Err *err)
     sql_batch_call(&sql, relay->plan, "claim", worker->job.id);
     BatchCall call = {
         .begin = begin,
-        .begin_count = 4,
+        .begin_count = 5,
         .sql = strbuf_text(&sql),
         .count = params.count,
         .values = params.values,
