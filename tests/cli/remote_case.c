@@ -82,7 +82,7 @@ remote_finish(Proc *proc, int code)
     int exit_code = proc_finish(proc, HARNESS_TIMEOUT_US);
     char *out = proc_stdout(proc);
     char *err = proc_stderr(proc);
-    cr_expect(eq(int, code, exit_code), "%s%s", out, err);
+    cr_assert(eq(int, code, exit_code), "%s%s", out, err);
     free(out);
     free(err);
     proc_free(proc);
