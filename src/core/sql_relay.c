@@ -197,7 +197,7 @@ sql_relay_target(StrBuf *out, const Plan *plan)
 void
 sql_relay_stage(StrBuf *out, const Plan *plan)
 {
-    strbuf_puts(out, "CREATE TABLE " RELAY_STAGE " ON COMMIT DELETE ROWS AS SELECT ");
+    strbuf_puts(out, "CREATE TEMPORARY TABLE pghaul_relay ON COMMIT DELETE ROWS AS SELECT ");
     sql_put_map_columns(out, plan);
     strbuf_puts(out, " FROM ");
     sql_put_into_table(out, plan);

@@ -55,7 +55,7 @@ static const char *const CHANGES[] = {"c = 'ab c'", "v = ''", "t = 'x', t2 = 'y,
 static void
 open_types(RemoteCase *test)
 {
-    remote_open(test, cluster_shared(),
+    remote_open(test,
         TYPES "CREATE TABLE src " COLUMNS ";" BASE_ROWS HOSTILE_ROWS "ANALYZE src",
         TYPES "CREATE TABLE dst " COLUMNS);
     /* Sessions get other habits on each side. */
@@ -124,7 +124,7 @@ Test(copy_compare, finds_each_single_change_and_invents_none)
 Test(copy_compare, a_change_in_the_log_is_no_difference)
 {
     RemoteCase test;
-    remote_open(&test, cluster_shared(), SOURCE, TARGET);
+    remote_open(&test, SOURCE, TARGET);
     remote_write_job(&test, NULL, NULL, "throttle: {standbys: none}\n");
     remote_run(&test, 0);
     pg_exec(test.source, "UPDATE src SET v = -v WHERE id % 100 = 0; DELETE FROM src WHERE id = 7;"
