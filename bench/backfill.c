@@ -6,7 +6,6 @@
  * them, and each starts from a fresh copy of the same database.  Rates are measured alone; what an
  * application feels is measured apart.  See README.md of this folder.
  */
-#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 #include "base/strbuf.h"
 #include "common_contender.h"
 #include "common_load.h"
+#include "common_options.h"
 #include "common_report.h"
 #include "common_table.h"
 #include "harness/harness.h"
@@ -60,70 +60,6 @@ typedef struct Bench {
     Report report;
     bool has_failed;
 } Bench;
-
-/*
- * A server for a bench: real commits, no checkpoint within a measurement, and segments of WAL that
- * are used again, or the contender that is first would pay for making them.  Everything else is
- * PostgreSQL's default, autovacuum too.
- */
-static const char CONFIG[] = "fsync = on\n"
-                             "synchronous_commit = on\n"
-                             "full_page_writes = on\n"
-                             "shared_buffers = 1GB\n"
-                             "max_wal_size = 8GB\n"
-                             "min_wal_size = 4GB\n"
-                             "checkpoint_timeout = 30min\n"
-                             "wal_level = replica\n"
-                             "maintenance_work_mem = 256MB\n";
-
-/* Is the word in the comma-separated list? */
-static bool
-list_has(const char *list, const char *word)
-{
-    size_t len = strlen(word);
-    for (const char *at = list; *at != '\0';) {
-        size_t item_len = strcspn(at, ",");
-        if (item_len == len && strncmp(at, word, len) == 0) {
-            return true;
-        }
-        at += item_len + (at[item_len] == ',' ? 1 : 0);
-    }
-    return false;
-}
-
-/* Is every word of the list one of the known ones?  Says which is not. */
-static bool
-list_is_known(const char *list, const char *known)
-{
-    char word[32];
-    for (const char *at = list; *at != '\0';) {
-        size_t len = strcspn(at, ",");
-        (void)snprintf(word, sizeof(word), "%.*s", (int)len, at);
-        if (!list_has(known, word)) {
-            (void)fprintf(stderr, "backfill: \"%s\" is none of %s\n", word, known);
-            return false;
-        }
-        at += len + (at[len] == ',' ? 1 : 0);
-    }
-    return true;
-}
-
-static bool
-parse_count(const char *text, int64_t *count)
-{
-    char *end = NULL;
-    errno = 0;
-    *count = strtoll(text, &end, 10);
-    return errno == 0 && end != text && *end == '\0' && *count > 0;
-}
-
-/* The value of "--name=value" when `arg` has this name, else NULL. */
-static const char *
-option_value(const char *arg, const char *name)
-{
-    size_t len = strlen(name);
-    return strncmp(arg, name, len) == 0 && arg[len] == '=' ? arg + len + 1 : NULL;
-}
 
 static bool
 parse_text_option(const char *arg, Options *options)
@@ -341,7 +277,7 @@ print_setting(Bench *bench)
     (void)printf("bench/backfill, %s: %lld rows, medians of %lld, %ld cores, PostgreSQL %s%s\n%s",
         now, (long long)options->rows, (long long)options->repetitions,
         sysconf(_SC_NPROCESSORS_ONLN), version,
-        options->with_standby ? " with a standby" : ", no standby", CONFIG);
+        options->with_standby ? " with a standby" : ", no standby", BENCH_CONFIG);
     free(version);
     pg_close(conn);
 }
@@ -359,7 +295,7 @@ main(int argc, char *argv[])
     }
     bench.job_folder = harness_scratch_new();
     bench.cluster = cluster_start(
-        &(ClusterOptions){.config = CONFIG, .with_standby = bench.options.with_standby});
+        &(ClusterOptions){.config = BENCH_CONFIG, .with_standby = bench.options.with_standby});
     for (int i = 0; i < BENCH_TABLE_COUNT; i++) {
         measure_table(&bench, &BENCH_TABLES[i]);
     }

@@ -20,6 +20,16 @@
               "CREATE INDEX ON " BENCH_TABLE " (customer_id, created_at);"                         \
               "CREATE INDEX ON " BENCH_TABLE " (product_id, status);"
 
+const char BENCH_CONFIG[] = "fsync = on\n"
+                            "synchronous_commit = on\n"
+                            "full_page_writes = on\n"
+                            "shared_buffers = 1GB\n"
+                            "max_wal_size = 8GB\n"
+                            "min_wal_size = 4GB\n"
+                            "checkpoint_timeout = 30min\n"
+                            "wal_level = replica\n"
+                            "maintenance_work_mem = 256MB\n";
+
 const BenchTable BENCH_TABLES[] = {
     {.name = "two",
         .title = "bigint key, two indexes",
@@ -65,6 +75,12 @@ static const char SQL_STATE[] =
     " n_tup_hot_upd FROM pg_catalog.pg_stat_user_tables WHERE relname = '" BENCH_TABLE "'";
 
 void
+table_create(PGconn *conn, const BenchTable *table)
+{
+    pg_execf(conn, SQL_CREATE, table->key_type);
+}
+
+void
 table_load(PgCluster *cluster, const BenchTable *table, int64_t rows)
 {
     PGconn *conn = pg_open(cluster_uri(cluster, "postgres"));
@@ -74,7 +90,7 @@ table_load(PgCluster *cluster, const BenchTable *table, int64_t rows)
     char dbname[40];
     (void)snprintf(dbname, sizeof(dbname), "template_%s", table->name);
     conn = pg_open(cluster_uri(cluster, dbname));
-    pg_execf(conn, SQL_CREATE, table->key_type);
+    table_create(conn, table);
     pg_execf(conn, SQL_FILL, table->key_sql, (long long)rows);
     pg_exec(conn, "ALTER TABLE " BENCH_TABLE " ADD PRIMARY KEY (id)");
     pg_exec(conn, table->index_sql);

@@ -16,6 +16,13 @@
 #define BENCH_COLUMN     "amount_cents"
 #define BENCH_EXPRESSION "(amount * 100)::bigint"
 
+/*
+ * A server for a bench: real commits, no checkpoint within a measurement, and segments of WAL that
+ * are used again, or the contender that is first would pay for making them.  Everything else is
+ * PostgreSQL's default, autovacuum too.
+ */
+extern const char BENCH_CONFIG[];
+
 typedef struct BenchTable {
     const char *name; /* as the command line selects it */
     const char *title;
@@ -36,6 +43,9 @@ typedef struct TableState {
     int64_t updated_rows;
     int64_t hot_rows;
 } TableState;
+
+/* An empty one, without indexes. */
+void table_create(PGconn *conn, const BenchTable *table);
 
 /* Make and fill the template database of a table. */
 void table_load(PgCluster *cluster, const BenchTable *table, int64_t rows);

@@ -15,8 +15,9 @@ void sql_sync_function(StrBuf *out, const Plan *plan, int64_t job);
 void sql_sync_trigger(StrBuf *out, const Plan *plan, int64_t job);
 void sql_sync_enable(StrBuf *out, const Plan *plan, int64_t job);
 
-/* zzzz_pghaul_<job>, not quoted. */
-void sql_sync_name(StrBuf *out, int64_t job);
+/* zzzz_pghaul_<job>, not quoted; on another server, where jobs of several targets may have one
+ * number, with the plan's fingerprint behind it. */
+void sql_sync_name(StrBuf *out, const Plan *plan, int64_t job);
 
 /* The contract steps for the operator, as SQL to be read and run by hand. */
 void sql_contract_steps(StrBuf *out, const Plan *plan);

@@ -34,7 +34,7 @@ typedef struct Comparison {
  */
 const char *sql_compare_type(const MapColumn *column);
 
-/* A SELECT that sets, for the transaction, what the meaning and the text of values hang on. */
+/* A SELECT that sets, for the session, what the meaning and the text of values hang on. */
 void sql_compare_settings(StrBuf *out, const Plan *plan, CompareSide side);
 
 /* The key $3 rows further on than $1 and not above $2; no row when fewer are left. */

@@ -15,7 +15,10 @@
 /*
  * CREATE FUNCTION pghaul.move_..: insert the rows of a batch into the target.
  *
- * Shape:   with $8 true, which needs the sync trigger, their keys go to the change log instead.
+ * Shape:   with $8 true those that have an entry in the change log are left to whoever drains it.
+ *          That is for a batch that has met a unique value which is taken: by block a row is met
+ *          twice when an UPDATE has moved it ahead, and a value may go from a row that was copied
+ *          to another one; the application wrote the row in both cases, so it has an entry.
  */
 void sql_copy_function(StrBuf *out, const Plan *plan, int64_t job);
 
@@ -30,11 +33,10 @@ void sql_compare_function(StrBuf *out, const Plan *plan, int64_t job);
 
 /* INSERT .. SELECT .. FROM ONLY the source, up to the predicate; and what follows the predicate. */
 void sql_put_insert(StrBuf *out, const Plan *plan);
-void sql_put_on_conflict(StrBuf *out, const Plan *plan, SliceKind kind);
+void sql_put_on_conflict(StrBuf *out, const Plan *plan);
 
-/* After an INSERT of the row with the key pghaul_row.pghaul_k1..: raise when the target had it, and
- * that may not be. */
-void sql_put_row_conflict(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind);
+/* AND NOT (`when` AND the row has an entry in the change log); nothing where there is none. */
+void sql_put_not_logged(StrBuf *out, const Plan *plan, int64_t job, const char *when);
 
 /* What comes after the copy, to be read and done by hand. */
 void sql_copy_steps(StrBuf *out, const Plan *plan);

@@ -48,6 +48,9 @@ void sql_put_frame_guards(StrBuf *out, const Plan *plan, int64_t job, SliceKind 
 /* 5 The checkpoint; sets all result columns but those of the kind's own statements. */
 void sql_put_frame_checkpoint(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind);
 
+/* How long a batch waits for a lock. */
+const char *sql_lock_timeout(const Plan *plan);
+
 /* CREATE FUNCTION with the arguments, result and settings of a batch function. */
 void sql_put_batch_function(
     StrBuf *out, const Plan *plan, const char *what, int64_t job, SliceKind kind, const char *body);

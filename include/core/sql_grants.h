@@ -14,7 +14,8 @@
 /*
  * Append the statements, each with its reason as a comment, for psql or any other client.
  *
- * Shape:   the job need not be one that may start; facts and expressions are enough.  A login role
+ * Shape:   of a copy to another database in two parts, each to be run in its own database.
+ *          The job need not be one that may start; facts and expressions are enough.  A login role
  *          without a password: how it authenticates is for pg_hba.conf.
  */
 void sql_grants(StrBuf *out, const JobSpec *spec, const Facts *facts, const ExprReport *exprs);

@@ -19,6 +19,9 @@
 /* Slices of the job's keys: one where equal keys may not have equal hashes. */
 int sql_log_slices(const Plan *plan);
 
+/* Can the target tell, without failing, that a row breaks a unique constraint? */
+bool sql_log_tells_conflicts(const Plan *plan);
+
 /* pghaul.log_.. and pghaul.overflow_.. */
 void sql_log_name(StrBuf *out, const Plan *plan, int64_t job);
 void sql_log_overflow_name(StrBuf *out, const Plan *plan, int64_t job);
@@ -35,7 +38,7 @@ void sql_log_overflow(StrBuf *out, const Plan *plan, int64_t job);
 void sql_capture_function(StrBuf *out, const Plan *plan, int64_t job);
 
 /* zzzz_pghaul_<job>_t, not quoted; the row trigger is called as a backfill's (sql_sync_name). */
-void sql_log_truncate_name(StrBuf *out, int64_t job);
+void sql_log_truncate_name(StrBuf *out, const Plan *plan, int64_t job);
 
 /* CREATE TRIGGER for each row, and for TRUNCATE; ALTER TABLE .. ENABLE ALWAYS TRIGGER of the latter
  * (of the former: sql_sync_enable). */
@@ -75,10 +78,6 @@ void sql_log_put_from(StrBuf *out, const Plan *plan, int64_t job);
 
 /* "<before>1, <before>2", for each column of the key */
 void sql_log_put_numbered(StrBuf *out, const Plan *plan, const char *before);
-
-/* Can an INSERT leave out the rows that another one's unique value keeps out?  Not where a
- * constraint of the target is deferrable. */
-bool sql_log_tells_conflicts(const Plan *plan);
 
 /* The predicate "entry belongs to slice `slice_sql`, or to all of them", over the log as
  * pghaul_log. */

@@ -40,6 +40,11 @@ void sql_relay_bounds(StrBuf *out);
 void sql_relay_source(StrBuf *out, const Plan *plan, bool from_open, bool to_open);
 void sql_relay_target(StrBuf *out, const Plan *plan);
 
+/* The same for rows of the source chosen by a predicate of ours, and straight into the target. */
+void sql_relay_rows(StrBuf *out, const Plan *plan, const char *predicate);
+void sql_relay_into(StrBuf *out, const Plan *plan);
+void sql_relay_staged(StrBuf *out, const Plan *plan);
+
 /* CREATE TABLE of RELAY_STAGE, once a session. */
 void sql_relay_stage(StrBuf *out, const Plan *plan);
 

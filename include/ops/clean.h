@@ -17,6 +17,13 @@
 bool clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
     __attribute__((warn_unused_result));
 
+/*
+ * What a copy has left on the server that it copies from, `source`; before clean_job(), so that it
+ * may be repeated.  Errors as below.
+ */
+bool clean_source(PgConn *conn, PgConn *source, const JobRow *job, StopToken *stop, Err *err)
+    __attribute__((warn_unused_result));
+
 /* The same for every job, then drop the schema with its history, whatever version it has. */
 bool clean_all(PgConn *conn, StopToken *stop, Err *err) __attribute__((warn_unused_result));
 

@@ -43,8 +43,8 @@ bool prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
 
 /* See to it that the sync trigger is there as the plan has it and fires always, also when it was
  * dropped or disabled since; nothing without one.  ERR_STOPPED as above. */
-bool prepare_trigger(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop, Err *err)
-    __attribute__((warn_unused_result));
+bool prepare_trigger(PgConn *conn, PgConn *source, const Plan *plan, int64_t job, StopToken *stop,
+    Err *err) __attribute__((warn_unused_result));
 
 typedef struct PrepareAnew {
     bool trigger_fires; /* only with the sync trigger in place, see guards_record() */

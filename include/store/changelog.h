@@ -83,6 +83,20 @@ bool changelog_claim(PgConn *conn, const RangeOwner *owner, SliceSet *set, bool 
 bool changelog_release(PgConn *conn, const SliceLease *lease, Err *err)
     __attribute__((warn_unused_result));
 
+/* Lock the slice's row until the caller's transaction ends; *ours false when another has it now. */
+bool changelog_lock_slice(PgConn *conn, const SliceLease *lease, bool *ours, Err *err)
+    __attribute__((warn_unused_result));
+
+typedef struct SliceCount {
+    int64_t entries;
+    int64_t deleted;
+    int64_t written;
+} SliceCount;
+
+/* Add what a batch has done, in its transaction. */
+bool changelog_count(PgConn *conn, const SliceLease *lease, const SliceCount *count, Err *err)
+    __attribute__((warn_unused_result));
+
 /* Entries drained by all runs so far. */
 bool changelog_drained(PgConn *conn, int64_t job, int64_t *entries, Err *err)
     __attribute__((warn_unused_result));

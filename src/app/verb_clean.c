@@ -2,12 +2,25 @@
  * verb_clean.c - `pghaul clean JOB | --all`: no leftovers.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "app/app.h"
 #include "app/json.h"
 #include "app/text.h"
 #include "ops/clean.h"
+#include "ops/indexes.h"
 #include "store/schema.h"
+
+/* What a copy dropped and has not built again is the operator's then. */
+static void
+print_left(App *app, const StrBuf *left)
+{
+    if (left->len > 0) {
+        app_print(app, "\n-- Indexes that were to be built after the copy:\n");
+        app_print(app, strbuf_text(left));
+        app_result(app, "indexes_sql", json_text(strbuf_text(left)));
+    }
+}
 
 static void
 print_removed(App *app, const JobRow *job)
@@ -28,14 +41,43 @@ print_removed(App *app, const JobRow *job)
     app_result(app, "trigger", json_text(job->trigger_name));
 }
 
+/* Names of triggers on another server end with the plan's fingerprint. */
+static bool
+has_trigger_elsewhere(const JobRow *job)
+{
+    if (job->trigger_name == NULL) {
+        return false;
+    }
+    size_t name = strlen(job->trigger_name);
+    size_t end = strlen(job->fingerprint);
+    return name > end && strcmp(job->trigger_name + name - end, job->fingerprint) == 0;
+}
+
+/* Only a job with something on another server needs its file's text, which may be of a version that
+ * cannot be read any more. */
+static bool
+clean_elsewhere(App *app, const JobRow *job, StopToken *stop, Err *err)
+{
+    PGCONN_AUTO *conn = NULL;
+    PGCONN_AUTO *source = NULL;
+    JobSpec spec;
+    return app_open_job(app, app->options.args[0], &spec, &conn, &source, err) &&
+           (source == NULL || clean_source(conn, source, job, stop, err));
+}
+
 static bool
 clean_one(App *app, PgConn *conn, const char *name, StopToken *stop, Err *err)
 {
     JobRow job;
-    if (!app_find_job(app, conn, name, &job, err) || !clean_job(conn, &job, stop, err)) {
+    STRBUF_AUTO left = STRBUF_INIT;
+    if (!app_find_job(app, conn, name, &job, err) ||
+        !indexes_left_sql(conn, job.name, &left, err) ||
+        (has_trigger_elsewhere(&job) && !clean_elsewhere(app, &job, stop, err)) ||
+        !clean_job(conn, &job, stop, err)) {
         return false;
     }
     print_removed(app, &job);
+    print_left(app, &left);
     return true;
 }
 
@@ -53,7 +95,12 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
         app_result(app, "removed_jobs", json_array());
         return true;
     }
-    if (!job_names(conn, &app->arena, &names, &count, err) || !clean_all(conn, stop, err)) {
+    STRBUF_AUTO left = STRBUF_INIT;
+    bool ok = job_names(conn, &app->arena, &names, &count, err);
+    for (int i = 0; ok && i < count; i++) {
+        ok = indexes_left_sql(conn, names[i], &left, err);
+    }
+    if (!ok || !clean_all(conn, stop, err)) {
         return false;
     }
     json_t *list = json_array();
@@ -65,6 +112,7 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
     }
     strbuf_puts(&text, "schema pghaul is removed with its history\n");
     app_print(app, strbuf_text(&text));
+    print_left(app, &left);
     app_result(app, "removed_jobs", list);
     return true;
 }

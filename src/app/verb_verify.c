@@ -133,7 +133,7 @@ begin(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job, bool re
     }
     StopToken stop;
     stop_init(&stop); /* nobody raises it: a signal ends the process here */
-    bool ok = !repair || (prepare_trigger(conn, plan, job->id, &stop, err) &&
+    bool ok = !repair || (prepare_trigger(conn, source, plan, job->id, &stop, err) &&
                              read_drift(conn, plan, job, &standing, err));
     /* The log is begun anew after the pass: whoever takes the job up in between still sees why. */
     ok = ok && job_want_repair(conn, job->id, repair, err) &&

@@ -409,12 +409,20 @@ check_copy(const FileReader *r, const JobNode *root)
 /* A copy holds no row that the application wants: longer batches cost nobody anything. */
 #define COPY_BATCH_TIME_US 100000
 
-/* The server ends a statement after yield_after: a longer aim could never be reached. */
+/* Between two databases a batch has fixed costs, of the network too; nobody waits for its rows. */
+#define RELAY_BATCH_TIME_US 400000
+
+/* The server ends a statement after yield_after: a longer aim could never be reached.  Not so where
+ * rows are relayed. */
 static bool
 settle_batch_time(const FileReader *r, const JobNode *root)
 {
     const JobNode *batch = jobtree_member(root, "batch");
     const JobNode *time = batch == NULL ? NULL : jobtree_member(batch, "time");
+    if (r->spec->from != NULL || r->spec->to != NULL) {
+        r->spec->batch_time_us = time == NULL ? RELAY_BATCH_TIME_US : r->spec->batch_time_us;
+        return true;
+    }
     if (time == NULL && r->spec->kind == KIND_COPY) {
         int64_t most_us = r->spec->throttle.yield_after_us / 2;
         r->spec->batch_time_us = most_us < COPY_BATCH_TIME_US ? most_us : COPY_BATCH_TIME_US;

@@ -114,7 +114,7 @@ static const JobKey keys[] = {
     {"batch", KEY_SECTION, .text = "the size of one transaction"},
     {"batch.time", KEY_DURATION, .min = "1ms", .max = "10s", .fallback = "25ms",
         NUMBER(batch_time_us), .live = true,
-        .text = "how long one batch should take; a copy's 100ms"},
+        .text = "how long one batch should take; a copy's 100ms, 400ms between databases"},
     {"batch.rows", KEY_COUNT, .words = auto_number, .min = "1", .max = "1_000_000",
         .fallback = "auto", NUMBER(batch_rows), .live = true,
         .text = "rows of a batch; auto follows batch.time"},

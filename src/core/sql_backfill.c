@@ -195,9 +195,12 @@ sql_verify_function(StrBuf *out, const Plan *plan, int64_t job)
 /* ---- sync trigger ---- */
 
 void
-sql_sync_name(StrBuf *out, int64_t job)
+sql_sync_name(StrBuf *out, const Plan *plan, int64_t job)
 {
     strbuf_printf(out, PLAN_TRIGGER_PREFIX "%lld", (long long)job);
+    if (plan->copy != NULL && plan->copy->remote) {
+        strbuf_printf(out, "_%s", plan->fingerprint);
+    }
 }
 
 static bool
@@ -294,7 +297,7 @@ void
 sql_sync_trigger(StrBuf *out, const Plan *plan, int64_t job)
 {
     strbuf_puts(out, "CREATE TRIGGER ");
-    sql_sync_name(out, job);
+    sql_sync_name(out, plan, job);
     strbuf_puts(out, " BEFORE INSERT OR UPDATE ON ");
     sql_put_table(out, plan);
     strbuf_puts(out, "\n    FOR EACH ROW");
@@ -316,7 +319,7 @@ sql_sync_enable(StrBuf *out, const Plan *plan, int64_t job)
     strbuf_puts(out, "ALTER TABLE ");
     sql_put_table(out, plan);
     strbuf_puts(out, " ENABLE ALWAYS TRIGGER ");
-    sql_sync_name(out, job);
+    sql_sync_name(out, plan, job);
 }
 
 /* ---- contract ---- */

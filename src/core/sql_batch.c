@@ -59,6 +59,12 @@ locks_rows(const Plan *plan)
     return false;
 }
 
+const char *
+sql_lock_timeout(const Plan *plan)
+{
+    return locks_rows(plan) ? "5ms" : "50ms";
+}
+
 void
 sql_put_batch_function(
     StrBuf *out, const Plan *plan, const char *what, int64_t job, SliceKind kind, const char *body)
@@ -70,7 +76,7 @@ sql_put_batch_function(
     sql_put_meaning_settings(&head, plan);
     /* Settings that decide the access path.  lock_timeout: we may hold row locks that somebody
      * wants while we wait for another; 5 ms bounds that (and the deadlocks it can cause). */
-    strbuf_printf(&head, "SET lock_timeout = '%s'\n", locks_rows(plan) ? "5ms" : "50ms");
+    strbuf_printf(&head, "SET lock_timeout = '%s'\n", sql_lock_timeout(plan));
     strbuf_puts(&head, "SET plan_cache_mode = 'force_custom_plan'\n"
                        "SET enable_seqscan = 'off'\n"
                        "SET jit = 'off'\n"
@@ -299,7 +305,7 @@ put_source_guards(StrBuf *out, const Plan *plan, int64_t job)
         strbuf_puts(out, plan->sync_trigger ? "true" : "false");
     } else if (plan->sync_trigger) {
         strbuf_putc(out, '\'');
-        sql_sync_name(out, job);
+        sql_sync_name(out, plan, job);
         strbuf_putc(out, '\'');
     } else {
         strbuf_puts(out, "NULL");

@@ -68,16 +68,6 @@ is_padded(const ColumnFacts *column)
     return strcmp(column->base_type_name, "bpchar") == 0;
 }
 
-static void
-put_source_raw(StrBuf *out, const Plan *plan, const MapColumn *column)
-{
-    if (column->source != NULL) {
-        sql_put_column(out, plan, column->source->name);
-    } else {
-        sql_put_expr(out, column->expr);
-    }
-}
-
 /* The cast of FORM_BASE and FORM_TEXT, the same on both sides.  The length of a domain's character
  * is not known here; as text, both sides are without trailing blanks. */
 static void
@@ -96,10 +86,11 @@ put_source_value(StrBuf *out, const Comparison *comparison, int index)
 {
     const MapColumn *column = &comparison->plan->copy->map[index];
     ValueForm form = form_of(comparison, index);
-    put_source_raw(out, comparison->plan, column);
     if (form == FORM_CAST) {
-        strbuf_printf(out, "::%s", column->target->type);
+        sql_put_map_coerced(out, comparison->plan, column);
+        return;
     }
+    sql_put_map_value(out, comparison->plan, column);
     put_common_cast(out, form, column->target);
 }
 
@@ -111,60 +102,36 @@ facts_of(const Plan *plan, CompareSide side)
     return side == COMPARE_SOURCE ? plan->facts : plan->copy->into;
 }
 
-/* ONLY for a plain table: its inheritance children are not part of the job, partitions are. */
 static void
-put_table(StrBuf *out, const Plan *plan, CompareSide side)
+put_from(StrBuf *out, const Plan *plan, CompareSide side)
 {
-    const TableFacts *table = &facts_of(plan, side)->table;
-    strbuf_puts(out, table->relkind == 'p' ? "" : "ONLY ");
-    sql_put_ident(out, table->schema);
-    strbuf_putc(out, '.');
-    sql_put_ident(out, table->name);
-    strbuf_puts(out, " AS ");
-    sql_put_ident(out, table->name);
-}
-
-static void
-put_column(StrBuf *out, const Plan *plan, CompareSide side, const char *column)
-{
-    sql_put_ident(out, facts_of(plan, side)->table.name);
-    strbuf_putc(out, '.');
-    sql_put_ident(out, column);
-}
-
-static void
-put_key_column(StrBuf *out, const Plan *plan, CompareSide side, int index)
-{
-    put_column(out, plan, side,
-        side == COMPARE_SOURCE ? plan->key[index].name : plan->copy->key[index]->name);
-}
-
-/* Keys are given in the target's types, which hold those of both sides (int4 becomes int8). */
-static const char *
-key_type(const Plan *plan, int index)
-{
-    return plan->copy->key[index]->base_type;
+    strbuf_puts(out, "\n      FROM ");
+    if (side == COMPARE_SOURCE) {
+        sql_put_only_table(out, plan);
+        return;
+    }
+    sql_put_into_table(out, plan);
+    strbuf_puts(out, " AS pghaul_into");
 }
 
 static void
 put_key_list(StrBuf *out, const Plan *plan, CompareSide side)
 {
-    for (int i = 0; i < plan->key_count; i++) {
-        strbuf_puts(out, i == 0 ? "" : ", ");
-        put_key_column(out, plan, side, i);
+    if (side == COMPARE_SOURCE) {
+        sql_put_key_list(out, plan);
+    } else {
+        sql_put_into_key_list(out, plan);
     }
 }
 
 static void
 put_key_text(StrBuf *out, const Plan *plan, CompareSide side)
 {
-    strbuf_puts(out, "ARRAY[");
-    for (int i = 0; i < plan->key_count; i++) {
-        strbuf_puts(out, i == 0 ? "" : ", ");
-        put_key_column(out, plan, side, i);
-        strbuf_puts(out, "::pg_catalog.text");
+    if (side == COMPARE_SOURCE) {
+        sql_put_key_text(out, plan);
+    } else {
+        sql_put_into_key_text(out, plan);
     }
-    strbuf_puts(out, "]");
 }
 
 /* Only the source's rows are chosen. */
@@ -186,7 +153,7 @@ put_bound(StrBuf *out, const Plan *plan, CompareSide side, int number, const cha
     strbuf_printf(out, "%s %s %s", many ? ")" : "", operation, many ? "(" : "");
     for (int i = 0; i < plan->key_count; i++) {
         strbuf_printf(out, "%s($%d::pg_catalog.text[])[%d]::%s", i == 0 ? "" : ", ", number, i + 1,
-            key_type(plan, i));
+            sql_bound_type(plan, i));
     }
     strbuf_puts(out, many ? "))" : ")");
 }
@@ -225,7 +192,7 @@ put_hash(StrBuf *out, const Comparison *comparison, CompareSide side)
             put_source_value(out, comparison, i);
             continue;
         }
-        put_column(out, plan, side, target->name);
+        sql_put_into_column(out, target->name);
         put_common_cast(out, form_of(comparison, i), target);
     }
     strbuf_puts(out, converted ? ")::pg_catalog.text, 'UTF8'))" : ")::pg_catalog.text)");
@@ -242,8 +209,8 @@ put_hashes_of_slice(StrBuf *out, const Comparison *comparison, CompareSide side,
         strbuf_puts(out, " AS pghaul_key, ");
     }
     put_hash(out, comparison, side);
-    strbuf_puts(out, " AS pghaul_hash\n      FROM ");
-    put_table(out, plan, side);
+    strbuf_puts(out, " AS pghaul_hash");
+    put_from(out, plan, side);
     strbuf_puts(out, "\n     WHERE ");
     put_slice(out, plan, side);
     put_where(out, plan, side);
@@ -256,9 +223,9 @@ void
 sql_compare_settings(StrBuf *out, const Plan *plan, CompareSide side)
 {
     /* The number of digits of a currency is that of its locale. */
-    strbuf_puts(out, "SELECT pg_catalog.set_config('lc_monetary', 'C', true),\n"
-                     "       pg_catalog.set_config('transform_null_equals', 'off', true),\n"
-                     "       pg_catalog.set_config('xmloption', 'content', true)");
+    strbuf_puts(out, "SELECT pg_catalog.set_config('lc_monetary', 'C', false),\n"
+                     "       pg_catalog.set_config('transform_null_equals', 'off', false),\n"
+                     "       pg_catalog.set_config('xmloption', 'content', false)");
     if (side == COMPARE_TARGET) {
         return;
     }
@@ -274,7 +241,7 @@ sql_compare_settings(StrBuf *out, const Plan *plan, CompareSide side)
     strbuf_puts(&path, ", pg_temp");
     strbuf_puts(out, ",\n       pg_catalog.set_config('search_path', ");
     sql_put_literal(out, strbuf_text(&path));
-    strbuf_puts(out, ", true)");
+    strbuf_puts(out, ", false)");
 }
 
 void
@@ -285,14 +252,13 @@ sql_compare_end(StrBuf *out, const Comparison *comparison, CompareSide side)
     put_key_text(out, plan, side);
     strbuf_puts(out, "\n  FROM (SELECT ");
     put_key_list(out, plan, side);
-    strbuf_puts(out, "\n      FROM ");
-    put_table(out, plan, side);
+    put_from(out, plan, side);
     strbuf_puts(out, "\n     WHERE ");
     put_slice(out, plan, side);
     strbuf_puts(out, "\n     ORDER BY ");
     put_key_list(out, plan, side);
     strbuf_puts(out, "\n    OFFSET $3::pg_catalog.int8 - 1 LIMIT 1) AS ");
-    sql_put_ident(out, facts_of(plan, side)->table.name);
+    sql_put_ident(out, side == COMPARE_SOURCE ? plan->facts->table.name : "pghaul_into");
 }
 
 /* A sum and not an exclusive or, in which two wrong rows that are equal would hide each other. */
@@ -337,9 +303,13 @@ put_is_listed(StrBuf *out, const Plan *plan, CompareSide side)
 {
     for (int i = 0; i < plan->key_count; i++) {
         strbuf_puts(out, i == 0 ? "" : " AND ");
-        put_key_column(out, plan, side, i);
+        if (side == COMPARE_SOURCE) {
+            sql_put_column(out, plan, plan->key[i].name);
+        } else {
+            sql_put_into_column(out, plan->copy->key[i]->name);
+        }
         strbuf_puts(out, " = ");
-        put_listed(out, key_type(plan, i), i);
+        put_listed(out, sql_bound_type(plan, i), i);
     }
 }
 
@@ -354,8 +324,8 @@ sql_compare_rows(StrBuf *out, const Comparison *comparison, CompareSide side)
         "           ORDER BY s.pghaul_hash) AS pghaul_hashes FROM (SELECT ",
         KEY_LIST);
     put_hash(out, comparison, side);
-    strbuf_puts(out, " AS pghaul_hash\n      FROM ");
-    put_table(out, plan, side);
+    strbuf_puts(out, " AS pghaul_hash");
+    put_from(out, plan, side);
     strbuf_puts(out, "\n     WHERE ");
     put_is_listed(out, plan, side);
     put_where(out, plan, side);
@@ -367,8 +337,8 @@ sql_compare_lock(StrBuf *out, const Comparison *comparison)
 {
     const Plan *plan = comparison->plan;
     strbuf_printf(
-        out, "SELECT pg_catalog.count(*)\n  FROM %s,\n       LATERAL (SELECT 1 FROM ", KEY_LIST);
-    put_table(out, plan, COMPARE_SOURCE);
+        out, "SELECT pg_catalog.count(*)\n  FROM %s,\n       LATERAL (SELECT 1", KEY_LIST);
+    put_from(out, plan, COMPARE_SOURCE);
     strbuf_puts(out, "\n     WHERE ");
     put_is_listed(out, plan, COMPARE_SOURCE);
     strbuf_puts(out, "\n       FOR NO KEY UPDATE SKIP LOCKED) AS pghaul_row");
@@ -386,7 +356,7 @@ put_listed_values(StrBuf *out, const Plan *plan)
 {
     for (int i = 0; i < plan->key_count; i++) {
         strbuf_puts(out, i == 0 ? "" : ", ");
-        put_listed(out, key_type(plan, i), i);
+        put_listed(out, sql_bound_type(plan, i), i);
     }
 }
 

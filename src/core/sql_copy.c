@@ -10,11 +10,6 @@
 #include "core/sql_frame.h"
 #include "core/sql_parts.h"
 
-#define RAISE_CONFLICT                                                                             \
-    "        RAISE EXCEPTION USING ERRCODE = 'unique_violation',\n"                                \
-    "            MESSAGE = 'the target has a row with the same key';\n"                            \
-    "    END IF;\n"
-
 /* "<before>1, <before>2" */
 static void
 put_numbered(StrBuf *out, int count, const char *before)
@@ -82,12 +77,12 @@ updates_any(const Plan *plan)
 }
 
 void
-sql_put_on_conflict(StrBuf *out, const Plan *plan, SliceKind kind)
+sql_put_on_conflict(StrBuf *out, const Plan *plan)
 {
     const CopyPlan *copy = plan->copy;
     ConflictMode mode = plan->spec->on_conflict;
-    if (mode == ON_CONFLICT_ERROR && kind == SLICE_KEY) {
-        return;
+    if (mode == ON_CONFLICT_ERROR) {
+        return; /* ON CONFLICT would cost half as much again */
     }
     strbuf_puts(out, "\n        ON CONFLICT (");
     for (int i = 0; i < copy->arbiter->attnum_count; i++) {
@@ -109,50 +104,6 @@ sql_put_on_conflict(StrBuf *out, const Plan *plan, SliceKind kind)
     strbuf_puts(out, "))");
 }
 
-/* Rows of the batch, of the source's as `FROM`. */
-static void
-put_batch_rows(StrBuf *out, const Plan *plan, SliceKind kind)
-{
-    sql_put_slice(out, plan, kind);
-    sql_put_where(out, plan);
-}
-
-/* How many rows there were to be copied, and of them how many keys the target had already; the
- * snapshot is that of the INSERT beside it. */
-static void
-put_counted_insert(StrBuf *out, const Plan *plan, SliceKind kind)
-{
-    bool updates = plan->spec->on_conflict == ON_CONFLICT_UPDATE;
-    strbuf_puts(out, "    WITH pghaul_put AS (\n    ");
-    sql_put_insert(out, plan);
-    put_batch_rows(out, plan, kind);
-    sql_put_on_conflict(out, plan, kind);
-    strbuf_puts(out, "\n    RETURNING 1)\n"
-                     "    SELECT (SELECT pg_catalog.count(*) FROM pghaul_put),\n"
-                     "           (SELECT pg_catalog.count(*) FROM ");
-    sql_put_only_table(out, plan);
-    strbuf_puts(out, "\n     WHERE ");
-    put_batch_rows(out, plan, kind);
-    strbuf_puts(out, ")");
-    if (updates) {
-        strbuf_puts(out, ",\n           (SELECT pg_catalog.count(*) FROM ");
-        sql_put_only_table(out, plan);
-        strbuf_puts(out, " WHERE ");
-        put_batch_rows(out, plan, kind);
-        strbuf_puts(out, "\n       AND EXISTS (SELECT FROM ");
-        sql_put_into_table(out, plan);
-        strbuf_puts(out, " AS pghaul_into\n           WHERE ");
-        sql_put_same_key(out, plan);
-        strbuf_puts(out, "))");
-    }
-    strbuf_printf(
-        out, "\n      INTO pghaul_rows, pghaul_wanted%s;\n", updates ? ", pghaul_had" : "");
-    if (updates) {
-        strbuf_puts(out, "    pghaul_updated := GREATEST(pghaul_rows - pghaul_wanted + pghaul_had, "
-                         "0);\n");
-    }
-}
-
 /* The key given as "a, b" has an entry in the change log.  The set is hashed once a
  * statement, and only when a row asks for it.  Without columns: TRUNCATE was seen. */
 static void
@@ -167,79 +118,77 @@ put_is_logged(StrBuf *out, const Plan *plan, int64_t job, const char *key_list)
     strbuf_puts(out, " AS l WHERE l.k1 IS NOT NULL)");
 }
 
-/*
- * By block a row is met twice when an UPDATE moved it ahead meanwhile; then its key stands in the
- * change log.  Any other key that was there already is not ours.
- */
-static void
-put_block_check(StrBuf *out, const Plan *plan, int64_t job)
+void
+sql_put_not_logged(StrBuf *out, const Plan *plan, int64_t job, const char *when)
 {
-    STRBUF_AUTO key = STRBUF_INIT;
-    sql_put_key_list(&key, plan);
-    strbuf_puts(out, "    IF pghaul_rows < pghaul_wanted AND EXISTS (\n       SELECT FROM ");
-    sql_put_only_table(out, plan);
-    strbuf_puts(out, "\n       JOIN ");
-    sql_put_into_table(out, plan);
-    strbuf_puts(out, " AS pghaul_into ON ");
-    sql_put_same_key(out, plan);
-    strbuf_puts(out, "\n     WHERE ");
-    put_batch_rows(out, plan, SLICE_BLOCK);
-    strbuf_puts(out,
-        "\n       AND pghaul_into.xmin <> pg_catalog.pg_current_xact_id()::pg_catalog.xid"
-        "\n       AND NOT ");
-    put_is_logged(out, plan, job, strbuf_text(&key));
-    strbuf_puts(out, ") THEN\n" RAISE_CONFLICT);
+    if (plan->sync_trigger) {
+        STRBUF_AUTO key = STRBUF_INIT;
+        sql_put_key_list(&key, plan);
+        strbuf_printf(out, "\n       AND NOT (%s AND ", when);
+        put_is_logged(out, plan, job, strbuf_text(&key));
+        strbuf_puts(out, ")");
+    }
 }
 
-void
-sql_put_row_conflict(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
+/* Rows of the batch; with $8 those of them that are not in the change log, else the test is folded
+ * away. */
+static void
+put_batch_rows(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
 {
-    if (kind == SLICE_KEY || plan->spec->on_conflict != ON_CONFLICT_ERROR) {
-        return; /* the INSERT itself has raised, or the conflict is allowed */
+    sql_put_slice(out, plan, kind);
+    sql_put_where(out, plan);
+    sql_put_not_logged(out, plan, job, "$8");
+}
+
+/* How many rows there were to be copied, and of them how many keys the target had already; the
+ * snapshot is that of the INSERT beside it. */
+static void
+put_counted_insert(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
+{
+    bool updates = plan->spec->on_conflict == ON_CONFLICT_UPDATE;
+    strbuf_puts(out, "    WITH pghaul_put AS (\n    ");
+    sql_put_insert(out, plan);
+    put_batch_rows(out, plan, job, kind);
+    sql_put_on_conflict(out, plan);
+    strbuf_puts(out, "\n    RETURNING 1)\n"
+                     "    SELECT (SELECT pg_catalog.count(*) FROM pghaul_put),\n"
+                     "           (SELECT pg_catalog.count(*) FROM ");
+    sql_put_only_table(out, plan);
+    strbuf_puts(out, "\n     WHERE ");
+    put_batch_rows(out, plan, job, kind);
+    strbuf_puts(out, ")");
+    if (updates) {
+        strbuf_puts(out, ",\n           (SELECT pg_catalog.count(*) FROM ");
+        sql_put_only_table(out, plan);
+        strbuf_puts(out, " WHERE ");
+        put_batch_rows(out, plan, job, kind);
+        strbuf_puts(out, "\n       AND EXISTS (SELECT FROM ");
+        sql_put_into_table(out, plan);
+        strbuf_puts(out, " AS pghaul_into\n           WHERE ");
+        sql_put_same_key(out, plan);
+        strbuf_puts(out, "))");
     }
-    STRBUF_AUTO key = STRBUF_INIT;
-    put_numbered(&key, plan->key_count, "pghaul_row.pghaul_k");
-    strbuf_puts(out, "    IF NOT FOUND AND NOT ");
-    put_is_logged(out, plan, job, strbuf_text(&key));
-    strbuf_puts(out, " THEN\n" RAISE_CONFLICT);
+    strbuf_printf(
+        out, "\n      INTO pghaul_rows, pghaul_wanted%s;\n", updates ? ", pghaul_had" : "");
+    if (updates) {
+        strbuf_puts(out, "    pghaul_updated := GREATEST(pghaul_rows - pghaul_wanted + pghaul_had, "
+                         "0);\n");
+    }
 }
 
 static void
 put_rows(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
 {
-    ConflictMode mode = plan->spec->on_conflict;
-    if (mode == ON_CONFLICT_ERROR && kind == SLICE_KEY) {
+    if (plan->spec->on_conflict == ON_CONFLICT_ERROR) {
         strbuf_puts(out, "    ");
         sql_put_insert(out, plan);
-        put_batch_rows(out, plan, kind);
+        put_batch_rows(out, plan, job, kind);
         strbuf_puts(out, ";\n    GET DIAGNOSTICS pghaul_rows = ROW_COUNT;\n");
         return;
     }
-    put_counted_insert(out, plan, kind);
-    if (mode == ON_CONFLICT_ERROR) {
-        put_block_check(out, plan, job);
-        return;
-    }
+    put_counted_insert(out, plan, job, kind);
     strbuf_puts(out, "    pghaul_skipped := pghaul_wanted - pghaul_rows;\n"
                      "    pghaul_rows := pghaul_rows - pghaul_updated;\n");
-}
-
-/* A unique value has gone from a row that was copied to one of this batch: the drain, which takes
- * rows away before it writes, does the whole batch. */
-static void
-put_deferred(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
-{
-    strbuf_puts(out, "    IF $8 THEN\n        INSERT INTO ");
-    sql_put_function_name(out, plan, "log", job);
-    strbuf_puts(out, " AS l (");
-    put_numbered(out, plan->key_count, "k");
-    strbuf_puts(out, ")\n        SELECT ");
-    sql_put_key_list(out, plan);
-    strbuf_puts(out, "\n      FROM ");
-    sql_put_only_table(out, plan);
-    strbuf_puts(out, "\n     WHERE ");
-    put_batch_rows(out, plan, kind);
-    strbuf_puts(out, ";\n    GET DIAGNOSTICS pghaul_rows = ROW_COUNT;\n    ELSE\n");
 }
 
 void
@@ -254,13 +203,7 @@ sql_copy_function(StrBuf *out, const Plan *plan, int64_t job)
     sql_put_frame_claim(&body, job);
     sql_put_frame_slice(&body, plan, kind, "$7");
     strbuf_puts(&body, "    -- 3 the rows\n");
-    if (plan->sync_trigger) {
-        put_deferred(&body, plan, job, kind);
-        put_rows(&body, plan, job, kind);
-        strbuf_puts(&body, "    END IF;\n");
-    } else {
-        put_rows(&body, plan, job, kind);
-    }
+    put_rows(&body, plan, job, kind);
     sql_put_frame_guards(&body, plan, job, kind);
     sql_put_frame_checkpoint(&body, plan, job, kind);
     strbuf_puts(&body, "    RETURN NEXT;\nEND\n");
@@ -287,7 +230,8 @@ put_source_side(StrBuf *out, const Plan *plan)
     strbuf_puts(out, "\n      FROM ");
     sql_put_only_table(out, plan);
     strbuf_puts(out, "\n     WHERE ");
-    put_batch_rows(out, plan, SLICE_KEY);
+    sql_put_slice(out, plan, SLICE_KEY);
+    sql_put_where(out, plan);
     strbuf_puts(out, ") AS pghaul_is");
 }
 

@@ -71,9 +71,10 @@ put_loop(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind, const char 
     strbuf_puts(out, "\n    LOOP\n");
 }
 
-/* What the move does to one row. */
+/* What the move does to one row.  That of a copy is not tried when it is in the change log: what is
+ * in its way may be an earlier version of it. */
 static void
-put_move_row(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
+put_move_row(StrBuf *out, const Plan *plan, int64_t job)
 {
     if (plan->copy != NULL) {
         sql_put_insert(out, plan);
@@ -83,13 +84,12 @@ put_move_row(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
     put_is_row(out, plan, "pghaul_row.pghaul_k", "");
     sql_put_where(out, plan);
     if (plan->copy != NULL) {
-        sql_put_on_conflict(out, plan, kind);
-        strbuf_puts(out, ";\n");
-        sql_put_row_conflict(out, plan, job, kind);
+        sql_put_not_logged(out, plan, job, "true");
+        sql_put_on_conflict(out, plan);
     } else {
         sql_put_needs_work(out, plan);
-        strbuf_puts(out, ";\n");
     }
+    strbuf_puts(out, ";\n");
 }
 
 /* Workers take turns at this, so that the limit holds for all of them together. */
@@ -158,7 +158,7 @@ sql_isolate_function(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
     put_loop(&body, plan, job, kind, CLAIMED_STRIPE);
     put_skip_held(&body, plan);
     strbuf_puts(&body, "    BEGIN\n");
-    put_move_row(&body, plan, job, kind);
+    put_move_row(&body, plan, job);
     strbuf_puts(&body, "    GET DIAGNOSTICS pghaul_changed = ROW_COUNT;\n" CHECK_NOW
                        "    pghaul_rows := pghaul_rows + pghaul_changed;\n");
     put_set_row_aside(&body, job);
@@ -280,7 +280,7 @@ put_locate_loop(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
     put_loop(out, plan, job, kind, STRIPE);
     strbuf_puts(out, "    BEGIN\n");
     put_skip_unwanted(out, plan);
-    put_move_row(out, plan, job, kind);
+    put_move_row(out, plan, job);
     strbuf_puts(out, CHECK_NOW
         "    RAISE EXCEPTION USING ERRCODE = 'PH009'; -- take it back\n"
         "    EXCEPTION\n"

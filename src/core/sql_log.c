@@ -21,9 +21,9 @@ sql_log_overflow_name(StrBuf *out, const Plan *plan, int64_t job)
 }
 
 void
-sql_log_truncate_name(StrBuf *out, int64_t job)
+sql_log_truncate_name(StrBuf *out, const Plan *plan, int64_t job)
 {
-    sql_sync_name(out, job);
+    sql_sync_name(out, plan, job);
     strbuf_puts(out, "_t");
 }
 
@@ -246,13 +246,13 @@ sql_capture_function(StrBuf *out, const Plan *plan, int64_t job)
 
 /* ---- triggers ---- */
 
-typedef void NamePutter(StrBuf *out, int64_t job);
+typedef void NamePutter(StrBuf *out, const Plan *plan, int64_t job);
 
 static void
 put_trigger(StrBuf *out, const Plan *plan, int64_t job, NamePutter *name, const char *events)
 {
     strbuf_puts(out, "CREATE TRIGGER ");
-    name(out, job);
+    name(out, plan, job);
     strbuf_printf(out, " AFTER %s ON ", events);
     sql_put_table(out, plan);
     strbuf_printf(out, "\n    FOR EACH %s EXECUTE FUNCTION ",

@@ -94,8 +94,9 @@ put_format(StrBuf *out, const Plan *plan)
     strbuf_printf(out, " (FORMAT %s)", relay_is_binary(plan, &why) ? "binary" : "text");
 }
 
-void
-sql_relay_source(StrBuf *out, const Plan *plan, bool from_open, bool to_open)
+/* COPY (SELECT .. FROM the source WHERE, up to the predicate */
+static void
+put_copy_out(StrBuf *out, const Plan *plan)
 {
     strbuf_puts(out, "COPY (SELECT ");
     for (int i = 0; i < plan->copy->map_count; i++) {
@@ -104,7 +105,14 @@ sql_relay_source(StrBuf *out, const Plan *plan, bool from_open, bool to_open)
     }
     strbuf_puts(out, "\n  FROM ");
     sql_put_only_table(out, plan);
-    strbuf_puts(out, "\n WHERE true");
+    strbuf_puts(out, "\n WHERE ");
+}
+
+void
+sql_relay_source(StrBuf *out, const Plan *plan, bool from_open, bool to_open)
+{
+    put_copy_out(out, plan);
+    strbuf_puts(out, "true");
     if (!from_open) {
         put_bound(out, plan, "from", ">");
     }
@@ -114,6 +122,16 @@ sql_relay_source(StrBuf *out, const Plan *plan, bool from_open, bool to_open)
     sql_put_where(out, plan);
     strbuf_puts(out, "\n ORDER BY ");
     sql_put_key_list(out, plan);
+    strbuf_puts(out, ") TO STDOUT");
+    put_format(out, plan);
+}
+
+void
+sql_relay_rows(StrBuf *out, const Plan *plan, const char *predicate)
+{
+    put_copy_out(out, plan);
+    strbuf_puts(out, predicate);
+    sql_put_where(out, plan);
     strbuf_puts(out, ") TO STDOUT");
     put_format(out, plan);
 }
@@ -141,26 +159,45 @@ relay_is_staged(const Plan *plan)
     return plan->spec->on_conflict != ON_CONFLICT_ERROR;
 }
 
-void
-sql_relay_target(StrBuf *out, const Plan *plan)
+/* COPY of the rows into this table. */
+static void
+put_copy_in(StrBuf *out, const Plan *plan, const char *table)
 {
-    strbuf_puts(out, "COPY ");
-    if (relay_is_staged(plan)) {
-        strbuf_puts(out, RELAY_STAGE);
-    } else {
-        sql_put_into_table(out, plan);
-    }
-    strbuf_puts(out, " (");
+    strbuf_printf(out, "COPY %s (", table);
     sql_put_map_columns(out, plan);
     strbuf_puts(out, ") FROM STDIN");
     put_format(out, plan);
+}
+
+void
+sql_relay_into(StrBuf *out, const Plan *plan)
+{
+    STRBUF_AUTO table = STRBUF_INIT;
+    sql_put_into_table(&table, plan);
+    put_copy_in(out, plan, strbuf_text(&table));
+}
+
+void
+sql_relay_staged(StrBuf *out, const Plan *plan)
+{
+    put_copy_in(out, plan, RELAY_STAGE);
+}
+
+void
+sql_relay_target(StrBuf *out, const Plan *plan)
+{
+    if (relay_is_staged(plan)) {
+        sql_relay_staged(out, plan);
+    } else {
+        sql_relay_into(out, plan);
+    }
 }
 
 /* Columns and types only: what the target demands of a row is for the rows that go there. */
 void
 sql_relay_stage(StrBuf *out, const Plan *plan)
 {
-    strbuf_puts(out, "CREATE TABLE " RELAY_STAGE " ON COMMIT DELETE ROWS AS SELECT ");
+    strbuf_puts(out, "CREATE TEMPORARY TABLE pghaul_relay ON COMMIT DELETE ROWS AS SELECT ");
     sql_put_map_columns(out, plan);
     strbuf_puts(out, " FROM ");
     sql_put_into_table(out, plan);
@@ -191,7 +228,7 @@ put_staged_insert(StrBuf *out, const Plan *plan)
     strbuf_puts(out, ")\n    OVERRIDING SYSTEM VALUE\n    SELECT ");
     sql_put_map_columns(out, plan);
     strbuf_puts(out, "\n      FROM " RELAY_STAGE " AS pghaul_row");
-    sql_put_on_conflict(out, plan, SLICE_KEY);
+    sql_put_on_conflict(out, plan);
     strbuf_puts(out, "\n    RETURNING 1)\n"
                      "    SELECT (SELECT pg_catalog.count(*) FROM pghaul_put),\n"
                      "           (SELECT pg_catalog.count(*) FROM " RELAY_STAGE

@@ -1,14 +1,20 @@
 #include "engine/carrier.h"
 
 #include "engine/carry_call.h"
+#include "engine/carry_compare.h"
 #include "engine/carry_relay.h"
 
 static const Carrier CALL = {.batch = carry_call, .locate = carry_locate};
 static const Carrier RELAY = {
     .batch = carry_relay, .locate = carry_relay_locate, .size_max = carry_relay_size_max};
 
+static const Carrier COMPARE = {.batch = carry_compare, .locate = carry_compare_locate};
+
 const Carrier *
 carrier_of(const Worker *worker)
 {
-    return worker->source != NULL && worker->job.pass_kind == PASS_MOVE ? &RELAY : &CALL;
+    if (worker->source == NULL) {
+        return &CALL;
+    }
+    return worker->job.pass_kind == PASS_MOVE ? &RELAY : &COMPARE;
 }

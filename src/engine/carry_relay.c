@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "core/sql_batch.h"
+#include "core/sql_compare.h"
+#include "core/sql_frame.h"
 #include "core/sql_relay.h"
 #include "pg/copy.h"
 #include "pg/flush.h"
@@ -50,8 +52,13 @@ claim(const Relay *relay, bool *ours, Err *err)
     char timeout[64];
     (void)snprintf(timeout, sizeof(timeout), "SET LOCAL statement_timeout = %lld",
         (long long)relay->timeout_ms);
-    const char *begin[] = {"BEGIN ISOLATION LEVEL READ COMMITTED", timeout, IDLE_TIMEOUT_SQL,
-        carry_commit_mode(relay->plan)};
+    char locks[64];
+    (void)snprintf(
+        locks, sizeof(locks), "SET LOCAL lock_timeout = '%s'", sql_lock_timeout(relay->plan));
+    STRBUF_AUTO meaning = STRBUF_INIT;
+    sql_compare_settings(&meaning, relay->plan, COMPARE_TARGET);
+    const char *begin[] = {"BEGIN ISOLATION LEVEL READ COMMITTED", timeout, locks, IDLE_TIMEOUT_SQL,
+        carry_commit_mode(relay->plan), strbuf_text(&meaning)};
     Params params = PARAMS_INIT;
     carry_put_lease(&params, worker);
     params_text(&params, worker->lease.watermark);
@@ -62,7 +69,7 @@ claim(const Relay *relay, bool *ours, Err *err)
     sql_batch_call(&sql, relay->plan, "claim", worker->job.id);
     BatchCall call = {
         .begin = begin,
-        .begin_count = 4,
+        .begin_count = 6,
         .sql = strbuf_text(&sql),
         .count = params.count,
         .values = params.values,
@@ -84,8 +91,10 @@ find_end(Relay *relay, Err *err)
     char timeout[64];
     (void)snprintf(timeout, sizeof(timeout), "SET LOCAL statement_timeout = %lld",
         (long long)relay->timeout_ms);
-    const char *begin[] = {
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", timeout, IDLE_TIMEOUT_SQL};
+    STRBUF_AUTO meaning = STRBUF_INIT;
+    sql_compare_settings(&meaning, relay->plan, COMPARE_SOURCE);
+    const char *begin[] = {"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", timeout,
+        IDLE_TIMEOUT_SQL, strbuf_text(&meaning)};
     const RangeLease *lease = &relay->worker->lease;
     relay->from = lease->watermark == NULL ? lease->low : lease->watermark;
     Params params = PARAMS_INIT;
@@ -96,7 +105,7 @@ find_end(Relay *relay, Err *err)
     sql_carve_probe(&sql, relay->plan);
     BatchCall call = {
         .begin = begin,
-        .begin_count = 3,
+        .begin_count = 4,
         .sql = strbuf_text(&sql),
         .count = params.count,
         .values = params.values,

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "engine/carry_call.h"
 #include "engine/carve.h"
+#include "engine/drain_remote.h"
 #include "engine/worker_session.h"
 #include "store/guards.h"
 #include "store/quarantine.h"
@@ -563,6 +564,9 @@ drain_main(void *arg)
     Worker *worker = arg;
     Engine *engine = worker->engine;
     Drain drain = {.engine = engine, .worker = worker, .carrier = &drain_call};
+    if (engine->setup.plan->copy->remote) {
+        drain.carrier = &drain_remote;
+    }
     PacerLimits limits = {.floor = 1,
         .size_min = BATCH_MIN,
         .size_max = BATCH_MAX,

@@ -1,6 +1,7 @@
 #include "engine/pacing.h"
 
-#define VERIFY_TARGET_US 200000
+#define VERIFY_TARGET_US  200000
+#define RELAY_FIRST_BYTES 2000000
 
 static bool
 moves_by_block(const Worker *worker)
@@ -30,6 +31,22 @@ changing_limits(const Worker *worker, bool by_block)
     return limits;
 }
 
+/* A relayed batch of a few rows is all fixed costs. */
+static int64_t
+first_by_key(const Worker *worker)
+{
+    const Plan *plan = worker->engine->setup.plan;
+    const TableFacts *table = &plan->facts->table;
+    if (worker->engine->setup.source == NULL || table->rows <= 0) {
+        return 500;
+    }
+    int64_t row_bytes = (int64_t)((double)table->total_bytes / table->rows) + 1;
+    int64_t rows = RELAY_FIRST_BYTES / row_bytes;
+    int64_t most = plan->range_rows / 4;
+    rows = rows > most ? most : rows;
+    return rows < 10 ? 10 : rows;
+}
+
 void
 pacing_init(Worker *worker)
 {
@@ -37,7 +54,8 @@ pacing_init(Worker *worker)
     worker->settings = engine_settings(worker->engine);
     worker->carve_rows = plan->range_rows;
     bool by_block = moves_by_block(worker);
-    pacer_init(&worker->move_pacer, changing_limits(worker, by_block), by_block ? 64 : 500);
+    pacer_init(&worker->move_pacer, changing_limits(worker, by_block),
+        by_block ? 64 : first_by_key(worker));
     pacer_init(&worker->repair_pacer, changing_limits(worker, false), 500);
     pacer_init(&worker->verify_pacer,
         (PacerLimits){.floor = 1,

@@ -251,23 +251,22 @@ isolate_poison(Worker *worker, Err *err)
     return take_batch(worker, &result, size, clock_mono_us() - begun_us, err);
 }
 
-/* Under writes a unique value may go from a row that was copied to one that is not yet. */
+/* A unique value is taken, perhaps by a row that was copied before the application wrote it: leave
+ * the rows that it has written to the drain. */
 static bool
-may_defer(const Worker *worker, const Err *cause)
+may_go_around(const Worker *worker, const Err *cause)
 {
     const Plan *plan = worker->engine->setup.plan;
     return plan->copy != NULL && plan->sync_trigger && worker->job.pass_kind == PASS_MOVE &&
-           strcmp(cause->sqlstate, "23505") == 0;
+           strcmp(cause->sqlstate, SQLSTATE_UNIQUE) == 0;
 }
 
 static bool
-defer_batch(Worker *worker, Err *err)
+go_around(Worker *worker, Err *err)
 {
     int64_t size = pacer_size(pacing_of(worker));
     int64_t begun_us = clock_mono_us();
     CarryResult result;
-    log_line(LOG_DEBUG, worker->name, "range %lld: a unique value is taken; the drain copies %lld",
-        (long long)worker->lease.no, (long long)size);
     return carry_call(worker, size, true, &result, err) &&
            take_batch(worker, &result, size, clock_mono_us() - begun_us, err);
 }
@@ -277,8 +276,14 @@ static bool
 locate_poison(Worker *worker, const Err *cause, Err *err)
 {
     Pacer *pacer = pacing_of(worker);
-    if (may_defer(worker, cause)) {
-        return defer_batch(worker, err);
+    if (may_go_around(worker, cause)) {
+        if (go_around(worker, err)) {
+            return true;
+        }
+        if (strcmp(err->sqlstate, SQLSTATE_UNIQUE) != 0) {
+            return false;
+        }
+        *err = ERR_INIT; /* a row that is not ours is in the way: which one? */
     }
     if (!pacer_is_at_floor(pacer)) {
         pacer_halve(pacer);

@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "core/sql_compare.h"
 #include "core/sql_relay.h"
 #include "engine/carve.h"
 #include "pg/probe.h"
@@ -150,24 +149,18 @@ check_source(const Worker *worker, Err *err)
     return true;
 }
 
-/* What the batches of both sessions rely on. */
+/* What lasts as long as the sessions; the rest is set in each transaction. */
 static bool
 set_up_sessions(Worker *worker, Err *err)
 {
     const Plan *plan = worker->engine->setup.plan;
-    STRBUF_AUTO source = STRBUF_INIT;
     STRBUF_AUTO walk = STRBUF_INIT;
-    STRBUF_AUTO target = STRBUF_INIT;
     STRBUF_AUTO names = STRBUF_INIT;
     STRBUF_AUTO stage = STRBUF_INIT;
-    sql_compare_settings(&source, plan, COMPARE_SOURCE);
     sql_relay_source_settings(&walk);
-    sql_compare_settings(&target, plan, COMPARE_TARGET);
     sql_relay_target_settings(&names, plan);
     sql_relay_stage(&stage, plan);
-    return query_run(worker->source, strbuf_text(&source), NULL, err) &&
-           query_run(worker->source, strbuf_text(&walk), NULL, err) &&
-           query_run(worker->conn, strbuf_text(&target), NULL, err) &&
+    return query_run(worker->source, strbuf_text(&walk), NULL, err) &&
            query_run(worker->conn, strbuf_text(&names), NULL, err) &&
            (!relay_is_staged(plan) || query_run(worker->conn, strbuf_text(&stage), NULL, err));
 }

@@ -21,14 +21,13 @@
 
 #define DDL_LOCK_TIMEOUT_US 200000
 
-static const char SQL_TRIGGERS[] =
-    "SELECT g.tgrelid, n.nspname, c.relname, g.tgname\n"
-    "  FROM pg_catalog.pg_trigger g\n"
-    "  JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid\n"
-    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
-    "  JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid\n"
-    " WHERE p.pronamespace = 'pghaul'::pg_catalog.regnamespace\n"
-    "   AND p.proname ~ ('^[a-z_]+_' || $1::pg_catalog.text || '_[0-9a-f]{16}$')";
+static const char SQL_TRIGGERS[] = "SELECT g.tgrelid, n.nspname, c.relname, g.tgname\n"
+                                   "  FROM pg_catalog.pg_trigger g\n"
+                                   "  JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid\n"
+                                   "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
+                                   "  JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid\n"
+                                   " WHERE p.pronamespace = 'pghaul'::pg_catalog.regnamespace\n"
+                                   "   AND p.proname ~ ('^[a-z_]+_' || $1::pg_catalog.text || '$')";
 
 /* Change log and its sequence. */
 static const char SQL_RELATIONS[] =
@@ -36,21 +35,22 @@ static const char SQL_RELATIONS[] =
     "       c.oid::pg_catalog.regclass\n"
     "  FROM pg_catalog.pg_class c\n"
     " WHERE c.relnamespace = 'pghaul'::pg_catalog.regnamespace AND c.relkind IN ('r', 'S')\n"
-    "   AND c.relname ~ ('^[a-z_]+_' || $1::pg_catalog.text || '_[0-9a-f]{16}$')";
+    "   AND c.relname ~ ('^[a-z_]+_' || $1::pg_catalog.text || '$')";
 
 static const char SQL_FUNCTIONS[] =
     "SELECT p.oid::pg_catalog.regprocedure\n"
     "  FROM pg_catalog.pg_proc p\n"
     " WHERE p.pronamespace = 'pghaul'::pg_catalog.regnamespace\n"
-    "   AND p.proname ~ ('^[a-z_]+_' || $1::pg_catalog.text || '_[0-9a-f]{16}$')";
+    "   AND p.proname ~ ('^[a-z_]+_' || $1::pg_catalog.text || '$')";
 
 typedef bool DropOne(PgConn *conn, const PgResult *found, int row, StopToken *stop, Err *err);
 
 static bool
-drop_each(PgConn *conn, const char *sql, int64_t job, DropOne *drop, StopToken *stop, Err *err)
+drop_each(
+    PgConn *conn, const char *sql, const char *ending, DropOne *drop, StopToken *stop, Err *err)
 {
     Params params = PARAMS_INIT;
-    params_int(&params, job);
+    params_text(&params, ending);
     PGRESULT_AUTO *found = NULL;
     if (!query_with(conn, sql, &params, &found, err)) {
         return err_wrap(err, "look for what is to be removed");
@@ -115,10 +115,18 @@ drop_function(PgConn *conn, const PgResult *functions, int row, StopToken *stop,
 /* What takes locks that somebody may hold: each in a transaction of its own.  The log goes after
  * the triggers that write it. */
 static bool
-drop_locked(PgConn *conn, int64_t job, StopToken *stop, Err *err)
+drop_locked(PgConn *conn, const char *ending, StopToken *stop, Err *err)
 {
-    return drop_each(conn, SQL_TRIGGERS, job, drop_trigger, stop, err) &&
-           drop_each(conn, SQL_RELATIONS, job, drop_relation, stop, err);
+    return drop_each(conn, SQL_TRIGGERS, ending, drop_trigger, stop, err) &&
+           drop_each(conn, SQL_RELATIONS, ending, drop_relation, stop, err);
+}
+
+/* What the names of a job's objects end with; others may have its number, where they belong to a
+ * copy whose job is in another database. */
+static void
+put_ending(StrBuf *out, const JobRow *job)
+{
+    strbuf_printf(out, "%lld_%s", (long long)job->id, job->fingerprint);
 }
 
 static bool
@@ -136,17 +144,33 @@ refuse_alive(PgConn *conn, const JobRow *job, Err *err)
     return true;
 }
 
+bool
+clean_source(PgConn *conn, PgConn *source, const JobRow *job, StopToken *stop, Err *err)
+{
+    bool exists = false;
+    if (!refuse_alive(conn, job, err) || !schema_exists(source, &exists, err) || !exists) {
+        return err->cls == ERR_NONE;
+    }
+    STRBUF_AUTO ending = STRBUF_INIT;
+    put_ending(&ending, job);
+    return (drop_locked(source, strbuf_text(&ending), stop, err) &&
+               drop_each(source, SQL_FUNCTIONS, strbuf_text(&ending), drop_function, stop, err)) ||
+           err_wrap(err, "source");
+}
+
 /* Under the job's lock: no run makes functions or registers meanwhile, and none does afterwards. */
 bool
 clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
 {
-    if (!refuse_alive(conn, job, err) || !drop_locked(conn, job->id, stop, err) ||
+    STRBUF_AUTO ending = STRBUF_INIT;
+    put_ending(&ending, job);
+    if (!refuse_alive(conn, job, err) || !drop_locked(conn, strbuf_text(&ending), stop, err) ||
         !query_script(conn, "BEGIN", err)) {
         return false;
     }
     bool ok =
         job_lock(conn, job->id, err) && refuse_alive(conn, job, err) &&
-        drop_each(conn, SQL_FUNCTIONS, job->id, drop_function, stop, err) &&
+        drop_each(conn, SQL_FUNCTIONS, strbuf_text(&ending), drop_function, stop, err) &&
         job_mark_cleaned(conn, job->id, err) &&
         job_event(conn, job->id, 0, "clean", "trigger, functions and ranges were removed", err);
     return query_end(conn, ok, err);
@@ -160,8 +184,10 @@ each_job(PgConn *conn, bool drop, StopToken *stop, Err *err)
     int count = 0;
     bool ok = job_ids(conn, &arena, &jobs, &count, err);
     for (int i = 0; ok && i < count; i++) {
+        STRBUF_AUTO ending = STRBUF_INIT;
+        strbuf_printf(&ending, "%lld_[0-9a-f]{16}", (long long)jobs[i].id);
         ok = refuse_alive(conn, &jobs[i], err) &&
-             (!drop || drop_locked(conn, jobs[i].id, stop, err));
+             (!drop || drop_locked(conn, strbuf_text(&ending), stop, err));
     }
     arena_reset(&arena);
     return ok;

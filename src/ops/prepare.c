@@ -11,6 +11,7 @@
 #include "core/jobspec_diff.h"
 #include "core/sql_backfill.h"
 #include "core/sql_functions.h"
+#include "core/sql_log.h"
 #include "core/sql_parts.h"
 #include "engine/passes.h"
 #include "ops/ddl.h"
@@ -166,6 +167,41 @@ prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
     return query_end(conn, ok, err);
 }
 
+/* What a change log needs on the server where the application writes, beside its triggers. */
+static bool
+create_on_source(PgConn *source, const Plan *plan, int64_t job, Err *err)
+{
+    STRBUF_AUTO name = STRBUF_INIT;
+    STRBUF_AUTO text = STRBUF_INIT;
+    sql_put_function_name(&name, plan, "capture", job);
+    sql_capture_function(&text, plan, job);
+    if (!query_run(source, "BEGIN", NULL, err)) {
+        return false;
+    }
+    bool ok = changelog_create(source, plan, job, err) &&
+              create_function(source, strbuf_text(&name), strbuf_text(&text), err);
+    return query_end(source, ok, err);
+}
+
+/* Under the job's lock at home, so that two runs do not both create it; nothing to do where the
+ * source is at home as well. */
+static bool
+prepare_source(PgConn *conn, PgConn *source, const Plan *plan, int64_t job, Err *err)
+{
+    if (source == NULL) {
+        return true;
+    }
+    if (!schema_install(source, err)) {
+        return err_wrap(err, "source");
+    }
+    if (!query_run(conn, "BEGIN", NULL, err)) {
+        return false;
+    }
+    bool ok = job_lock(conn, job, err) &&
+              (create_on_source(source, plan, job, err) || err_wrap(err, "source"));
+    return query_end(conn, ok, err);
+}
+
 /* ---- sync trigger ---- */
 
 static const char SQL_TRIGGER_STATE[] =
@@ -182,7 +218,7 @@ run_trigger_ddl(PgConn *conn, const Plan *plan, int64_t job, bool drop, StopToke
     STRBUF_AUTO create = STRBUF_INIT;
     STRBUF_AUTO enable = STRBUF_INIT;
     strbuf_puts(&drop_text, "DROP TRIGGER ");
-    sql_sync_name(&drop_text, job);
+    sql_sync_name(&drop_text, plan, job);
     strbuf_puts(&drop_text, " ON ");
     sql_put_table(&drop_text, plan);
     sql_sync_trigger(&create, plan, job);
@@ -215,7 +251,7 @@ put_trigger(PgConn *conn, const Plan *plan, int64_t job, bool anew, StopToken *s
         return prepare_log_triggers(conn, plan, job, anew, stop, err);
     }
     STRBUF_AUTO name = STRBUF_INIT;
-    sql_sync_name(&name, job);
+    sql_sync_name(&name, plan, job);
     Params params = PARAMS_INIT;
     params_int(&params, plan->facts->table.oid);
     params_text(&params, strbuf_text(&name));
@@ -286,10 +322,11 @@ static bool
 begin_first_pass(
     PgConn *conn, PgConn *source, const Plan *plan, int64_t id, StopToken *stop, Err *err)
 {
-    PgConn *fenced = source == NULL ? conn : source;
+    PgConn *writes = source == NULL ? conn : source;
     bool ready = plan->sync_trigger ? guards_record(conn, plan, id, false, err) &&
-                                          put_trigger(conn, plan, id, false, stop, err)
-                                    : wait_for_fence(fenced, stop, err);
+                                          prepare_source(conn, source, plan, id, err) &&
+                                          put_trigger(writes, plan, id, false, stop, err)
+                                    : wait_for_fence(writes, stop, err);
     return ready && indexes_prepare(conn, plan, id, stop, err) &&
            guards_record(conn, plan, id, false, err) &&
            (source == NULL || guards_record_source(conn, source, plan, id, err)) &&
@@ -322,9 +359,12 @@ prepare_objects(
 /* ---- the way back ---- */
 
 bool
-prepare_trigger(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop, Err *err)
+prepare_trigger(
+    PgConn *conn, PgConn *source, const Plan *plan, int64_t job, StopToken *stop, Err *err)
 {
-    return !plan->sync_trigger || put_trigger(conn, plan, job, true, stop, err);
+    return !plan->sync_trigger ||
+           (prepare_source(conn, source, plan, job, err) &&
+               put_trigger(source == NULL ? conn : source, plan, job, true, stop, err));
 }
 
 bool

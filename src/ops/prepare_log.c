@@ -13,7 +13,7 @@
 /* ---- triggers ---- */
 
 typedef struct LogTrigger {
-    void (*name)(StrBuf *out, int64_t job);
+    void (*name)(StrBuf *out, const Plan *plan, int64_t job);
     void (*create)(StrBuf *out, const Plan *plan, int64_t job);
     void (*enable)(StrBuf *out, const Plan *plan, int64_t job);
 } LogTrigger;
@@ -55,7 +55,7 @@ put_statements(Statements *statements, const LogTrigger *trigger, bool drop)
     if (drop) {
         StrBuf *text = next_text(statements);
         strbuf_puts(text, "DROP TRIGGER ");
-        trigger->name(text, job);
+        trigger->name(text, plan, job);
         strbuf_puts(text, " ON ");
         sql_put_table(text, plan);
     }
@@ -71,7 +71,7 @@ plan_trigger(PgConn *conn, Statements *statements, const LogTrigger *trigger, Er
     int64_t job = statements->job;
     STRBUF_AUTO name = STRBUF_INIT;
     STRBUF_AUTO function = STRBUF_INIT;
-    trigger->name(&name, job);
+    trigger->name(&name, plan, job);
     sql_put_function_name(&function, plan, "capture", job);
     Params params = PARAMS_INIT;
     params_int(&params, plan->facts->table.oid);

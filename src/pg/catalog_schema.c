@@ -47,7 +47,11 @@ static const char SQL_LEFTOVERS[] =
     "               pg_catalog.substring(p.proname, '^[a-z_]+_([0-9]{1,18})_[0-9a-f]{16}$')\n"
     "          FROM pg_catalog.pg_proc p\n"
     "          JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace\n"
-    "         WHERE n.nspname = 'pghaul') AS x(is_trigger, name, drop, job)\n"
+    "         WHERE n.nspname = 'pghaul'\n"
+    /* of a copy whose job is in another database */
+    "           AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgfoid = p.oid\n"
+    "                  AND t.tgname ~ '^zzzz_pghaul_[0-9]+_[0-9a-f]{16}(_t)?$')) AS x(is_trigger, "
+    "name, drop, job)\n"
     " WHERE x.job IS NOT NULL\n"
     "   AND x.job::pg_catalog.int8 <> ALL ($2::pg_catalog.int8[])\n"
     " ORDER BY x.is_trigger DESC, x.name COLLATE \"C\"";

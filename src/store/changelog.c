@@ -177,16 +177,62 @@ static const char SQL_RELEASE[] = "UPDATE pghaul.slice AS s SET lease = NULL\n"
                                   "   AND s.epoch = $3::pg_catalog.int8\n"
                                   "   AND s.lease = $4::pg_catalog.uuid";
 
+/* $1 to $4. */
+static void
+put_lease(Params *params, const SliceLease *lease)
+{
+    params_int(params, lease->job);
+    params_int(params, lease->no);
+    params_int(params, lease->epoch);
+    params_text(params, lease->token);
+}
+
 bool
 changelog_release(PgConn *conn, const SliceLease *lease, Err *err)
 {
     Params params = PARAMS_INIT;
-    params_int(&params, lease->job);
-    params_int(&params, lease->no);
-    params_int(&params, lease->epoch);
-    params_text(&params, lease->token);
+    put_lease(&params, lease);
     return query_with(conn, SQL_RELEASE, &params, NULL, err) ||
            err_wrap(err, "release slice %d of the change log", lease->no);
+}
+
+static const char SQL_LOCK[] = "SELECT FROM pghaul.slice AS s\n"
+                               " WHERE s.job = $1::pg_catalog.int8 AND s.no = $2::pg_catalog.int4\n"
+                               "   AND s.epoch = $3::pg_catalog.int8\n"
+                               "   AND s.lease = $4::pg_catalog.uuid\n"
+                               "   FOR NO KEY UPDATE";
+
+bool
+changelog_lock_slice(PgConn *conn, const SliceLease *lease, bool *ours, Err *err)
+{
+    Params params = PARAMS_INIT;
+    put_lease(&params, lease);
+    PGRESULT_AUTO *result = NULL;
+    if (!query_with(conn, SQL_LOCK, &params, &result, err)) {
+        return err_wrap(err, "lock slice %d of the change log", lease->no);
+    }
+    *ours = result_rows(result) == 1;
+    return true;
+}
+
+static const char SQL_COUNT[] =
+    "UPDATE pghaul.slice AS s\n"
+    "   SET entries = s.entries + $5::pg_catalog.int8, deleted = s.deleted + $6::pg_catalog.int8,\n"
+    "       written = s.written + $7::pg_catalog.int8, batches = s.batches + 1,\n"
+    "       drained = pg_catalog.clock_timestamp()\n"
+    " WHERE s.job = $1::pg_catalog.int8 AND s.no = $2::pg_catalog.int4\n"
+    "   AND s.epoch = $3::pg_catalog.int8 AND s.lease = $4::pg_catalog.uuid";
+
+bool
+changelog_count(PgConn *conn, const SliceLease *lease, const SliceCount *count, Err *err)
+{
+    Params params = PARAMS_INIT;
+    put_lease(&params, lease);
+    params_int(&params, count->entries);
+    params_int(&params, count->deleted);
+    params_int(&params, count->written);
+    return query_with(conn, SQL_COUNT, &params, NULL, err) ||
+           err_wrap(err, "count drained changes");
 }
 
 static const char SQL_DRAINED[] = "SELECT COALESCE(pg_catalog.sum(s.entries), 0)\n"

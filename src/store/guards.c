@@ -68,7 +68,7 @@ put_texts(const Plan *plan, int64_t job, GuardTexts *texts)
         .used = STRBUF_INIT, .key = STRBUF_INIT, .trigger = STRBUF_INIT, .function = STRBUF_INIT};
     drift_put_used_columns(&texts->used, plan);
     drift_put_key_columns(&texts->key, plan);
-    sql_sync_name(&texts->trigger, job);
+    sql_sync_name(&texts->trigger, plan, job);
     sql_put_function_name(&texts->function, plan, plan->copy != NULL ? "capture" : "sync", job);
 }
 

@@ -11,8 +11,9 @@
 #include "harness/pgcluster.h"
 
 typedef struct RemoteCase {
-    PgCluster *cluster; /* the shared one, or a private one of the test's */
-    const char *from;   /* connection strings */
+    PgCluster *from_cluster;
+    PgCluster *to_cluster;
+    const char *from; /* connection strings */
     const char *to;
     const char *from_dbname;
     const char *to_dbname;
@@ -22,12 +23,33 @@ typedef struct RemoteCase {
     char job_file[128];
 } RemoteCase;
 
-/* Two databases of the cluster with these statements in each; the job copies src into dst. */
-void remote_open(RemoteCase *test, PgCluster *cluster, const char *source, const char *target);
+/* A database in each of the clusters, which may be one, with these statements; the job copies src
+ * into dst.  The clusters are the caller's. */
+void remote_open_at(RemoteCase *test, PgCluster *from_cluster, PgCluster *to_cluster,
+    const char *source, const char *target);
+void remote_close_at(RemoteCase *test);
+
+/* Both in the shared cluster. */
+void remote_open(RemoteCase *test, const char *source, const char *target);
 void remote_close(RemoteCase *test);
 
-/* The job file: the lines after job, copy, into; `from` and `to` NULL: the test's own. */
+/* The job file: the lines after job, copy, into, from, to; `from` and `to` NULL: the test's own. */
+void remote_write_job(
+    const RemoteCase *test, const char *from, const char *to, const char *lines);
+
+/* The same of a job without sync, verify pass and standbys. */
 void remote_write(const RemoteCase *test, const char *from, const char *to, const char *lines);
+
+/* Start `run --yes` and go on. */
+Proc *remote_start(const RemoteCase *test);
+
+/* Wait for its end; fails the test, with the output, unless it exits with `code`. */
+void remote_finish(Proc *proc, int code);
+
+/* Batches that have committed; 0 before there is a job.  And wait for so many more than `before`;
+ * false when the run ends first. */
+int64_t remote_batches(const RemoteCase *test);
+bool remote_wait_batches(const RemoteCase *test, Proc *proc, int64_t before, int64_t more);
 
 /* `run --yes` to its end; fails the test, with the output, unless it exits with `code`. */
 void remote_run(const RemoteCase *test, int code);

@@ -134,3 +134,79 @@ Test(copy_survey, no_password_in_a_job_file)
     expect(CLI("check", ends.base.job_file, "-d", ends.uri), 2, "does not begin", "misspelt");
     ends_free(&ends);
 }
+
+/* ---- plan --grants ---- */
+
+static const char *
+uri_of_mover(const Ends *ends, const char *dbname)
+{
+    static char uris[2][256];
+    static int next;
+    char *uri = uris[next++ % 2];
+    (void)snprintf(uri, sizeof(uris[0]), "host=%s port=%d dbname=%s user=pghaul_mover",
+        cluster_socket_dir(ends->base.cluster), cluster_port(ends->base.cluster), dbname);
+    return uri;
+}
+
+static void
+expect_life(const Ends *ends, const char *uri)
+{
+    static const char *const VERBS[][2] = {
+        {"check", NULL}, {"run", "--yes"}, {"status", NULL}, {"clean", NULL}};
+    for (size_t i = 0; i < sizeof(VERBS) / sizeof(VERBS[0]); i++) {
+        const char *verb = VERBS[i][0];
+        const char *args[] = {verb, ends->base.job_file, uri == NULL ? VERBS[i][1] : "-d", uri,
+            uri == NULL ? NULL : VERBS[i][1], NULL};
+        expect(cli_run(args), 0, "", verb);
+    }
+}
+
+static void
+drop_mover(const Ends *ends)
+{
+    pg_exec(ends->conn, "DROP OWNED BY pghaul_mover");
+    pg_exec(ends->base.conn, "DROP OWNED BY pghaul_mover; DROP ROLE pghaul_mover");
+}
+
+Test(copy_survey, role_made_from_the_grants_copies_within_a_database)
+{
+    Ends ends = ends_new();
+    PGconn *conn = ends.base.conn;
+    pg_execf(conn,
+        TARGET "; REVOKE ALL ON DATABASE \"%s\" FROM PUBLIC; CREATE ROLE %s_owner;"
+               "ALTER TABLE orders OWNER TO %s_owner",
+        ends.base.dbname, ends.base.dbname, ends.base.dbname);
+    write_copy(&ends, "into: orders_v2\n");
+    CliResult grants = CLI("plan", ends.base.job_file, "-d", ends.base.uri, "--grants");
+    pg_exec(conn, grants.out);
+    cli_free(&grants);
+    expect_life(&ends, uri_of_mover(&ends, ends.base.dbname));
+    cr_expect(eq(i64, 3, pg_int(conn, "SELECT count(price) FROM orders_v2")));
+    drop_mover(&ends);
+    pg_execf(conn, "DROP OWNED BY %s_owner CASCADE; DROP ROLE %s_owner", ends.base.dbname,
+        ends.base.dbname);
+    ends_free(&ends);
+}
+
+Test(copy_survey, role_made_from_both_parts_of_the_grants_copies_to_another_database)
+{
+    Ends ends = ends_new();
+    pg_execf(ends.conn, "REVOKE ALL ON DATABASE \"%s\", \"%s\" FROM PUBLIC", ends.base.dbname,
+        ends.dbname);
+    write_ends(&ends, ends.base.uri, ends.uri, "");
+    CliResult grants = CLI("plan", ends.base.job_file, "--grants");
+    char *source = strstr(grants.out, "-- ==== In database");
+    source = source == NULL ? NULL : strstr(source + 1, "-- ==== In database");
+    char *end = source == NULL ? NULL : strstr(source, "-- After the first run");
+    cr_assert(end != NULL, "%s%s", grants.out, grants.err);
+    *end = '\0';
+    pg_execf(ends.conn, "%.*s", (int)(source - grants.out), grants.out);
+    pg_exec(ends.base.conn, source);
+    cli_free(&grants);
+    write_ends(&ends, uri_of_mover(&ends, ends.base.dbname), uri_of_mover(&ends, ends.dbname),
+        "verify: off\n");
+    expect_life(&ends, NULL);
+    cr_expect(eq(i64, 3, pg_int(ends.conn, "SELECT count(price) FROM orders_v2")));
+    drop_mover(&ends);
+    ends_free(&ends);
+}

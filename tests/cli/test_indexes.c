@@ -6,6 +6,7 @@
 #include <criterion/new/assert.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "harness/harness.h"
@@ -233,6 +234,24 @@ Test(indexes, unique_one_that_finds_equal_rows_ends_the_run_and_is_built_when_th
     cr_expect(eq(i64, 1,
         pg_int(base.conn, "SELECT indisvalid FROM pg_index"
                           " WHERE indexrelid = 'dst_u'::regclass")));
+    cli_base_free(&base);
+}
+
+Test(indexes, that_were_dropped_and_not_built_are_printed_by_clean)
+{
+    CliBase base = open_base("UPDATE src SET u = 1 WHERE id = 2;"
+                             "CREATE TABLE dst (LIKE src, PRIMARY KEY (id));"
+                             "CREATE UNIQUE INDEX dst_u ON dst (u); CREATE INDEX z ON dst (b)",
+        JOB(""));
+    expect_run(&base, 1, "unique index dst_u cannot be built");
+    CliResult clean = CLI("clean", "c", "-d", base.uri);
+    cr_expect(eq(int, 0, clean.code), "%s", clean.err);
+    const char *sql = strstr(clean.out, "CREATE ");
+    cr_assert(sql != NULL && cli_has(sql, "UNIQUE INDEX CONCURRENTLY \"dst_u\""), "%s", clean.out);
+    cr_expect(
+        cli_has(sql, "CREATE INDEX CONCURRENTLY \"z\" ON \"public\".\"dst\" USING btree (b);"),
+        "%s", clean.out);
+    cli_free(&clean);
     cli_base_free(&base);
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/sql_backfill.h"
 #include "core/sql_batch.h"
+#include "core/sql_copy.h"
 #include "harness/harness.h"
 #include "integration/job_fixture.h"
 #include "ops/quarantine.h"
@@ -134,6 +135,50 @@ Test(sql_prepare, batch_functions_of_every_kind_of_plan_run)
     check_functions("job: j\nbackfill: t\nsync: none\nset:\n  c: upper(src)\n" THROTTLE);
     check_functions("job: j\nbackfill: t\nset:\n  d: d + 1\n" THROTTLE);
     check_functions("job: j\nbackfill: t\nallow: [volatile]\nset:\n  c: random()::text\n" THROTTLE);
+}
+
+/* Source and target of a copy differ in names, types and order of columns. */
+#define TARGET                                                                                     \
+    "CREATE TABLE target (at text, no bigint, c varchar(9), part text, had int DEFAULT 1,"         \
+    " PRIMARY KEY (no, part)) PARTITION BY LIST (part);"                                           \
+    "CREATE TABLE target_1 PARTITION OF target FOR VALUES IN ('p1');"                              \
+    "CREATE TABLE target_2 PARTITION OF target DEFAULT;"
+#define COPY "job: j\ncopy: t\ninto: target\nmap:\n  no: id\n  c: upper(src) -- all\n" THROTTLE
+
+static void
+check_copy(const char *target, const char *more_lines)
+{
+    JobFixture f;
+    STRBUF_AUTO setup = STRBUF_INIT;
+    STRBUF_AUTO job = STRBUF_INIT;
+    strbuf_printf(&setup, "%s%s", TABLE, target);
+    strbuf_printf(&job, "%s%s", COPY, more_lines);
+    job_fixture_open(&f, strbuf_text(&setup), strbuf_text(&job));
+    bool by_block = f.survey.plan.path == PATH_BLOCK;
+    check_batches(&f, "move", by_block ? "{0}" : NULL, by_block ? "{9}" : "{p1,20}", 1);
+    pg_exec(f.sql, "UPDATE pghaul.job SET frontier = NULL");
+    check_batches(&f, "verify", NULL, "{p1,20}", 1);
+    if (by_block) {
+        check_locate(&f, SLICE_BLOCK, "{0}", "{1}");
+    }
+    check_locate(&f, SLICE_KEY, NULL, "{p1,20}");
+    cr_expect(eq(i64, 0, pg_int(f.sql, "SELECT count(*) FROM target")), "all was rolled back");
+    STRBUF_AUTO steps = STRBUF_INIT;
+    sql_copy_steps(&steps, &f.survey.plan);
+    pg_exec(f.sql, strbuf_text(&steps));
+    job_fixture_close(&f);
+}
+
+Test(sql_prepare, batch_functions_of_every_kind_of_copy_run)
+{
+    static const char *const MODES[] = {"error", "skip", "update"};
+    static const char *const PATHS[] = {
+        "path: key\n", "path: block\nwhere: d = 0 -- all\n", "sync: none\nallow: [append-only]\n"};
+    for (int i = 0; i < 9; i++) {
+        STRBUF_AUTO lines = STRBUF_INIT;
+        strbuf_printf(&lines, "%son_conflict: %s\n", PATHS[i / 3], MODES[i % 3]);
+        check_copy(TARGET, strbuf_text(&lines));
+    }
 }
 
 Test(sql_prepare, sync_trigger_fires_for_writers_and_spares_batches)

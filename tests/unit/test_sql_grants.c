@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/sql_grants.h"
+#include "unit/copy_job.h"
 #include "unit/findings_job.h"
 
 static const char *
@@ -88,5 +89,65 @@ Test(sql_grants, what_expressions_need_is_granted_once)
     static const char GRANT[] = "GRANT EXECUTE ON FUNCTION app.price(text) TO pghaul_mover;\n";
     expect_part(sql, GRANT);
     expect_no_part(strstr(sql, GRANT) + 1, GRANT);
+    arena_reset(&job.arena);
+}
+
+/* ---- copies ---- */
+
+static const char *
+copy_grants(CopyJob *job)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    sql_grants(&sql, &job->spec, &job->facts, &job->exprs);
+    return arena_strdup(&job->arena, strbuf_text(&sql));
+}
+
+Test(sql_grants, a_copy_writes_its_target_and_owns_the_source_for_the_log)
+{
+    COPY_JOB(job);
+    job.facts.table.owner = "shop_owner";
+    const char *sql = copy_grants(&job);
+    expect_part(sql, "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE \"shop\" TO pghaul_mover;\n");
+    expect_part(sql, "\nGRANT SELECT, INSERT, DELETE ON \"public\".\"orders_v2\" TO pghaul_mover;");
+    expect_part(sql, "\nGRANT \"shop_owner\" TO pghaul_mover;\n");
+    expect_no_part(sql, "====");
+    expect_no_part(strstr(sql, "GRANT USAGE") + 1, "GRANT USAGE ON SCHEMA \"public\"");
+    job.spec.on_conflict = ON_CONFLICT_UPDATE;
+    expect_part(copy_grants(&job), "DELETE, UPDATE ON");
+    job.spec.indexes = INDEXES_AFTER;
+    expect_part(copy_grants(&job), "\nGRANT \"mover\" TO pghaul_mover;\n");
+    arena_reset(&job.arena);
+}
+
+Test(sql_grants, without_sync_the_source_is_only_read)
+{
+    COPY_JOB(job);
+    job.spec.sync = SYNC_NONE;
+    job.spec.set_count = 1;
+    const char *sql = copy_grants(&job);
+    expect_part(
+        sql, "\nGRANT SELECT (\"id\", \"amount_text\", \"note\") ON \"public\".\"orders\" TO");
+    expect_no_part(sql, "GRANT \"mover\"");
+    arena_reset(&job.arena);
+}
+
+Test(sql_grants, each_end_has_a_part_of_its_own)
+{
+    COPY_JOB(job);
+    copy_job_make_remote(&job);
+    job.into.server.database = "archive\nDROP";
+    const char *sql = copy_grants(&job);
+    expect_no_part(sql, "archive\nDROP, the");
+    const char *source = strstr(sql, "==== In database shop, the source");
+    cr_assert(source != NULL, "%s", sql);
+    expect_part(sql, "==== In database archive");
+    expect_part(source, "\nCREATE ROLE pghaul_mover LOGIN;\n");
+    expect_part(source, "\nGRANT CONNECT, CREATE, TEMPORARY ON DATABASE \"shop\"");
+    expect_no_part(source, "orders_v2");
+    job.spec.sync = SYNC_NONE;
+    job.into.server.system_id = job.facts.server.system_id;
+    source = strstr(copy_grants(&job), "the source");
+    expect_no_part(source, "CREATE ROLE");
+    expect_part(source, "\nGRANT CONNECT, TEMPORARY ON DATABASE \"shop\"");
     arena_reset(&job.arena);
 }

@@ -1,0 +1,176 @@
+/*
+ * test_kill_remote.c - a copy between two servers while everything dies: the run, backends on
+ * either side, servers, the answer to a COMMIT.  No row is lost, and none arrives twice.
+ *
+ * The target has a unique key, so a batch that came twice would end the run.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "cli/remote_case.h"
+#include "harness/harness.h"
+#include "harness/proxy.h"
+#include "harness/session.h"
+
+#define ROWS        20000
+#define KILLS       6
+#define KILLS_SOAK  60
+#define FAULTS      6
+#define FAULTS_SOAK 60
+
+/* One row in fifty takes its time, on the source. */
+#define SOURCE                                                                                     \
+    "CREATE FUNCTION slowly(i int) RETURNS int LANGUAGE plpgsql AS 'BEGIN IF i % 50 = 0 THEN"      \
+    " PERFORM pg_sleep(current_setting(''app.nap'', true)::float8); END IF; RETURN i; END';"       \
+    "CREATE TABLE src (id int PRIMARY KEY, v text);"                                               \
+    "INSERT INTO src SELECT i, md5(i::text) FROM generate_series(1, 20000) AS i; ANALYZE src"
+#define TARGET "CREATE TABLE dst (id int PRIMARY KEY, v text, n int)"
+#define JOB    "map: {n: slowly(id)}\nbatch: {rows: 150}\nworkers: 2\nallow: [volatile]\n"
+
+static int64_t
+wanted(int64_t usual, int64_t soak)
+{
+    return harness_env("PGHAUL_SOAK", NULL) == NULL ? usual : soak;
+}
+
+static void
+open_case(RemoteCase *test, PgCluster *from, PgCluster *to)
+{
+    remote_open_at(test, from, to, SOURCE, TARGET);
+    pg_execf(test->source, "ALTER DATABASE %s SET app.nap = '0.004'", test->from_dbname);
+    remote_write(test, NULL, NULL, JOB);
+}
+
+static void
+expect_all(const RemoteCase *test)
+{
+    remote_expect_equal(test, "SELECT id, v, id FROM src", "SELECT id, v, n FROM dst");
+    cr_expect(eq(i64, ROWS,
+        pg_int(test->target, "SELECT sum(rows) FROM pghaul.ranges r JOIN"
+                             " pghaul.job j ON j.id = r.job"
+                             " WHERE j.cleaned IS NULL")));
+    cr_expect(eq(i64, 0,
+        pg_int(test->target, "SELECT count(*) FROM pghaul.ranges"
+                             " WHERE state <> 'done'")));
+}
+
+/* A finished job makes room for the next one. */
+static void
+begin_again(const RemoteCase *test)
+{
+    expect_all(test);
+    CliResult clean = CLI("clean", "carry", "-d", test->to);
+    cr_assert(eq(int, 0, clean.code), "%s", clean.err);
+    cli_free(&clean);
+    pg_exec(test->target, "TRUNCATE dst");
+}
+
+Test(kill_remote, killed_runs_are_gone_on_with)
+{
+    RemoteCase test;
+    PgCluster *cluster = cluster_shared();
+    open_case(&test, cluster, cluster);
+    Prng prng;
+    prng_init(&prng, harness_seed());
+    int64_t kills = wanted(KILLS, KILLS_SOAK);
+    while (kills > 0) {
+        Proc *proc = remote_start(&test);
+        if (!remote_wait_batches(&test, proc, remote_batches(&test), 1)) {
+            remote_finish(proc, 0);
+            begin_again(&test);
+            continue;
+        }
+        harness_nap_us((int64_t)(prng_next(&prng) % 150000));
+        proc_signal(proc, SIGKILL);
+        cr_assert(proc_wait(proc, HARNESS_TIMEOUT_US));
+        proc_free(proc);
+        kills--;
+    }
+    remote_run(&test, 0);
+    expect_all(&test);
+    remote_close(&test);
+}
+
+static const char SQL_TERMINATE[] =
+    "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity"
+    " WHERE datname = current_database() AND application_name LIKE 'pghaul/carry/w%'"
+    " ORDER BY random() LIMIT 1) s";
+
+Test(kill_remote, run_survives_that_backends_on_either_side_are_terminated)
+{
+    RemoteCase test;
+    PgCluster *cluster = cluster_shared();
+    open_case(&test, cluster, cluster);
+    int64_t faults = wanted(FAULTS, FAULTS_SOAK);
+    Proc *proc = remote_start(&test);
+    while (faults > 0) {
+        if (!remote_wait_batches(&test, proc, remote_batches(&test), 1)) {
+            remote_finish(proc, 0);
+            begin_again(&test);
+            proc = remote_start(&test);
+            continue;
+        }
+        faults -= pg_int(faults % 2 == 0 ? test.source : test.target, SQL_TERMINATE);
+    }
+    remote_finish(proc, 0);
+    expect_all(&test);
+    remote_close(&test);
+}
+
+Test(kill_remote, run_survives_a_crash_of_the_source_and_one_of_the_target)
+{
+    for (int side = 0; side < 2; side++) {
+        PgCluster *shared = cluster_shared();
+        PgCluster *own = cluster_start(&(ClusterOptions){.with_standby = false});
+        RemoteCase test;
+        open_case(&test, side == 0 ? own : shared, side == 0 ? shared : own);
+        Proc *proc = remote_start(&test);
+        cr_assert(remote_wait_batches(&test, proc, 0, 5));
+        cluster_stop_immediate(own);
+        cluster_restart(own);
+        PGconn **lost = side == 0 ? &test.source : &test.target;
+        pg_close(*lost);
+        *lost = pg_open(side == 0 ? test.from : test.to);
+        remote_finish(proc, 0);
+        expect_all(&test);
+        remote_close_at(&test);
+        cluster_stop(own);
+        cluster_stop(shared);
+    }
+}
+
+Test(kill_remote, commit_without_answer_is_looked_up)
+{
+    RemoteCase test;
+    PgCluster *cluster = cluster_shared();
+    open_case(&test, cluster, cluster);
+    Proxy *proxy = proxy_start(cluster);
+    remote_write(&test, NULL, proxy_uri(proxy, test.to_dbname), JOB);
+    Proc *proc = remote_start(&test);
+    cr_assert(remote_wait_batches(&test, proc, 0, 3));
+    for (int i = 0; i < 4; i++) {
+        proxy_cut(proxy, i % 2 == 0 ? PROXY_CUT_AFTER : PROXY_CUT_BEFORE, "COMMIT", 1 + i % 3);
+        cr_expect(proxy_wait_cut(proxy, HARNESS_TIMEOUT_US));
+    }
+    remote_finish(proc, 0);
+    expect_all(&test);
+    proxy_stop(proxy);
+    remote_close(&test);
+}
+
+Test(kill_remote, two_runs_share_the_work)
+{
+    RemoteCase test;
+    PgCluster *cluster = cluster_shared();
+    open_case(&test, cluster, cluster);
+    Proc *first = remote_start(&test);
+    cr_assert(remote_wait_batches(&test, first, 0, 1));
+    Proc *second = remote_start(&test);
+    remote_finish(first, 0);
+    remote_finish(second, 0);
+    expect_all(&test);
+    cr_expect(eq(i64, 2, pg_int(test.target, "SELECT count(*) FROM pghaul.run WHERE rows > 0")));
+    remote_close(&test);
+}
