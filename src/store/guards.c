@@ -126,17 +126,26 @@ static const char SQL_RECORD_SOURCE[] =
     "UPDATE pghaul.job AS j SET signature = $2::pg_catalog.text[]\n"
     " WHERE j.id = $1::pg_catalog.int8";
 
+/* Names are printed as search_path has it, and a session to the source has one of the job's. */
 static bool
 read_source(PgConn *source, const Plan *plan, const GuardTexts *texts, PgResult **row, Err *err)
 {
+    static const char *const BEGIN[] = {"BEGIN", "SET LOCAL search_path = pg_catalog"};
     Params params = PARAMS_INIT;
     params_int(&params, plan->facts->table.oid);
     params_text(&params, strbuf_text(&texts->used));
     params_text(&params, strbuf_text(&texts->key));
     params_text(&params, plan->sync_trigger ? strbuf_text(&texts->trigger) : NULL);
     params_text(&params, strbuf_text(&texts->function));
-    return query_one_with(source, SQL_SOURCE, &params, row, err) ||
-           err_wrap(err, "guards of the source");
+    BatchCall call = {
+        .begin = BEGIN,
+        .begin_count = 2,
+        .sql = SQL_SOURCE,
+        .count = params.count,
+        .values = params.values,
+        .timeout_us = QUERY_TIMEOUT_US,
+    };
+    return query_batch(source, &call, row, err) || err_wrap(err, "guards of the source");
 }
 
 bool
