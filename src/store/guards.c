@@ -113,7 +113,9 @@ guards_record(PgConn *conn, const Plan *plan, int64_t job, bool trigger_fires, E
 
 /* ---- a source on another server ---- */
 
-/* Session settings there say where names are looked for: pg_catalog only. */
+/* Names of types are written as the functions at home do it. */
+static const char *const BEGIN_SOURCE[] = {"BEGIN READ ONLY", "SET LOCAL search_path = pg_catalog"};
+
 static const char SQL_SOURCE[] =
     "SELECT " SQL_SIGNATURE_ITEMS "       || " SQL_SIGNATURE_OF_LOG ",\n"
     "       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger g\n"
@@ -135,8 +137,15 @@ read_source(PgConn *source, const Plan *plan, const GuardTexts *texts, PgResult 
     params_text(&params, strbuf_text(&texts->key));
     params_text(&params, plan->sync_trigger ? strbuf_text(&texts->trigger) : NULL);
     params_text(&params, strbuf_text(&texts->function));
-    return query_one_with(source, SQL_SOURCE, &params, row, err) ||
-           err_wrap(err, "guards of the source");
+    BatchCall call = {
+        .begin = BEGIN_SOURCE,
+        .begin_count = 2,
+        .sql = SQL_SOURCE,
+        .count = params.count,
+        .values = params.values,
+        .timeout_us = QUERY_TIMEOUT_US,
+    };
+    return query_batch(source, &call, row, err) || err_wrap(err, "guards of the source");
 }
 
 bool
