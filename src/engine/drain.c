@@ -22,6 +22,7 @@
 #include "engine/worker_session.h"
 #include "store/guards.h"
 #include "store/quarantine.h"
+#include "store/source.h"
 
 #define GATE_SLEEP_US ((int64_t)20 * 1000)
 /* Between rounds that found less than a batch. */
@@ -111,11 +112,12 @@ look(Drain *drain, Err *err)
     PgConn *conn = drain->worker->conn;
     Arena arena = ARENA_INIT;
     JobRow job;
+    DriftKind drift = DRIFT_NONE;
     bool done = false;
     bool ok =
         job_read_id(conn, setup->job, &arena, &job, err) &&
         job_pass_is_done(conn, setup->job, job.pass, &done, err) &&
-        guards_check(conn, setup->job, NULL, err) &&
+        source_guards_check(conn, drain->worker->source, setup->plan, &job, &drift, err) &&
         changelog_state(drain->carrier->log(drain), setup->plan, setup->job, &drain->state, err) &&
         !is_overflowed(drain, err) && finds_repair_drained(drain, &job, done, err);
     if (ok) {

@@ -113,7 +113,9 @@ guards_record(PgConn *conn, const Plan *plan, int64_t job, bool trigger_fires, E
 
 /* ---- a source on another server ---- */
 
-/* Session settings there say where names are looked for: pg_catalog only. */
+/* Names of types are written as the functions at home do it. */
+static const char *const BEGIN_SOURCE[] = {"BEGIN READ ONLY", "SET LOCAL search_path = pg_catalog"};
+
 static const char SQL_SOURCE[] =
     "SELECT " SQL_SIGNATURE_ITEMS "       || " SQL_SIGNATURE_OF_LOG ",\n"
     "       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger g\n"
@@ -130,7 +132,6 @@ static const char SQL_RECORD_SOURCE[] =
 static bool
 read_source(PgConn *source, const Plan *plan, const GuardTexts *texts, PgResult **row, Err *err)
 {
-    static const char *const BEGIN[] = {"BEGIN", "SET LOCAL search_path = pg_catalog"};
     Params params = PARAMS_INIT;
     params_int(&params, plan->facts->table.oid);
     params_text(&params, strbuf_text(&texts->used));
@@ -138,7 +139,7 @@ read_source(PgConn *source, const Plan *plan, const GuardTexts *texts, PgResult 
     params_text(&params, plan->sync_trigger ? strbuf_text(&texts->trigger) : NULL);
     params_text(&params, strbuf_text(&texts->function));
     BatchCall call = {
-        .begin = BEGIN,
+        .begin = BEGIN_SOURCE,
         .begin_count = 2,
         .sql = SQL_SOURCE,
         .count = params.count,
