@@ -71,6 +71,14 @@ typedef enum DrainColumn {
 void sql_drain_function(StrBuf *out, const Plan *plan, int64_t job);
 void sql_drain_call(StrBuf *out, const Plan *plan, int64_t job);
 
+/* ---- pieces, for core/sql_*.c ---- */
+
+/* FROM pghaul.log_.. AS pghaul_log */
+void sql_log_put_from(StrBuf *out, const Plan *plan, int64_t job);
+
+/* "<before>1, <before>2", for each column of the key */
+void sql_log_put_numbered(StrBuf *out, const Plan *plan, const char *before);
+
 /* The predicate "entry belongs to slice `slice_sql`, or to all of them", over the log as
  * pghaul_log. */
 void sql_log_put_in_slice(StrBuf *out, const Plan *plan, const char *slice_sql);

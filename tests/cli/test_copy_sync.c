@@ -162,7 +162,7 @@ Test(copy_sync, target_is_the_map_of_the_source_after_every_kind_of_write, .time
     for (int i = 0; i < count; i++) {
         Draw draw = KINDS[i % 2];
         draw.seed = harness_seed() + (uint64_t)i;
-        draw.duration_us = is_soak() ? SECONDS_US(10) : SECONDS_US(2);
+        draw.duration_us = is_soak() ? SECONDS_US(10) : SECONDS_US(1);
         check_draw(&draw);
     }
 }
@@ -215,10 +215,10 @@ Test(copy_sync, truncate_and_a_log_that_is_full_fail_the_run_and_repair_mends_bo
     pg_exec(
         test.conn, "DELETE FROM app WHERE id < 38000; UPDATE app SET id = -id WHERE id % 7 = 1");
     int64_t bytes = log_bytes(&test);
-    cr_expect(le(i64, bytes, 1024 * 1024 + 16384));
-    cr_expect(lt(i64, 512 * 1024, bytes));
+    cr_expect(le(i64, bytes, 1048576 + 16384));
+    cr_expect(lt(i64, 524288, bytes));
     expect_way_back(&test, "limits.log_bytes");
-    cr_expect(lt(i64, log_bytes(&test), 512 * 1024), "it was begun anew");
+    cr_expect(lt(i64, log_bytes(&test), 524288), "it was begun anew");
     job_close_cluster(&test);
 }
 

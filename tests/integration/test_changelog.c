@@ -89,6 +89,11 @@ Test(changelog, keys_are_recorded_old_and_new_and_truncate)
     job_fixture_close(&f);
 }
 
+static const char HIDE_NAMES[] =
+    "SET search_path = pg_temp; CREATE TEMP TABLE log_1 (id int);"
+    "CREATE FUNCTION pg_temp.to_regclass(text) RETURNS regclass LANGUAGE sql"
+    " AS 'SELECT NULL::pg_catalog.regclass'";
+
 /* Roles and settings that an application may have. */
 Test(changelog, any_role_and_any_setting_of_the_application_is_recorded)
 {
@@ -104,9 +109,7 @@ Test(changelog, any_role_and_any_setting_of_the_application_is_recorded)
         name, name, name);
     static const char *const SETTINGS[] = {
         "SET session_replication_role = replica",
-        "SET search_path = pg_temp; CREATE TEMP TABLE log_1 (id int);"
-        " CREATE FUNCTION pg_temp.to_regclass(text) RETURNS regclass LANGUAGE sql"
-        " AS 'SELECT NULL::pg_catalog.regclass'",
+        HIDE_NAMES,
         "SET default_transaction_isolation = serializable",
         "SET standard_conforming_strings = off; SET transform_null_equals = on",
         "SET plan_cache_mode = force_generic_plan; SET check_function_bodies = off",
@@ -209,12 +212,11 @@ drain_each(JobFixture *f, const SliceSet *set, int64_t *looked_at, int64_t *kept
     *looked_at = 0;
     *kept = 0;
     for (int i = 0; i < set->count; i++) {
-        char outcome[16] = "";
-        long long seen = 0;
-        long long left = 0;
         char *text = pg_text(f->sql, drain_sql(f, &set->slices[i], ALL_ENTRIES));
-        cr_assert(eq(int, 3, sscanf(text, "%15s %lld %lld", outcome, &seen, &left)), "%s", text);
-        cr_expect(eq(str, outcome, "drained"));
+        cr_assert(zero(int, strncmp(text, "drained ", 8)), "%s", text);
+        char *end = NULL;
+        int64_t seen = strtoll(text + 8, &end, 10);
+        int64_t left = strtoll(end, NULL, 10);
         free(text);
         *looked_at += seen;
         *kept += left;
