@@ -52,7 +52,6 @@ static bool
 get_range(Worker *worker, bool *finished, Err *err)
 {
     Engine *engine = worker->engine;
-    DriftKind drift = DRIFT_NONE;
     arena_reset(&worker->job_arena);
     /* The guards are compared here as well: without the key's index no batch would come to it. */
     DriftKind drift = DRIFT_NONE;
