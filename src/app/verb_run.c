@@ -19,8 +19,8 @@
 #include "engine/passes.h"
 #include "ops/prepare.h"
 #include "store/quarantine.h"
-#include "store/source.h"
 #include "store/schema.h"
+#include "store/source.h"
 
 /* ---- acceptance ---- */
 

@@ -371,6 +371,7 @@ check_job_texts(JobFixture *f)
     err = ERR_INIT;
     OK(job_lock(f->conn, id, &err));
     check_guard_texts(f);
+    check_carry_texts(f);
     OK(job_event(f->conn, id, 0, "test", "by a test", &err));
     OK(job_vacuum_due(f->conn, id, 1000, &rows, &err));
     cr_expect(eq(i64, 0, rows), "nothing was changed yet");
