@@ -39,8 +39,7 @@ struct Swap {
     const void *arg;                            /* of `settle` */
 
     /* as it went */
-    SliceLease slices[8];
-    int slice_count;
+    SliceSet slices;
     int attempts;
     int64_t blocked_us; /* from the request for the locks to the answer to COMMIT */
     int64_t drained;    /* entries of the change log, all attempts */

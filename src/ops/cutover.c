@@ -69,6 +69,8 @@ cutover_check(PgConn *conn, const Plan *plan, const Carry *carry, Arena *arena, 
 
 #define MORE_STEPS 3
 
+#define FRESH_ENDING "_f" /* of the name of the trigger for old snapshots */
+
 typedef struct Steps {
     CutoverStep *items;
     int count;
@@ -78,11 +80,10 @@ typedef struct Steps {
 static void
 put_drop_triggers(StrBuf *out, int64_t job, const char *schema, const char *table)
 {
-    static const char *const ENDINGS[] = {"", "_t", "_f"};
+    static const char *const ENDINGS[] = {"", "_t", FRESH_ENDING};
     for (int i = 0; i < 3; i++) {
-        strbuf_puts(out, i == 0 ? "DROP TRIGGER IF EXISTS " : ";\nDROP TRIGGER IF EXISTS ");
-        sql_sync_name(out, job);
-        strbuf_printf(out, "%s ON ", ENDINGS[i]);
+        strbuf_printf(out, "%sDROP TRIGGER IF EXISTS " PLAN_TRIGGER_PREFIX "%lld%s ON ",
+            i == 0 ? "" : ";\n", (long long)job, ENDINGS[i]);
         sql_put_qualified(out, schema, table);
     }
 }
@@ -180,9 +181,7 @@ make_reverse(const Cutover *c, Plan *reverse, Err *err)
 static const char *
 fresh_name(const JobRow *job, Arena *arena)
 {
-    STRBUF_AUTO name = STRBUF_INIT;
-    sql_sync_name(&name, job->id);
-    return arena_printf(arena, "%s_f", strbuf_text(&name));
+    return arena_printf(arena, PLAN_TRIGGER_PREFIX "%lld" FRESH_ENDING, (long long)job->id);
 }
 
 static const char *

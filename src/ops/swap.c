@@ -76,11 +76,9 @@ static bool
 lease_slices(Swap *swap, Err *err)
 {
     RangeOwner owner = {.job = swap->job->id, .lease_us = LEASE_US};
-    bool claimed = true;
-    for (swap->slice_count = 0; claimed && swap->slice_count < LOG_SLICES_MAX;
-         swap->slice_count += claimed ? 1 : 0) {
-        if (!changelog_claim(swap->conn, &owner, swap->slices, swap->slice_count,
-                &swap->slices[swap->slice_count], &claimed, err)) {
+    swap->slices = (SliceSet){.count = 0};
+    for (bool claimed = true; claimed && swap->slices.count < LOG_SLICES_MAX;) {
+        if (!changelog_claim(swap->conn, &owner, &swap->slices, &claimed, err)) {
             return false;
         }
     }
@@ -125,10 +123,10 @@ static bool
 drain_round(Swap *swap, bool strict, int64_t *kept, Err *err)
 {
     *kept = 0;
-    for (int i = 0; i < swap->slice_count; i++) {
+    for (int i = 0; i < swap->slices.count; i++) {
         Drained drained = {.entries = BATCH_ENTRIES};
         while (drained.entries == BATCH_ENTRIES) {
-            if (!drain_batch(swap, &swap->slices[i], strict, &drained, err)) {
+            if (!drain_batch(swap, &swap->slices.slices[i], strict, &drained, err)) {
                 return false;
             }
             swap->drained += drained.entries - drained.kept;
