@@ -168,6 +168,20 @@ guards_record_source(PgConn *conn, PgConn *source, const Plan *plan, int64_t job
            err_wrap(err, "record guards of the source");
 }
 
+static const char SQL_RENEW[] =
+    "UPDATE pghaul.job AS j\n"
+    "   SET signature = " GUARDS_PRESENT ", into_signature = " GUARDS_INTO ",\n"
+    "       filenode = pg_catalog.pg_relation_filenode(j.table_oid::pg_catalog.regclass)\n"
+    " WHERE j.id = $1::pg_catalog.int8";
+
+bool
+guards_renew(PgConn *conn, int64_t job, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, job);
+    return query_with(conn, SQL_RENEW, &params, NULL, err) || err_wrap(err, "record guards");
+}
+
 /* ---- compare ---- */
 
 static const char SQL_COMPARE[] = "SELECT j.name, j.kind = 'copy', j.signature, " GUARDS_PRESENT
