@@ -32,6 +32,8 @@ typedef enum VerbId {
     VERB_SET,
     VERB_VERIFY,
     VERB_QUARANTINE,
+    VERB_CUTOVER,
+    VERB_ROLLBACK,
     VERB_CLEAN,
     VERB_HELP,
     VERB_VERSION,

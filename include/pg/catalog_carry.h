@@ -32,4 +32,12 @@ typedef struct CarryQuestion {
 bool catalog_read_carry(PgConn *conn, const CarryQuestion *question, Arena *arena,
     CarryItem **items, int *count, Err *err) __attribute__((warn_unused_result));
 
+/*
+ * Tables whose foreign keys refer to this one, qualified and quoted.
+ *
+ * Owner:   *names live in `arena`.
+ */
+bool catalog_referring(PgConn *conn, uint32_t table_oid, Arena *arena, const char ***names,
+    int *count, Err *err) __attribute__((warn_unused_result));
+
 #endif

@@ -24,12 +24,28 @@ typedef struct CarryRow {
     const char *undo_later; /* NULL = nothing */
 } CarryRow;
 
-/* Replace the rows of the job by these steps, numbered from 1. */
+/* The two tables of the job, by the names that they have now, qualified and quoted. */
+typedef struct CarryTables {
+    uint32_t source_oid, into_oid;
+    const char *source;
+    const char *into;
+} CarryTables;
+
+/* ERR_DRIFT when one of them is gone; names live in `arena`. */
+bool carry_tables(PgConn *conn, int64_t job, Arena *arena, CarryTables *tables, Err *err)
+    __attribute__((warn_unused_result));
+
+/* Replace the rows of the job by these steps, numbered from 1; in the caller's transaction. */
 bool carry_record(PgConn *conn, int64_t job, const CutoverStep *steps, int count, Err *err)
     __attribute__((warn_unused_result));
 
-/* Rows of the job that are not done, in order; texts live in `arena`. */
-bool carry_list(PgConn *conn, int64_t job, Arena *arena, CarryRow **rows, int *count, Err *err)
+typedef struct CarryList {
+    CarryRow *rows;
+    int count;
+} CarryList;
+
+/* Rows of the job in order, all of them or those that are not done; texts live in `arena`. */
+bool carry_list(PgConn *conn, int64_t job, bool all, Arena *arena, CarryList *list, Err *err)
     __attribute__((warn_unused_result));
 
 /* Nothing is left to do of the row. */

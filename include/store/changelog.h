@@ -44,8 +44,11 @@ typedef struct ChangelogState {
     int64_t last_id; /* the greatest id that has committed; 0 when there is none */
 } ChangelogState;
 
+bool changelog_state(PgConn *conn, const Plan *plan, int64_t job, ChangelogState *state, Err *err)
+    __attribute__((warn_unused_result));
+
 /* Of the entries above id `after`. */
-bool changelog_state(PgConn *conn, const Plan *plan, int64_t job, int64_t after,
+bool changelog_state_above(PgConn *conn, const Plan *plan, int64_t job, int64_t after,
     ChangelogState *state, Err *err) __attribute__((warn_unused_result));
 
 /* Ids above `after`, up to `upto`. */

@@ -58,6 +58,10 @@ bool guards_record_source(PgConn *conn, PgConn *source, const Plan *plan, int64_
 bool guards_check_source(PgConn *source, const Plan *plan, const JobRow *job, DriftKind *kind,
     Err *err) __attribute__((warn_unused_result));
 
+/* Take the tables as it is now, where what is recorded of them else still holds: they had other
+ * names for a while, and the triggers were made anew. */
+bool guards_renew(PgConn *conn, int64_t job, Err *err) __attribute__((warn_unused_result));
+
 /* Replace *err, a failure of a statement over the table, by the drift that explains it, if any. */
 void guards_explain(PgConn *conn, int64_t job, Err *err);
 

@@ -74,10 +74,18 @@ prefer_drift(App *app, PgConn *conn, const char *name, Err *err)
     DriftKind kind = DRIFT_NONE;
     JobRow job;
     bool found = false;
-    if (schema_exists(conn, &found, &drift) && found &&
-        job_read(conn, name, &app->arena, &job, &found, &drift) && found && job.pass > 0 &&
-        job.state != JOB_COMPLETE && !guards_check(conn, job.id, &kind, &drift) &&
-        kind != DRIFT_NONE && !(kind == DRIFT_TRIGGER && app->options.repair)) {
+    bool known = schema_exists(conn, &found, &drift) && found &&
+                 job_read(conn, name, &app->arena, &job, &found, &drift) && found;
+    if (known && job.state == JOB_CUT_OVER) {
+        *err = ERR_INIT;
+        (void)err_set(err, ERR_REFUSED, "job %s is cut over", name);
+        (void)err_hint(
+            err, "pghaul rollback %s takes it back, pghaul clean %s ends it.", name, name);
+        return;
+    }
+    if (known && job.pass > 0 && job.state != JOB_COMPLETE &&
+        !guards_check(conn, job.id, &kind, &drift) && kind != DRIFT_NONE &&
+        !(kind == DRIFT_TRIGGER && app->options.repair)) {
         *err = drift;
     }
 }

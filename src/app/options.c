@@ -124,6 +124,23 @@ static const Verb VERBS[VERB_COUNT] = {
         "pghaul quarantine orders-amount -d shop\n"
         "pghaul quarantine orders-amount -d shop --retry\n",
         1, 1, verb_quarantine},
+    [VERB_CUTOVER] = {"cutover", "JOB", "let the application use the target of a copy",
+        "For a copy that is synced and verified. Says what is carried over to the new table and "
+        "what "
+        "cannot be, and asks; elsewhere than on a terminal it needs --yes. Then the last changes "
+        "are drained and the names exchanged in one short transaction, which waits for a lock for "
+        "throttle.yield_after at most and tries again: the target gets the source's name, and the "
+        "source becomes NAME_old. From then on pghaul run (--follow) keeps the old table in step. "
+        "A cutover that was killed is repeated: it goes on with what is left.\n",
+        "0 done, 3 no connection, 4 refused or not agreed to, 8 a run of the job is alive",
+        "pghaul cutover events-v2 -d shop\n"
+        "pghaul cutover events-v2 -d shop --yes\n",
+        1, 1, verb_cutover},
+    [VERB_ROLLBACK] = {"rollback", "JOB", "take a cutover back, without losing a write",
+        "Drains what was written since into the old table and exchanges the names again, as "
+        "cutover does. The copy is synced afterwards, and may be cut over another time.\n",
+        "0 done, 3 no connection, 4 refused or not agreed to, 8 a run of the job is alive",
+        "pghaul rollback events-v2 -d shop\n", 1, 1, verb_rollback},
     [VERB_CLEAN] = {"clean", "JOB | --all", "remove the trigger and functions of a job",
         "Removes what the job made in the database and what it knows of its progress; the history "
         "of runs and events stays. With --all every job is cleaned and schema pghaul is dropped. "
@@ -186,7 +203,8 @@ static const OptionDef OPTIONS[] = {
     {"host", 'h', "HOST", "host or socket directory", CONNECTING, OPTION_TEXT, FIELD(target.host)},
     {"port", 'p', "PORT", "port", CONNECTING, OPTION_TEXT, FIELD(target.port)},
     {"username", 'U', "NAME", "role to connect as", CONNECTING, OPTION_TEXT, FIELD(target.user)},
-    {"yes", 'y', NULL, "accept the plan without asking", BIT(VERB_RUN), OPTION_FLAG, FIELD(yes)},
+    {"yes", 'y', NULL, "accept it without asking",
+        BIT(VERB_RUN) | BIT(VERB_CUTOVER) | BIT(VERB_ROLLBACK), OPTION_FLAG, FIELD(yes)},
     {"workers", 'w', "N", "connections that move rows, 1..64", WORKING, OPTION_WORKERS,
         FIELD(workers)},
     {"max-runtime", 0, "T", "stop cleanly after this time: 30m, 2h", WORKING, OPTION_DURATION,

@@ -8,6 +8,7 @@
 #include "app/json.h"
 #include "app/text.h"
 #include "ops/clean.h"
+#include "ops/cutover.h"
 #include "ops/indexes.h"
 #include "store/schema.h"
 
@@ -22,6 +23,20 @@ print_left(App *app, const StrBuf *left)
     }
 }
 
+/* Unless somebody has dropped it already. */
+static void
+print_old_table(App *app, PgConn *conn, const JobRow *job)
+{
+    const char *drop = NULL;
+    Err ignored = ERR_INIT;
+    if (job->state == JOB_CUT_OVER && cutover_drop_text(conn, job, &app->arena, &drop, &ignored)) {
+        STRBUF_AUTO text = STRBUF_INIT;
+        strbuf_printf(&text, "\n-- The old table stays; when nobody needs it:\n%s\n", drop);
+        app_print(app, strbuf_text(&text));
+        app_result(app, "drop_sql", json_text(drop));
+    }
+}
+
 static void
 print_removed(App *app, const JobRow *job)
 {
@@ -32,7 +47,7 @@ print_removed(App *app, const JobRow *job)
         strbuf_printf(&line, "trigger %s on %s, ", job->trigger_name, job->table_name);
     }
     strbuf_puts(&line, "functions and ranges are removed, the history of its runs stays");
-    if (job->state != JOB_COMPLETE) {
+    if (job->state != JOB_COMPLETE && job->state != JOB_CUT_OVER) {
         strbuf_puts(&line, "; pghaul run with its job file begins it anew");
     }
     text_put_wrapped(&text, "", strbuf_text(&line), term_text_width(&app->out));
@@ -78,6 +93,7 @@ clean_one(App *app, PgConn *conn, const char *name, StopToken *stop, Err *err)
     }
     print_removed(app, &job);
     print_left(app, &left);
+    print_old_table(app, conn, &job);
     return true;
 }
 

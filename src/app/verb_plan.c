@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "app/app.h"
+#include "app/carry_text.h"
 #include "app/json.h"
 #include "app/plan_text.h"
 #include "core/sql_grants.h"
@@ -16,6 +17,25 @@ print_grants(App *app, const JobSpec *spec, const Survey *survey)
     sql_grants(&sql, spec, &survey->facts, &survey->exprs);
     app_print(app, strbuf_text(&sql));
     app_result(app, "grants_sql", json_text(strbuf_text(&sql)));
+}
+
+/* Of a copy within one database: what a cutover would do, and could not do. */
+static bool
+print_cutover(App *app, PgConn *conn, const Plan *plan, Err *err)
+{
+    Carry carry;
+    STRBUF_AUTO text = STRBUF_INIT;
+    if (plan->copy == NULL || plan->copy->remote) {
+        return true;
+    }
+    if (!carry_read(conn, plan, &app->arena, &carry, err)) {
+        return false;
+    }
+    strbuf_putc(&text, '\n');
+    carry_put_report(&text, &carry, term_text_width(&app->out));
+    app_print(app, strbuf_text(&text));
+    app_result(app, "cutover", carry_json(&carry));
+    return true;
 }
 
 bool
@@ -53,5 +73,5 @@ verb_plan(App *app, Err *err)
     plan_put_long(&text, &survey.plan, &app->arena, width);
     app_print(app, strbuf_text(&text));
     app_result(app, "plan", plan_json(&survey.plan, &app->arena));
-    return true;
+    return print_cutover(app, conn, &survey.plan, err);
 }

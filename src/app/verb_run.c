@@ -10,6 +10,7 @@
 
 #include "app/app.h"
 #include "app/drive.h"
+#include "app/follow.h"
 #include "app/json.h"
 #include "app/plan_text.h"
 #include "base/log.h"
@@ -18,6 +19,7 @@
 #include "engine/passes.h"
 #include "ops/prepare.h"
 #include "store/quarantine.h"
+#include "store/schema.h"
 #include "store/source.h"
 
 /* ---- acceptance ---- */
@@ -186,16 +188,40 @@ check_guards(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job, 
     return false;
 }
 
+/* The names of its tables are exchanged: its plan could not even be made. */
+static bool
+is_cut_over(App *app, PgConn *conn, const JobSpec *spec, JobRow *job, bool *cut_over, Err *err)
+{
+    bool exists = false;
+    *cut_over = false;
+    if (spec->kind != KIND_COPY) {
+        return true;
+    }
+    if (!schema_exists(conn, &exists, err) ||
+        (exists && !job_read(conn, spec->job, &app->arena, job, &exists, err))) {
+        return false;
+    }
+    *cut_over = exists && job->state == JOB_CUT_OVER;
+    return true;
+}
+
 bool
 verb_run(App *app, Err *err)
 {
     JobSpec spec;
     Survey survey;
     JobRow job;
+    bool cut_over = false;
     PGCONN_AUTO *conn = NULL;
     PGCONN_AUTO *source = NULL;
     if (!app_open_job(app, app->options.args[0], &spec, &conn, &source, err) ||
-        !app_survey(app, conn, source, &spec, &survey, err) ||
+        !is_cut_over(app, conn, &spec, &job, &cut_over, err)) {
+        return false;
+    }
+    if (cut_over) {
+        return follow_cut_over(app, conn, &job, err);
+    }
+    if (!app_survey(app, conn, source, &spec, &survey, err) ||
         !prepare_job(conn, &survey.plan, &app->arena, &job, err)) {
         return false;
     }

@@ -66,6 +66,7 @@ static const KeyWord risk_words[] = {
         "writes of roles without the rights of the expression leave the columns NULL"},
     {"append-only", 0, "rows that the application changes behind a copy without sync are not seen"},
     {"collation-drift", 0, "the key's collation is of another version than its index"},
+    {"no-rollback", 0, "a cutover has no way back, since nothing says what the old columns become"},
     {NULL, 0, NULL},
 };
 

@@ -31,7 +31,8 @@ sql_put_table(StrBuf *out, const Plan *plan)
 void
 sql_put_only_table(StrBuf *out, const Plan *plan)
 {
-    strbuf_puts(out, "ONLY ");
+    /* of a partitioned one, which a copy may be turned round to, ONLY would be no row at all */
+    strbuf_puts(out, plan->facts->table.relkind == 'p' ? "" : "ONLY ");
     sql_put_table(out, plan);
     strbuf_puts(out, " AS ");
     sql_put_ident(out, plan->facts->table.name);

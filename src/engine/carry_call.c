@@ -9,9 +9,10 @@
 #include "pg/sqlstate.h"
 #include "store/quarantine.h"
 
-/* A verify batch locks no row; its statement may take as long as a snapshot may live. */
-#define VERIFY_TIMEOUT_MS 5000
-#define LOCATE_TIMEOUT_MS 10000
+/* A verify batch locks no row, nor does a copy lock one that the application knows: its statement
+ * may take as long as a snapshot may live.  Whoever waits for it is still seen by the monitor. */
+#define LOCKLESS_TIMEOUT_MS 5000
+#define LOCATE_TIMEOUT_MS   10000
 /* A page row by row takes a while, and a smaller batch there is not.  Whoever waits for it is still
  * seen by the monitor, which cancels it. */
 #define ISOLATE_TIMEOUT_MS 2000
@@ -167,7 +168,8 @@ compares(const Worker *worker)
 static int64_t
 batch_timeout_ms(const Worker *worker)
 {
-    return compares(worker) ? VERIFY_TIMEOUT_MS : worker->settings.throttle.yield_after_us / 1000;
+    bool lockless = compares(worker) || worker->engine->setup.plan->copy != NULL;
+    return lockless ? LOCKLESS_TIMEOUT_MS : worker->settings.throttle.yield_after_us / 1000;
 }
 
 typedef struct BatchFunction {

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "core/sql_batch.h"
-#include "core/sql_compare.h"
 #include "core/sql_frame.h"
 #include "core/sql_relay.h"
 #include "pg/copy.h"
@@ -55,10 +54,8 @@ claim(const Relay *relay, bool *ours, Err *err)
     char locks[64];
     (void)snprintf(
         locks, sizeof(locks), "SET LOCAL lock_timeout = '%s'", sql_lock_timeout(relay->plan));
-    STRBUF_AUTO meaning = STRBUF_INIT;
-    sql_compare_settings(&meaning, relay->plan, COMPARE_TARGET);
     const char *begin[] = {"BEGIN ISOLATION LEVEL READ COMMITTED", timeout, locks, IDLE_TIMEOUT_SQL,
-        carry_commit_mode(relay->plan), strbuf_text(&meaning)};
+        carry_commit_mode(relay->plan)};
     Params params = PARAMS_INIT;
     carry_put_lease(&params, worker);
     params_text(&params, worker->lease.watermark);
@@ -69,7 +66,7 @@ claim(const Relay *relay, bool *ours, Err *err)
     sql_batch_call(&sql, relay->plan, "claim", worker->job.id);
     BatchCall call = {
         .begin = begin,
-        .begin_count = 6,
+        .begin_count = 5,
         .sql = strbuf_text(&sql),
         .count = params.count,
         .values = params.values,
@@ -91,10 +88,8 @@ find_end(Relay *relay, Err *err)
     char timeout[64];
     (void)snprintf(timeout, sizeof(timeout), "SET LOCAL statement_timeout = %lld",
         (long long)relay->timeout_ms);
-    STRBUF_AUTO meaning = STRBUF_INIT;
-    sql_compare_settings(&meaning, relay->plan, COMPARE_SOURCE);
-    const char *begin[] = {"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", timeout,
-        IDLE_TIMEOUT_SQL, strbuf_text(&meaning)};
+    const char *begin[] = {
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", timeout, IDLE_TIMEOUT_SQL};
     const RangeLease *lease = &relay->worker->lease;
     relay->from = lease->watermark == NULL ? lease->low : lease->watermark;
     Params params = PARAMS_INIT;
@@ -105,7 +100,7 @@ find_end(Relay *relay, Err *err)
     sql_carve_probe(&sql, relay->plan);
     BatchCall call = {
         .begin = begin,
-        .begin_count = 4,
+        .begin_count = 3,
         .sql = strbuf_text(&sql),
         .count = params.count,
         .values = params.values,

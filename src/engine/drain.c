@@ -22,6 +22,7 @@
 #include "engine/worker_session.h"
 #include "store/guards.h"
 #include "store/quarantine.h"
+#include "store/source.h"
 
 #define GATE_SLEEP_US ((int64_t)20 * 1000)
 /* Between rounds that found less than a batch. */
@@ -112,12 +113,13 @@ look(Drain *drain, Err *err)
     PgConn *conn = drain->worker->conn;
     Arena arena = ARENA_INIT;
     JobRow job;
+    DriftKind drift = DRIFT_NONE;
     bool done = false;
     bool ok = job_read_id(conn, setup->job, &arena, &job, err) &&
               job_pass_is_done(conn, setup->job, job.pass, &done, err) &&
-              guards_check(conn, setup->job, NULL, err) &&
-              changelog_state(drain->carrier->log(drain), setup->plan, setup->job, drain->floor.id,
-                  &drain->state, err) &&
+              source_guards_check(conn, drain->worker->source, setup->plan, &job, &drift, err) &&
+              changelog_state_above(drain->carrier->log(drain), setup->plan, setup->job,
+                  drain->floor.id, &drain->state, err) &&
               !is_overflowed(drain, err) && finds_repair_drained(drain, &job, done, err);
     if (ok) {
         drain->may_begin = job.pass > 0 && (job.pass_kind != PASS_MOVE || done);

@@ -26,6 +26,7 @@
 #define BEAT_EVERY_US      1000000
 #define HOT_EVERY_US       2000000
 #define SAMPLE_EVERY_US    10000000
+#define SOURCE_EVERY_US    1000000 /* tries to connect to it again */
 #define CONNECT_TIMEOUT_US ((int64_t)2 * 1000000)
 /* A batch that somebody has waited for this share of yield_after is cancelled. */
 #define OVERDUE_DIVISOR 4
@@ -35,6 +36,9 @@
 typedef struct Monitor {
     Engine *engine;
     PgConn *conn;
+    PgConn *source; /* of a copy from another database */
+    int64_t source_tried_us;
+    bool source_reported;
     Arena lock_arena;   /* reset at each look at the locks */
     Arena signal_arena; /* reset at each look at replication */
     Governor governor;
@@ -56,20 +60,28 @@ typedef struct Monitor {
 
 /* ---- locks ---- */
 
+/* One of the servers of the job: where its target is, or a source elsewhere. */
+typedef struct LockSide {
+    PgConn *conn;
+    uint32_t table_oid;
+    bool is_source;
+} LockSide;
+
 static int
-collect_pids(Monitor *monitor)
+collect_pids(Monitor *monitor, bool at_source)
 {
     Engine *engine = monitor->engine;
     int count = 0;
     Worker *worker = NULL;
     for (int i = 0; (worker = engine_worker(engine, i)) != NULL; i++) {
         (void)pthread_mutex_lock(&worker->lock);
-        if (worker->backend_pid != 0) {
-            monitor->pids[count++] = worker->backend_pid;
+        int pid = at_source ? worker->source_pid : worker->backend_pid;
+        if (pid != 0) {
+            monitor->pids[count++] = pid;
         }
         (void)pthread_mutex_unlock(&worker->lock);
     }
-    int vacuum_pid = engine_vacuum_pid(engine);
+    int vacuum_pid = at_source ? 0 : engine_vacuum_pid(engine);
     if (vacuum_pid != 0) {
         monitor->pids[count++] = vacuum_pid;
     }
@@ -78,43 +90,109 @@ collect_pids(Monitor *monitor)
 
 /* The only call across threads: the worker's session stays open while its lock is held. */
 static void
-cancel_batch(Engine *engine, int pid)
+cancel_batch(Engine *engine, int pid, bool at_source)
 {
     Worker *worker = NULL;
     for (int i = 0; (worker = engine_worker(engine, i)) != NULL; i++) {
         (void)pthread_mutex_lock(&worker->lock);
-        if (worker->backend_pid == pid && worker->cancellable != NULL) {
+        PgConn *conn = at_source ? worker->source_cancellable : worker->cancellable;
+        if (conn != NULL && pid == (at_source ? worker->source_pid : worker->backend_pid)) {
             worker->cancelled_for_app = true;
-            conn_cancel(worker->cancellable);
+            conn_cancel(conn);
         }
         (void)pthread_mutex_unlock(&worker->lock);
+    }
+}
+
+/* Adds to the signals. */
+static bool
+watch_side(Monitor *monitor, const LockSide *side, Err *err)
+{
+    Engine *engine = monitor->engine;
+    arena_reset(&monitor->lock_arena);
+    LockQuestion question = {
+        .table_oid = side->table_oid,
+        .ours = monitor->pids,
+        .our_count = collect_pids(monitor, side->is_source),
+        .overdue_us = engine_settings(engine).throttle.yield_after_us / OVERDUE_DIVISOR,
+    };
+    LockSignals locks;
+    if (!probe_locks(side->conn, &question, &monitor->lock_arena, &locks, err)) {
+        return false;
+    }
+    for (int i = 0; i < locks.overdue_count; i++) {
+        cancel_batch(engine, locks.overdue_pids[i], side->is_source);
+        if (!side->is_source) {
+            engine_cancel_vacuum(engine, locks.overdue_pids[i]);
+        }
+    }
+    monitor->signals.lock_waiters += locks.table_waiters;
+    monitor->signals.blocked_by_us += locks.blocked_by_us;
+    return true;
+}
+
+static bool
+open_conn(const Monitor *monitor, const ConnTarget *target, PgConn **conn, Err *err)
+{
+    char label[48];
+    (void)snprintf(label, sizeof(label), "%s/monitor", monitor->engine->setup.plan->spec->job);
+    return conn_open(target, CONN_MONITOR, label, CONNECT_TIMEOUT_US, conn, err);
+}
+
+static bool
+open_source(Monitor *monitor, Err *err)
+{
+    int64_t now_us = clock_mono_us();
+    if (monitor->source == NULL && now_us - monitor->source_tried_us < SOURCE_EVERY_US) {
+        return err_set(err, ERR_RECONNECT, "no session to the source");
+    }
+    monitor->source_tried_us = now_us;
+    return monitor->source != NULL ||
+           open_conn(monitor, monitor->engine->setup.source, &monitor->source, err);
+}
+
+/* The source may be away while the target is not: what is known of that goes on being told.  The
+ * throttle closes. */
+static void
+watch_source(Monitor *monitor)
+{
+    const EngineSetup *setup = &monitor->engine->setup;
+    if (setup->source == NULL) {
+        return;
+    }
+    Err err = ERR_INIT;
+    LockSide side = {.table_oid = setup->plan->facts->table.oid, .is_source = true};
+    bool ok = open_source(monitor, &err);
+    side.conn = monitor->source;
+    if (ok && watch_side(monitor, &side, &err)) {
+        monitor->source_reported = false;
+        return;
+    }
+    monitor->signals.waiters_known = false;
+    conn_close(monitor->source);
+    monitor->source = NULL;
+    if (!monitor->source_reported) {
+        monitor->source_reported = true;
+        log_line(LOG_WARNING, "monitor", "source: %s", err.message);
     }
 }
 
 static bool
 watch_locks(Monitor *monitor, Err *err)
 {
-    Engine *engine = monitor->engine;
-    const Plan *plan = engine->setup.plan;
-    ThrottleSpec throttle = engine_settings(engine).throttle;
-    arena_reset(&monitor->lock_arena);
-    LockQuestion question = {
-        .table_oid = plan->facts->table.oid,
-        .ours = monitor->pids,
-        .our_count = collect_pids(monitor),
-        .overdue_us = throttle.yield_after_us / OVERDUE_DIVISOR,
+    const EngineSetup *setup = &monitor->engine->setup;
+    const Plan *plan = setup->plan;
+    LockSide home = {
+        .conn = monitor->conn,
+        .table_oid = setup->source == NULL ? plan->facts->table.oid : plan->copy->into->table.oid,
     };
-    LockSignals locks;
-    if (!probe_locks(monitor->conn, &question, &monitor->lock_arena, &locks, err)) {
+    monitor->signals.lock_waiters = 0;
+    monitor->signals.blocked_by_us = 0;
+    if (!watch_side(monitor, &home, err)) {
         return false;
     }
-    for (int i = 0; i < locks.overdue_count; i++) {
-        cancel_batch(engine, locks.overdue_pids[i]);
-        engine_cancel_vacuum(engine, locks.overdue_pids[i]);
-    }
     monitor->signals.waiters_known = true;
-    monitor->signals.lock_waiters = locks.table_waiters;
-    monitor->signals.blocked_by_us = locks.blocked_by_us;
+    watch_source(monitor);
     return true;
 }
 
@@ -357,15 +435,6 @@ watch_hotness(Monitor *monitor, int64_t now_us, Err *err)
 /* ---- the loop ---- */
 
 static bool
-open_session(Monitor *monitor, Err *err)
-{
-    const EngineSetup *setup = &monitor->engine->setup;
-    char label[48];
-    (void)snprintf(label, sizeof(label), "%s/monitor", setup->plan->spec->job);
-    return conn_open(setup->target, CONN_MONITOR, label, CONNECT_TIMEOUT_US, &monitor->conn, err);
-}
-
-static bool
 due(int64_t *last_us, int64_t every_us, int64_t now_us)
 {
     if (now_us - *last_us < every_us) {
@@ -378,7 +447,8 @@ due(int64_t *last_us, int64_t every_us, int64_t now_us)
 static bool
 tick(Monitor *monitor, int64_t now_us, Err *err)
 {
-    if (monitor->conn == NULL && !open_session(monitor, err)) {
+    if (monitor->conn == NULL &&
+        !open_conn(monitor, monitor->engine->setup.target, &monitor->conn, err)) {
         return false;
     }
     if (!watch_locks(monitor, err)) {
@@ -466,6 +536,7 @@ monitor_main(void *arg)
         log_line(LOG_DEBUG, "monitor", "%s", last.message);
     }
     conn_close(monitor->conn);
+    conn_close(monitor->source);
     arena_reset(&monitor->lock_arena);
     arena_reset(&monitor->signal_arena);
     free(monitor->pids);

@@ -21,6 +21,7 @@
 #include "pg/sqlstate.h"
 #include "store/guards.h"
 #include "store/quarantine.h"
+#include "store/source.h"
 
 #define GATE_SLEEP_US 20000
 #define IDLE_SLEEP_US 50000
@@ -53,8 +54,10 @@ get_range(Worker *worker, bool *finished, Err *err)
     Engine *engine = worker->engine;
     arena_reset(&worker->job_arena);
     /* The guards are compared here as well: without the key's index no batch would come to it. */
+    DriftKind drift = DRIFT_NONE;
     if (!job_read_id(worker->conn, engine->setup.job, &worker->job_arena, &worker->job, err) ||
-        !guards_check(worker->conn, engine->setup.job, NULL, err)) {
+        !source_guards_check(
+            worker->conn, worker->source, engine->setup.plan, &worker->job, &drift, err)) {
         return false;
     }
     CarveOutcome outcome = CARVE_NONE;

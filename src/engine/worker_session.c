@@ -5,10 +5,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/sql_compare.h"
 #include "core/sql_relay.h"
 #include "engine/carve.h"
 #include "pg/probe.h"
 #include "pg/query.h"
+#include "store/source.h"
 
 #define CONNECT_TIMEOUT_US ((int64_t)5 * 1000000)
 /* Restarts and failovers take minutes; what takes longer needs a person. */
@@ -120,47 +122,35 @@ open_conn(Worker *worker, const ConnTarget *target, PgConn **conn, Err *err)
 
 /* ---- the source of a copy ---- */
 
-/* The server that the plan was made of.  A standby may have been promoted since: it has what it had
- * then.  A primary that failed over may have lost what was copied already. */
 static bool
 check_source(const Worker *worker, Err *err)
 {
-    const ServerFacts *planned = &worker->engine->setup.plan->facts->server;
-    ServerIdentity identity;
-    if (!probe_identity(worker->source, &identity, err)) {
-        return false;
-    }
-    if (strcmp(identity.system_id, planned->system_id) != 0) {
-        return err_set(
-            err, ERR_REFUSED, "the connection to the source now leads to another server");
-    }
-    if (planned->in_recovery) {
-        return true;
-    }
-    if (identity.in_recovery) {
-        return err_set(err, ERR_RECONNECT, "the source is a standby now");
-    }
-    if (identity.timeline != planned->timeline) {
-        (void)err_set(
-            err, ERR_REFUSED, "the source failed over; rows that were copied may be gone from it");
-        return err_hint(err, "pghaul verify %s --repair compares and mends all of them.",
-            worker->engine->setup.plan->spec->job);
-    }
-    return true;
+    Arena arena = ARENA_INIT;
+    JobRow job;
+    bool ok = job_read_id(worker->conn, worker->engine->setup.job, &arena, &job, err) &&
+              source_check(worker->source, &job, NULL, err);
+    arena_reset(&arena);
+    return ok;
 }
 
-/* What lasts as long as the sessions; the rest is set in each transaction. */
+/* What the batches of both sessions rely on. */
 static bool
 set_up_sessions(Worker *worker, Err *err)
 {
     const Plan *plan = worker->engine->setup.plan;
+    STRBUF_AUTO source = STRBUF_INIT;
     STRBUF_AUTO walk = STRBUF_INIT;
+    STRBUF_AUTO target = STRBUF_INIT;
     STRBUF_AUTO names = STRBUF_INIT;
     STRBUF_AUTO stage = STRBUF_INIT;
+    sql_compare_settings(&source, plan, COMPARE_SOURCE);
     sql_relay_source_settings(&walk);
+    sql_compare_settings(&target, plan, COMPARE_TARGET);
     sql_relay_target_settings(&names, plan);
     sql_relay_stage(&stage, plan);
-    return query_run(worker->source, strbuf_text(&walk), NULL, err) &&
+    return query_run(worker->source, strbuf_text(&source), NULL, err) &&
+           query_run(worker->source, strbuf_text(&walk), NULL, err) &&
+           query_run(worker->conn, strbuf_text(&target), NULL, err) &&
            query_run(worker->conn, strbuf_text(&names), NULL, err) &&
            (!relay_is_staged(plan) || query_run(worker->conn, strbuf_text(&stage), NULL, err));
 }

@@ -13,6 +13,7 @@
 #include "base/strbuf.h"
 #include "core/ident.h"
 #include "core/plan.h"
+#include "core/plan_reverse.h"
 #include "core/sql_backfill.h"
 #include "ops/ddl.h"
 #include "pg/params.h"
@@ -121,12 +122,14 @@ drop_locked(PgConn *conn, const char *ending, StopToken *stop, Err *err)
            drop_each(conn, SQL_RELATIONS, ending, drop_relation, stop, err);
 }
 
-/* What the names of a job's objects end with; others may have its number, where they belong to a
- * copy whose job is in another database. */
+/* What the names of a job's objects end with, those of its way back too; others may have its
+ * number, where they belong to a copy whose job is in another database. */
 static void
 put_ending(StrBuf *out, const JobRow *job)
 {
-    strbuf_printf(out, "%lld_%s", (long long)job->id, job->fingerprint);
+    char reversed[17];
+    plan_reverse_fingerprint(job->fingerprint, reversed);
+    strbuf_printf(out, "%lld_(%s|%s)", (long long)job->id, job->fingerprint, reversed);
 }
 
 static bool

@@ -503,3 +503,30 @@ catalog_read_carry(PgConn *conn, const CarryQuestion *question, Arena *arena, Ca
     }
     return ok;
 }
+
+static const char SQL_REFERRING[] =
+    "SELECT DISTINCT " QUALIFIED "\n"
+    "  FROM pg_catalog.pg_constraint k\n"
+    "  JOIN pg_catalog.pg_class c ON c.oid = k.conrelid\n"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
+    " WHERE k.confrelid = $1::pg_catalog.oid AND k.conrelid <> k.confrelid AND k.contype = 'f'\n"
+    "   AND k.conparentid = 0\n"
+    " ORDER BY 1";
+
+bool
+catalog_referring(
+    PgConn *conn, uint32_t table_oid, Arena *arena, const char ***names, int *count, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, table_oid);
+    PGRESULT_AUTO *result = NULL;
+    if (!query_with(conn, SQL_REFERRING, &params, &result, err)) {
+        return err_wrap(err, "look for tables that refer to it");
+    }
+    *count = result_rows(result);
+    *names = arena_alloc(arena, (size_t)(*count + 1) * sizeof(**names));
+    for (int i = 0; i < *count; i++) {
+        (*names)[i] = result_dup(result, i, 0, arena);
+    }
+    return true;
+}

@@ -9,7 +9,13 @@
 /* ---- the log ---- */
 
 bool
-changelog_state(
+changelog_state(PgConn *conn, const Plan *plan, int64_t job, ChangelogState *state, Err *err)
+{
+    return changelog_state_above(conn, plan, job, 0, state, err);
+}
+
+bool
+changelog_state_above(
     PgConn *conn, const Plan *plan, int64_t job, int64_t after, ChangelogState *state, Err *err)
 {
     STRBUF_AUTO sql = STRBUF_INIT;

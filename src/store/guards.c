@@ -113,7 +113,9 @@ guards_record(PgConn *conn, const Plan *plan, int64_t job, bool trigger_fires, E
 
 /* ---- a source on another server ---- */
 
-/* Session settings there say where names are looked for: pg_catalog only. */
+/* Names of types are written as the functions at home do it. */
+static const char *const BEGIN_SOURCE[] = {"BEGIN READ ONLY", "SET LOCAL search_path = pg_catalog"};
+
 static const char SQL_SOURCE[] =
     "SELECT " SQL_SIGNATURE_ITEMS "       || " SQL_SIGNATURE_OF_LOG ",\n"
     "       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger g\n"
@@ -126,6 +128,7 @@ static const char SQL_RECORD_SOURCE[] =
     "UPDATE pghaul.job AS j SET signature = $2::pg_catalog.text[]\n"
     " WHERE j.id = $1::pg_catalog.int8";
 
+/* Names are printed as search_path has it, and a session to the source has one of the job's. */
 static bool
 read_source(PgConn *source, const Plan *plan, const GuardTexts *texts, PgResult **row, Err *err)
 {
@@ -135,8 +138,15 @@ read_source(PgConn *source, const Plan *plan, const GuardTexts *texts, PgResult 
     params_text(&params, strbuf_text(&texts->key));
     params_text(&params, plan->sync_trigger ? strbuf_text(&texts->trigger) : NULL);
     params_text(&params, strbuf_text(&texts->function));
-    return query_one_with(source, SQL_SOURCE, &params, row, err) ||
-           err_wrap(err, "guards of the source");
+    BatchCall call = {
+        .begin = BEGIN_SOURCE,
+        .begin_count = 2,
+        .sql = SQL_SOURCE,
+        .count = params.count,
+        .values = params.values,
+        .timeout_us = QUERY_TIMEOUT_US,
+    };
+    return query_batch(source, &call, row, err) || err_wrap(err, "guards of the source");
 }
 
 bool
@@ -156,6 +166,20 @@ guards_record_source(PgConn *conn, PgConn *source, const Plan *plan, int64_t job
     params_text(&params, result_text(row, 0, 0));
     return query_with(conn, SQL_RECORD_SOURCE, &params, NULL, err) ||
            err_wrap(err, "record guards of the source");
+}
+
+static const char SQL_RENEW[] =
+    "UPDATE pghaul.job AS j\n"
+    "   SET signature = " GUARDS_PRESENT ", into_signature = " GUARDS_INTO ",\n"
+    "       filenode = pg_catalog.pg_relation_filenode(j.table_oid::pg_catalog.regclass)\n"
+    " WHERE j.id = $1::pg_catalog.int8";
+
+bool
+guards_renew(PgConn *conn, int64_t job, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, job);
+    return query_with(conn, SQL_RENEW, &params, NULL, err) || err_wrap(err, "record guards");
 }
 
 /* ---- compare ---- */

@@ -186,6 +186,61 @@ Test(copy_remote, target_whose_trigger_drops_rows_ends_the_run)
     remote_close(&test);
 }
 
+/* ---- the source's own life ---- */
+
+/* A batch of this job takes seconds; it holds ACCESS SHARE, for which only DDL waits. */
+Test(copy_remote, ddl_on_the_source_is_not_kept_waiting)
+{
+    RemoteCase test;
+    remote_open(&test,
+        SOURCE ";CREATE FUNCTION slowly(i int) RETURNS int LANGUAGE plpgsql AS"
+               " 'BEGIN PERFORM pg_sleep(0.02); RETURN i; END'",
+        TARGET);
+    remote_write(&test, NULL, NULL,
+        "map: {amount: slowly(id)}\nbatch: {rows: 300}\nworkers: 1\n"
+        "allow: [volatile]\n");
+    Proc *proc = remote_start(&test);
+    PGconn *sql = pg_open(test.from);
+    pg_wait_true(sql,
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database()"
+        " AND query LIKE 'COPY%' AND state = 'active'",
+        HARNESS_TIMEOUT_US);
+    pg_exec(sql, "SET lock_timeout = '300ms'; BEGIN; LOCK TABLE src IN ACCESS EXCLUSIVE MODE;"
+                 "ROLLBACK");
+    pg_exec(sql, "CREATE OR REPLACE FUNCTION slowly(i int) RETURNS int LANGUAGE sql AS 'SELECT i'");
+    remote_finish(proc, 0);
+    remote_expect_equal(&test, "SELECT id, region, id::numeric, note FROM src", ALL "dst");
+    pg_close(sql);
+    remote_close(&test);
+}
+
+Test(copy_remote, source_may_be_a_standby)
+{
+    RemoteCase test;
+    remote_open(&test, SOURCE, TARGET);
+    cluster_wait_catch_up(test.from_cluster, HARNESS_TIMEOUT_US);
+    remote_write(&test, cluster_standby_uri(test.from_cluster, test.from_dbname), NULL,
+        "batch: {rows: 500}\n");
+    remote_run(&test, 0);
+    remote_expect_equal(&test, ALL "src", ALL "dst");
+    remote_close(&test);
+}
+
+/* ---- secrets ---- */
+
+Test(copy_remote, password_in_the_job_file_is_refused_and_not_repeated)
+{
+    RemoteCase test;
+    remote_open(&test, SOURCE, TARGET);
+    remote_write(&test, "postgresql://app:xyzzy-canary@localhost/x", NULL, "");
+    CliResult run = CLI("run", test.job_file, "--yes");
+    cr_expect(eq(int, 2, run.code), "%s", run.err);
+    cr_expect(not(cli_has(run.err, "xyzzy")));
+    cr_expect(not(cli_has(run.out, "xyzzy")));
+    cli_free(&run);
+    remote_close(&test);
+}
+
 /* ---- width ---- */
 
 /* A row of 4 MB, and libpq's buffer of twice as much, whatever their number. */

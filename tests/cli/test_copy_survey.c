@@ -204,7 +204,7 @@ Test(copy_survey, role_made_from_both_parts_of_the_grants_copies_to_another_data
     pg_exec(ends.base.conn, source);
     cli_free(&grants);
     write_ends(&ends, uri_of_mover(&ends, ends.base.dbname), uri_of_mover(&ends, ends.dbname),
-        "verify: off\n");
+        "verify: none\n");
     expect_life(&ends, NULL);
     cr_expect(eq(i64, 3, pg_int(ends.conn, "SELECT count(price) FROM orders_v2")));
     drop_mover(&ends);

@@ -66,6 +66,7 @@ typedef struct Place {
     StrBuf database;
     StrBuf schema;
     StrBuf table; /* qualified */
+    StrBuf into;  /* target of a copy, qualified; empty for a backfill */
     StrBuf key;
     StrBuf source;
     StrBuf filled;
@@ -129,6 +130,8 @@ put_names(Place *place, PGconn *conn, int first)
     put_ident(&place->index, conn, name_at(first + 7));
     strbuf_printf(&place->type, "%s.", strbuf_text(&place->schema));
     put_ident(&place->type, conn, name_at(first + 8));
+    strbuf_printf(&place->into, "%s.", strbuf_text(&place->schema));
+    put_ident(&place->into, conn, name_at(first + 9));
 }
 
 static void
@@ -178,8 +181,11 @@ make_table(const Place *place)
     }
     strbuf_puts(&insert, ") AS s(v), generate_series(1, 4) AS n");
     pg_exec(place->conn, strbuf_text(&insert));
-    pg_execf(place->conn, "CREATE TABLE public.before AS SELECT * FROM %s; ANALYZE %s; RESET ROLE",
-        strbuf_text(&place->table), strbuf_text(&place->table));
+    pg_execf(place->conn,
+        "CREATE TABLE %s (LIKE %s INCLUDING ALL);"
+        "CREATE TABLE public.before AS SELECT * FROM %s; ANALYZE %s; RESET ROLE",
+        strbuf_text(&place->into), strbuf_text(&place->table), strbuf_text(&place->table),
+        strbuf_text(&place->table));
 }
 
 /* The first run takes its time, so that it can be killed; the next one does not. */
@@ -196,14 +202,18 @@ set_slow(const Place *place, bool slow)
 #define LITERAL "' \\ \" $pghaul$ %s -- /* '"
 
 static void
-write_job(const Place *place, int first, const char *path)
+write_job(const Place *place, int first, bool copies, const char *path)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     STRBUF_AUTO job = STRBUF_INIT;
     strbuf_printf(&sql, "slow(%s) || %s || no", strbuf_text(&place->source), LITERAL);
-    strbuf_puts(&job, "job: hostile\nbackfill: ");
+    strbuf_printf(&job, "job: hostile\n%s: ", copies ? "copy" : "backfill");
     put_scalar(&job, strbuf_text(&place->table));
-    strbuf_puts(&job, "\nset:\n  ");
+    if (copies) {
+        strbuf_puts(&job, "\ninto: ");
+        put_scalar(&job, strbuf_text(&place->into));
+    }
+    strbuf_printf(&job, "\n%s:\n  ", copies ? "map" : "set");
     put_scalar(&job, name_at(first + 6));
     strbuf_puts(&job, ": ");
     put_scalar(&job, strbuf_text(&sql));
@@ -215,7 +225,7 @@ write_job(const Place *place, int first, const char *path)
 }
 
 static Place
-place_new(int first, const char *path)
+place_new(int first, bool copies, const char *path)
 {
     Place place = {.cluster = cluster_shared(), .folder = harness_scratch_new()};
     StrBuf job = STRBUF_INIT;
@@ -227,7 +237,7 @@ place_new(int first, const char *path)
     make_database(&place, first);
     make_table(&place);
     set_slow(&place, true);
-    write_job(&place, first, path);
+    write_job(&place, first, copies, path);
     return place;
 }
 
@@ -240,7 +250,8 @@ place_free(Place *place)
     pg_execf(conn, "DROP ROLE %s", strbuf_text(&place->role));
     pg_close(conn);
     StrBuf *const texts[] = {&place->target, &place->role, &place->database, &place->schema,
-        &place->table, &place->key, &place->source, &place->filled, &place->index, &place->type};
+        &place->table, &place->into, &place->key, &place->source, &place->filled, &place->index,
+        &place->type};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         strbuf_free(texts[i]);
     }
@@ -298,8 +309,9 @@ run_verb(const Place *place, const char *verb, const char *more, const char *nam
 
 /* ---- the move ---- */
 
+/* Fill the column of `table`, but not to the end. */
 static void
-run_and_kill(const Place *place)
+run_and_kill(const Place *place, const StrBuf *table)
 {
     Proc *proc = proc_start_pghaul(
         ARGS("run", place->job_file, "-d", strbuf_text(&place->target), "--yes", "--quiet"));
@@ -310,16 +322,17 @@ run_and_kill(const Place *place)
     proc_signal(proc, SIGKILL);
     cr_expect(eq(int, 128 + SIGKILL, proc_finish(proc, HARNESS_TIMEOUT_US)));
     proc_free(proc);
-    cr_expect(lt(i64, 0,
-                  pg_intf(place->conn, "SELECT count(*) FROM %s WHERE %s IS NULL",
-                      strbuf_text(&place->table), strbuf_text(&place->filled))),
+    cr_expect(lt(i64,
+                  pg_intf(place->conn, "SELECT count(%s) FROM %s", strbuf_text(&place->filled),
+                      strbuf_text(table)),
+                  208),
         "the run was over before it was killed");
 }
 
 /* Rows of the table that are not bit by bit what they should be, those that are missing or too
  * many; and the same of values that were not to be touched. */
 static int64_t
-count_wrong(const Place *place)
+count_wrong(const Place *place, const StrBuf *table)
 {
     const char *key = strbuf_text(&place->key);
     const char *source = strbuf_text(&place->source);
@@ -330,22 +343,23 @@ count_wrong(const Place *place)
         "                           ROW(b.%s::text, b.%s, b.%s || "
         "%s"
         " || b.no))",
-        strbuf_text(&place->table), key, key, key, source, strbuf_text(&place->filled), key, source,
-        source, LITERAL);
+        strbuf_text(table), key, key, key, source, strbuf_text(&place->filled), key, source, source,
+        LITERAL);
 }
 
 static void
-expect_move(int first, const char *path)
+expect_move(int first, bool copies, const char *path)
 {
-    Place place = place_new(first, path);
+    Place place = place_new(first, copies, path);
+    const StrBuf *table = copies ? &place.into : &place.table;
     const char *name = name_at(first);
     run_verb(&place, "check", NULL, name);
     run_verb(&place, "plan", "--json", name);
     run_verb(&place, "plan", NULL, name);
-    run_and_kill(&place);
+    run_and_kill(&place, table);
     set_slow(&place, false);
     run_verb(&place, "run", "--yes", name);
-    cr_expect(eq(i64, 0, count_wrong(&place)), "%s by %s", name, path);
+    cr_expect(eq(i64, 0, count_wrong(&place, table)), "%s by %s", name, path);
     cr_expect(
         eq(i64, 208, pg_int(place.conn, "SELECT sum(rows) FROM pghaul.ranges WHERE pass = 1")),
         "%s by %s", name, path);
@@ -365,14 +379,21 @@ expect_move(int first, const char *path)
 Test(hostile, names_and_values_survive_a_move_by_key)
 {
     for (int first = 0; first < NAME_COUNT; first += 2) {
-        expect_move(first, "key");
+        expect_move(first, false, "key");
+    }
+}
+
+Test(hostile, names_and_values_survive_a_copy)
+{
+    for (int first = 0; first < NAME_COUNT; first += 3) {
+        expect_move(first, true, first % 2 == 0 ? "key" : "block");
     }
 }
 
 Test(hostile, names_and_values_survive_a_move_by_block)
 {
     for (int first = 1; first < NAME_COUNT; first += 2) {
-        expect_move(first, "block");
+        expect_move(first, false, "block");
     }
 }
 

@@ -1,6 +1,7 @@
 /*
  * test_kill_ddl.c - kill -9 at every single DDL statement of run and of clean, then clean: the
- * catalog is as it was.
+ * catalog is as it was; and of cutover and rollback, then the same again: one of the two tables
+ * serves all the time.
  *
  * An event trigger counts the DDL statements of pghaul's sessions, by a sequence since that
  * survives a rollback, and the N-th one waits for a lock of ours.  There the process is killed;
@@ -195,4 +196,128 @@ Test(kill_ddl, clean_may_be_repeated)
 Test(kill_ddl, clean_all_may_be_repeated)
 {
     expect_clean_may_be_repeated(start_clean_all, "clean --all");
+}
+
+/* ---- cutover and rollback ---- */
+
+#define EXCHANGE_JOB "job: fill\ncopy: app\ninto: app_v2\nthrottle: {standbys: none}\n"
+
+static const char BELONGINGS[] =
+    "CREATE TABLE app_v2 (LIKE app, extra int, PRIMARY KEY (id));"
+    "CREATE TABLE child (id bigint REFERENCES app); CREATE TABLE parent (id int PRIMARY KEY);"
+    "ALTER TABLE app ADD parent int REFERENCES parent; ALTER TABLE app_v2 ADD parent int;"
+    "CREATE VIEW shown AS SELECT id, note FROM app;"
+    "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+    "CREATE TRIGGER touch BEFORE UPDATE ON app FOR EACH ROW EXECUTE FUNCTION touch();";
+
+/* What the way back needs is made anew each time. */
+static const char FORGET_REVERSE[] =
+    "DO $$ DECLARE r text; BEGIN FOR r IN"
+    "  SELECT 'FUNCTION ' || p.oid::regprocedure FROM pg_proc p, pghaul.job j"
+    "   WHERE p.pronamespace = 'pghaul'::regnamespace AND p.proname ~ '_1_[0-9a-f]{16}$'"
+    "     AND p.proname !~ j.fingerprint AND p.proname !~ '^fresh'"
+    "  UNION ALL SELECT CASE c.relkind WHEN 'r' THEN 'TABLE ' ELSE 'SEQUENCE ' END"
+    "      || c.oid::regclass FROM pg_class c, pghaul.job j"
+    "   WHERE c.relnamespace = 'pghaul'::regnamespace AND c.relname ~ "
+    "'^(log|overflow)_1_[0-9a-f]{16}$'"
+    "     AND c.relname !~ j.fingerprint"
+    " LOOP EXECUTE 'DROP ' || r; END LOOP; END $$";
+
+static const char *const AGREED[] = {"--yes", NULL};
+
+static Proc *
+start_cutover(const JobTest *job)
+{
+    return job_start_verb(job, "cutover", NULL, AGREED);
+}
+
+static Proc *
+start_rollback(const JobTest *job)
+{
+    return job_start_verb(job, "rollback", NULL, AGREED);
+}
+
+/* One of the two tables serves, and the state says which; all that refers to it refers to that. */
+static void
+expect_whole(const StepTest *test, const char *when)
+{
+    PGconn *conn = test->job.conn;
+    cr_expect(eq(i64, 1,
+                  pg_int(conn, "SELECT CASE state WHEN 'synced' THEN table_oid WHEN 'cut_over'"
+                               " THEN into_oid END = 'app'::regclass FROM pghaul.job")),
+        "step %d, %s", test->step, when);
+    cr_expect(
+        eq(i64, 1,
+            pg_int(conn, "SELECT count(*) FROM pg_constraint WHERE contype = 'f'"
+                         " AND confrelid = 'app'::regclass AND conrelid = 'child'::regclass")),
+        "step %d, %s", test->step, when);
+    cr_expect(eq(i64, 1,
+                  pg_int(conn, "SELECT count(*) FROM pg_depend WHERE refobjid = 'app'::regclass AND"
+                               " classid = 'pg_rewrite'::regclass AND refobjsubid = 1")),
+        "step %d, %s", test->step, when);
+    pg_execf(conn,
+        "UPDATE app SET note = 'step %d' WHERE id = %d; DELETE FROM app WHERE id = 190;"
+        "INSERT INTO app (id, amount_text) VALUES (190, 'new')",
+        test->step, 1 + test->step % 100);
+}
+
+static void
+expect_in_step(const StepTest *test, const char *left, const char *right)
+{
+    char sql[2][80];
+    char *message = NULL;
+    (void)snprintf(sql[0], sizeof(sql[0]), "SELECT id, amount_text, note FROM %s", left);
+    (void)snprintf(sql[1], sizeof(sql[1]), "SELECT id, amount_text, note FROM %s", right);
+    cr_expect(eq(i64, 0, pg_compare(test->job.conn, sql[0], sql[1], &message)), "step %d: %s",
+        test->step, message == NULL ? "" : message);
+    free(message);
+}
+
+/* From `synced`, or from where a kill left it. */
+static void
+exchange(const StepTest *test)
+{
+    job_expect_exit(start_cutover(&test->job), 0);
+    expect_whole(test, "after cutover");
+    job_expect_run(&test->job, 0);
+    expect_in_step(test, "app", "app_old");
+}
+
+static void
+exchange_back(const StepTest *test)
+{
+    job_expect_exit(start_rollback(&test->job), 0);
+    expect_whole(test, "after rollback");
+    job_expect_run(&test->job, 0);
+    expect_in_step(test, "app", "app_v2");
+}
+
+Test(kill_ddl, cutover_and_rollback_go_on_after_a_kill)
+{
+    StepTest test;
+    step_open(&test);
+    pg_exec(test.job.conn, BELONGINGS);
+    harness_write_file(test.job.path, EXCHANGE_JOB);
+    job_expect_run(&test.job, 0);
+    int kills = 0;
+    int stride = harness_env("PGHAUL_SOAK", NULL) == NULL ? 7 : 1;
+    int first = 1 + (int)(harness_seed() % (uint64_t)stride);
+    for (int step = first; start_and_kill(&test, start_cutover, step); step += stride) {
+        kills++;
+        expect_whole(&test, "after a kill");
+        exchange(&test);
+        exchange_back(&test);
+        pg_exec(test.job.conn, FORGET_REVERSE);
+    }
+    expect_whole(&test, "after cutover");
+    for (int step = first; start_and_kill(&test, start_rollback, step); step += stride) {
+        kills++;
+        expect_whole(&test, "after a kill");
+        exchange_back(&test);
+        exchange(&test);
+    }
+    expect_whole(&test, "after rollback");
+    (void)fprintf(stderr, "figures: kill -9 at DDL steps of cutover and rollback: %d\n", kills);
+    cr_expect(le(int, 30 / stride, kills));
+    step_close(&test);
 }

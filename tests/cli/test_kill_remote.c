@@ -14,20 +14,21 @@
 #include "harness/proxy.h"
 #include "harness/session.h"
 
-#define ROWS        20000
-#define KILLS       6
+#define ROWS        5000
+#define KILLS       4
 #define KILLS_SOAK  60
-#define FAULTS      6
+#define FAULTS      4
 #define FAULTS_SOAK 60
 
-/* One row in fifty takes its time, on the source. */
+/* One row a block, so that there are several ranges; one in fifty takes its time, on the source. */
 #define SOURCE                                                                                     \
     "CREATE FUNCTION slowly(i int) RETURNS int LANGUAGE plpgsql AS 'BEGIN IF i % 50 = 0 THEN"      \
     " PERFORM pg_sleep(current_setting(''app.nap'', true)::float8); END IF; RETURN i; END';"       \
-    "CREATE TABLE src (id int PRIMARY KEY, v text);"                                               \
-    "INSERT INTO src SELECT i, md5(i::text) FROM generate_series(1, 20000) AS i; ANALYZE src"
+    "CREATE TABLE src (id int PRIMARY KEY, v text); ALTER TABLE src ALTER v SET STORAGE PLAIN;"    \
+    "INSERT INTO src SELECT i, repeat(md5(i::text), 130) FROM generate_series(1, 5000) AS i;"      \
+    "ANALYZE src"
 #define TARGET "CREATE TABLE dst (id int PRIMARY KEY, v text, n int)"
-#define JOB    "map: {n: slowly(id)}\nbatch: {rows: 150}\nworkers: 2\nallow: [volatile]\n"
+#define JOB    "map: {n: slowly(id)}\nbatch: {rows: 50}\nworkers: 2\nallow: [volatile]\n"
 
 static int64_t
 wanted(int64_t usual, int64_t soak)
@@ -39,7 +40,7 @@ static void
 open_case(RemoteCase *test, PgCluster *from, PgCluster *to)
 {
     remote_open_at(test, from, to, SOURCE, TARGET);
-    pg_execf(test->source, "ALTER DATABASE %s SET app.nap = '0.004'", test->from_dbname);
+    pg_execf(test->source, "ALTER DATABASE %s SET app.nap = '0.02'", test->from_dbname);
     remote_write(test, NULL, NULL, JOB);
 }
 

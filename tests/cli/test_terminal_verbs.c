@@ -49,6 +49,8 @@ static const Step STEPS[] = {
     {VERB_SET, 0, {"orders-amount"}, {"throttle.lag", "default"}, false},
     {VERB_QUARANTINE, 0, {"orders-amount"}, {"no row"}, false},
     {VERB_VERIFY, 0, {"orders-amount"}, {"none differs"}, false},
+    {VERB_CUTOVER, 4, {"orders-amount"}, {"is a backfill", "VALIDATE CONSTRAINT"}, true},
+    {VERB_ROLLBACK, 4, {"orders-amount"}, {"never cut over"}, false},
     {VERB_CLEAN, 0, {"orders-amount"}, {"trigger zzzz_pghaul_1"}, false},
     {VERB_CLEAN, 0, {"--all"}, {"schema pghaul is removed"}, false},
 };

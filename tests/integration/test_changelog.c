@@ -307,7 +307,7 @@ raise_floor(JobFixture *f, Drain *drain)
 {
     Err err = ERR_INIT;
     drain->floor.stepped_us = 0;
-    cr_assert(changelog_state(
+    cr_assert(changelog_state_above(
                   f->conn, &f->survey.plan, f->job.id, drain->floor.id, &drain->state, &err) &&
                   drain_raise_floor(drain, &err),
         "%s", err.message);

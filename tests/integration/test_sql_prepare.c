@@ -15,6 +15,7 @@
 #include "ops/quarantine.h"
 #include "pg/params.h"
 #include "pg/probe.h"
+#include "store/carry.h"
 #include "store/control.h"
 #include "store/guards.h"
 #include "store/history.h"
@@ -306,6 +307,30 @@ Test(sql_prepare, ranges_and_verify_batches_cover_every_key_once)
 /* ---- static texts ---- */
 
 static void
+check_carry_texts(JobFixture *f)
+{
+    Err err = ERR_INIT;
+    int64_t id = f->job.id;
+    CutoverStep steps[] = {{.what = "a", .undo = "b"}, {.what = "c", .later = "d \\ \"e\""}};
+    CarryList list;
+    CarryTables tables;
+    OK(carry_record(f->conn, id, steps, 2, &err));
+    OK(carry_record(f->conn, id, steps, 2, &err));
+    OK(carry_done(f->conn, id, 1, &err));
+    OK(carry_list(f->conn, id, false, &f->arena, &list, &err));
+    cr_assert(eq(int, 1, list.count));
+    cr_expect(zero(int, strcmp(list.rows[0].later, "d \\ \"e\"")));
+    cr_expect(list.rows[0].undo == NULL);
+    OK(carry_reopen(f->conn, id, &err));
+    OK(carry_list(f->conn, id, true, &f->arena, &list, &err));
+    cr_expect(eq(int, 2, list.count));
+    OK(carry_forget(f->conn, id, &err));
+    OK(guards_renew(f->conn, id, &err));
+    cr_expect(not(carry_tables(f->conn, id, &f->arena, &tables, &err)), "it has no target");
+    cr_expect(eq(int, ERR_DRIFT, err.cls), "%s", err.message);
+}
+
+static void
 check_guard_texts(JobFixture *f)
 {
     Err err = ERR_INIT;
@@ -346,6 +371,7 @@ check_job_texts(JobFixture *f)
     err = ERR_INIT;
     OK(job_lock(f->conn, id, &err));
     check_guard_texts(f);
+    check_carry_texts(f);
     OK(job_event(f->conn, id, 0, "test", "by a test", &err));
     OK(job_vacuum_due(f->conn, id, 1000, &rows, &err));
     cr_expect(eq(i64, 0, rows), "nothing was changed yet");

@@ -156,7 +156,7 @@ Test(app_options, mistakes_are_usage_errors_that_name_the_remedy)
     } CASES[] = {
         {{"pghaul", NULL}, "no verb given", "pghaul help"},
         {{"pghaul", "rnu", "x", NULL}, "there is no verb \"rnu\"", "Did you mean \"run\"?"},
-        {{"pghaul", "cutover", "x", NULL}, "there is no verb \"cutover\"", ""},
+        {{"pghaul", "estimate", "x", NULL}, "there is no verb \"estimate\"", ""},
         {{"pghaul", "run", "--worker-count", "x", NULL}, "there is no option --worker-count", ""},
         {{"pghaul", "run", "x", "--wrokers", NULL}, "there is no option --wrokers", "--workers?"},
         {{"pghaul", "run", "x", "-Z", NULL}, "there is no option -Z", ""},

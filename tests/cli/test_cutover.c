@@ -1,0 +1,334 @@
+/*
+ * test_cutover.c - the application goes over to the new table and back, and loses no write;
+ * whatever stands in the way is waited for and named, and a kill anywhere leaves one of the two.
+ *
+ * PGHAUL_SOAK=1 asks for the full counts.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/strbuf.h"
+#include "harness/harness.h"
+#include "harness/job.h"
+#include "harness/lockwatch.h"
+#include "harness/session.h"
+#include "harness/workload.h"
+
+#define ROWS 2000
+
+#define TARGET                                                                                     \
+    "CREATE TABLE app_v2 (id bigint PRIMARY KEY, amount_text text NOT NULL, amount numeric,"       \
+    " hits bigint, hits_before bigint, note text, extra int DEFAULT 7);"
+#define PARTITIONED                                                                                \
+    "CREATE TABLE app_v2 (note text, id bigint PRIMARY KEY, amount_text text NOT NULL,"            \
+    " amount numeric, hits bigint, hits_before bigint) PARTITION BY HASH (id);"                    \
+    "CREATE TABLE app_0 PARTITION OF app_v2 FOR VALUES WITH (MODULUS 2, REMAINDER 0);"             \
+    "CREATE TABLE app_1 PARTITION OF app_v2 FOR VALUES WITH (MODULUS 2, REMAINDER 1);"
+#define JOB_FILE "job: " JOB_NAME "\ncopy: app\ninto: app_v2\nthrottle: {standbys: none}\n"
+
+static const char *const YES[] = {"--yes", NULL};
+
+/* A database whose table is copied and in step; schema `more` is made before. */
+static void
+open_synced(JobTest *test, const char *more, const char *target)
+{
+    job_open(test, cluster_shared(), ROWS, 0);
+    pg_exec(test->conn, more);
+    pg_exec(test->conn, target);
+    harness_write_file(test->path, JOB_FILE);
+    job_expect_run(test, 0);
+    cr_assert(job_is_state(test, "synced"));
+}
+
+static void
+cutover(const JobTest *test)
+{
+    job_expect_verb(test, "cutover", YES, 0);
+    cr_expect(job_is_state(test, "cut_over"));
+}
+
+static void
+rollback(const JobTest *test)
+{
+    job_expect_verb(test, "rollback", YES, 0);
+    cr_expect(job_is_state(test, "synced"));
+}
+
+/* Both tables have the same rows, by the columns that both have. */
+static void
+expect_same_rows(const JobTest *test, const char *left, const char *right, const char *when)
+{
+    STRBUF_AUTO a = STRBUF_INIT;
+    STRBUF_AUTO b = STRBUF_INIT;
+    char *message = NULL;
+    strbuf_printf(&a, "SELECT id, amount_text, amount, hits, note FROM %s", left);
+    strbuf_printf(&b, "SELECT id, amount_text, amount, hits, note FROM %s", right);
+    cr_expect(eq(i64, 0, pg_compare(test->conn, strbuf_text(&a), strbuf_text(&b), &message)),
+        "%s: %s", when, message == NULL ? "" : message);
+    free(message);
+}
+
+/* A figure that the verb's last line has: "blocked_ms". */
+static double
+json_figure(const JobTest *test, const char *verb, const char *name)
+{
+    static const char *const ARGS[] = {"--yes", "--json", NULL};
+    char *text = job_verb_output(test, verb, ARGS, 0);
+    STRBUF_AUTO key = STRBUF_INIT;
+    strbuf_printf(&key, "\"%s\":", name);
+    const char *at = strstr(text, strbuf_text(&key));
+    cr_assert(at != NULL, "%s", text);
+    at += key.len;
+    double value = strtod(at, NULL);
+    free(text);
+    return value;
+}
+
+/* ---- under traffic ---- */
+
+static void
+wait_committed(Workload *workload, int64_t more)
+{
+    int64_t until = workload_committed(workload) + more;
+    int64_t deadline_us = clock_mono_us() + HARNESS_TIMEOUT_US;
+    while (workload_committed(workload) < until) {
+        if (clock_mono_us() > deadline_us) {
+            harness_fail("the application stands still");
+        }
+        harness_nap_us(5000);
+    }
+}
+
+static void
+check_traffic(const char *target, int rounds)
+{
+    JobTest test;
+    open_synced(&test, "", target);
+    WorkloadSpec app = job_application(&test, 1, ROWS + 200);
+    workload_prepare(test.conn, &app);
+    LockWatch *watch = lockwatch_start(test.uri);
+    Workload *workload = workload_start(&app);
+    double longest_ms = 0;
+    for (int i = 0; i < rounds; i++) {
+        wait_committed(workload, 100);
+        double forth_ms = json_figure(&test, "cutover", "blocked_ms");
+        wait_committed(workload, 100);
+        double back_ms = json_figure(&test, "rollback", "blocked_ms");
+        longest_ms = forth_ms > longest_ms ? forth_ms : longest_ms;
+        longest_ms = back_ms > longest_ms ? back_ms : longest_ms;
+    }
+    wait_committed(workload, 100);
+    cutover(&test);
+    wait_committed(workload, 100);
+    WorkloadStats stats = workload_finish(workload);
+    LockWatchStats waits = lockwatch_finish(watch);
+    (void)fprintf(stderr,
+        "figures: %d exchanges under %lld transactions; longest block %.1f ms, longest wait of the "
+        "application %.1f ms\n",
+        2 * rounds + 1, (long long)stats.committed, longest_ms, (double)waits.longest_us / 1000);
+    cr_expect(eq(i64, 0, workload_unexpected_errors(&stats)), "%s", stats.first_unexpected);
+    char *message = NULL;
+    cr_expect(eq(i64, 0, workload_check(test.conn, &app, NULL, &message)), "%s",
+        message == NULL ? "" : message);
+    free(message);
+    job_expect_run(&test, 0);
+    expect_same_rows(&test, "app", "app_old", "the old table is in step");
+    cr_expect(le(dbl, longest_ms, 300));
+    job_close_cluster(&test);
+}
+
+static int
+rounds(void)
+{
+    return harness_env("PGHAUL_SOAK", NULL) == NULL ? 2 : 30;
+}
+
+Test(cutover, application_that_keeps_writing_loses_no_write)
+{
+    check_traffic(TARGET, rounds());
+}
+
+Test(cutover, into_a_partitioned_table_and_back_under_traffic)
+{
+    check_traffic(PARTITIONED, rounds());
+}
+
+/* ---- in the way ---- */
+
+/* Start it, wait until it says who is in the way, let that go, and it succeeds. */
+static void
+expect_put_off(const JobTest *test, const char *verb, Session *holder, const char *words)
+{
+    Proc *proc = job_start_verb(test, verb, NULL, YES);
+    STRBUF_AUTO pid = STRBUF_INIT;
+    strbuf_printf(&pid, "pid %d", session_backend_pid(holder));
+    int64_t deadline_us = clock_mono_us() + HARNESS_TIMEOUT_US;
+    for (bool found = false; !found;) {
+        char *text = proc_stderr(proc);
+        found = strstr(text, words) != NULL && strstr(text, strbuf_text(&pid)) != NULL;
+        if (!found && (clock_mono_us() > deadline_us || proc_wait(proc, 0))) {
+            harness_fail("\"%s\" and %s are not in: %s", words, strbuf_text(&pid), text);
+        }
+        free(text);
+        harness_nap_us(10000);
+    }
+    session_release(holder);
+    job_expect_exit(proc, 0);
+}
+
+/* An old snapshot would see the new table without what came after it. */
+Test(cutover, old_snapshot_and_long_lock_put_it_off_and_are_named)
+{
+    JobTest test;
+    open_synced(&test, "", TARGET);
+    Session *session = session_open(test.uri);
+    pg_exec(session_conn(session), "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
+    expect_put_off(&test, "cutover", session, "an old snapshot would miss rows");
+    cr_expect(job_is_state(&test, "cut_over"));
+
+    session_lock_rows(session, "app", "id = 7");
+    pg_exec(test.conn, "SELECT pg_sleep(1.1)"); /* a lock counts as held after a second */
+    expect_put_off(&test, "rollback", session, "the table is in use by");
+    cr_expect(job_is_state(&test, "synced"));
+    session_close(session);
+    job_close_cluster(&test);
+}
+
+/* ---- what the application has prepared ---- */
+
+Test(cutover, prepared_statements_and_waiting_transactions_follow)
+{
+    JobTest test;
+    open_synced(&test, "", TARGET);
+    PGconn *conn = pg_open(test.uri);
+    pg_exec(conn, "PREPARE put AS UPDATE app SET note = $1 WHERE id = $2;"
+                  "PREPARE look AS SELECT note FROM app WHERE id = $1;"
+                  "EXECUTE put('before', 5); EXECUTE look(5)");
+    cutover(&test);
+    pg_exec(conn, "EXECUTE put('after', 5); EXECUTE put('new', 6)");
+    char *note = pg_text(conn, "EXECUTE look(5)");
+    cr_expect(eq(str, "after", note));
+    free(note);
+    cr_expect(
+        eq(i64, 2, pg_int(test.conn, "SELECT count(*) FROM app WHERE note IN ('after', 'new')")));
+    cr_expect(eq(i64, 1, pg_int(test.conn, "SELECT count(*) FROM app_old WHERE note = 'before'")));
+    job_expect_run(&test, 0);
+    expect_same_rows(&test, "app", "app_old", "run drains the reverse log");
+    rollback(&test);
+    pg_exec(conn, "EXECUTE put('back', 5)");
+    cr_expect(eq(i64, 1, pg_int(test.conn, "SELECT count(*) FROM app WHERE note = 'back'")));
+    pg_close(conn);
+    job_close_cluster(&test);
+}
+
+/* What nobody can see from outside is the level of a transaction that waits for our lock; here the
+ * name of the session hides its snapshot. */
+Test(cutover, snapshot_from_before_that_nobody_saw_cannot_write)
+{
+    JobTest test;
+    open_synced(&test, "", TARGET);
+    PGconn *conn = pg_open(test.uri);
+    char state[6];
+    for (int back = 0; back < 2; back++) {
+        pg_exec(conn, "SET application_name = 'pghaul/hidden';"
+                      "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
+        if (back == 0) {
+            cutover(&test);
+        } else {
+            rollback(&test);
+        }
+        cr_expect(not(pg_try(conn, "UPDATE app SET note = 'stale' WHERE id = 1", state)));
+        cr_expect(eq(str, "40001", state));
+        pg_exec(conn, "ROLLBACK; UPDATE app SET note = 'fresh' WHERE id = 1");
+    }
+    pg_close(conn);
+    job_close_cluster(&test);
+}
+
+/* ---- in between ---- */
+
+Test(cutover, following_run_keeps_the_old_table_in_step_until_it_is_stopped)
+{
+    static const char *const FOLLOW[] = {"--follow", NULL};
+    JobTest test;
+    open_synced(&test, "", TARGET);
+    cutover(&test);
+    Proc *proc = job_start_verb(&test, "run", NULL, FOLLOW);
+    for (int i = 0; i < 3; i++) {
+        pg_execf(test.conn, "UPDATE app SET note = 'round %d' WHERE id < 100", i);
+        pg_wait_true(test.conn,
+            "SELECT NOT EXISTS (SELECT note FROM app EXCEPT SELECT note FROM app_old)",
+            HARNESS_TIMEOUT_US);
+    }
+    job_expect_verb(&test, "rollback", YES, 8);
+    pg_exec(test.conn, "DELETE FROM app WHERE id = 5");
+    proc_signal(proc, SIGTERM);
+    job_expect_exit(proc, 0);
+    expect_same_rows(&test, "app", "app_old", "caught up at its end");
+    rollback(&test);
+    job_close_cluster(&test);
+}
+
+Test(cutover, plan_says_what_goes_over_and_what_does_not)
+{
+    JobTest test;
+    open_synced(
+        &test, "CREATE INDEX by_note ON app (note); COMMENT ON TABLE app IS 'the table';", TARGET);
+    char *text = job_verb_output(&test, "plan", NULL, 0);
+    const char *lost = strstr(text, "Not carried over:");
+    cr_assert(lost != NULL, "%s", text);
+    cr_expect(strstr(lost, "index by_note: the new table has none like it") != NULL, "%s", lost);
+    const char *carried = strstr(text, "app becomes app_old, and app_v2 becomes app");
+    cr_expect(carried != NULL && strstr(carried, "comment on the table") < lost, "%s", text);
+    free(text);
+    job_close_cluster(&test);
+}
+
+/* ---- refused ---- */
+
+static void
+expect_refused(const JobTest *test, const char *verb, int code, const char *words)
+{
+    bool asks = strcmp(verb, "cutover") == 0 || strcmp(verb, "rollback") == 0;
+    char *text = job_verb_output(test, verb, asks ? YES : NULL, code);
+    cr_expect(strstr(text, words) != NULL, "\"%s\" is not in: %s", words, text);
+    free(text);
+}
+
+Test(cutover, is_refused_where_it_would_be_wrong)
+{
+    JobTest test;
+    open_synced(&test, "", TARGET);
+    expect_refused(&test, "rollback", 0, "rolled back already");
+    char *text = job_verb_output(&test, "cutover", NULL, 4);
+    cr_expect(strstr(text, "nobody has agreed") != NULL, "%s", text);
+    free(text);
+    pg_exec(test.conn, "CREATE TABLE app_old (id int)");
+    expect_refused(&test, "cutover", 4, "app_old is taken");
+    pg_exec(test.conn, "DROP TABLE app_old; INSERT INTO pghaul.run (job, host, pid, backend_pid,"
+                       " backend_start, version, workers) SELECT 1, 'there', 2, pid, backend_start,"
+                       " '1', 1 FROM pg_stat_activity WHERE pid = pg_backend_pid()");
+    expect_refused(&test, "cutover", 8, "pghaul stop");
+    pg_exec(test.conn, "UPDATE pghaul.run SET ended = now()");
+    pg_exec(test.conn, "UPDATE pghaul.job SET state = 'stopped'");
+    expect_refused(&test, "cutover", 4, "is stopped, not synced");
+    expect_refused(&test, "rollback", 4, "is stopped, not cut_over");
+    pg_exec(test.conn, "UPDATE pghaul.job SET state = 'synced'");
+    cutover(&test);
+    expect_refused(&test, "verify", 4, "is cut over");
+    expect_refused(&test, "cutover", 0, "cut over already");
+    pg_exec(test.conn, "TRUNCATE app");
+    expect_refused(&test, "rollback", 4, "was truncated");
+    text = job_verb_output(&test, "clean", NULL, 0);
+    cr_expect(strstr(text, "DROP TABLE public.app_old;") != NULL, "%s", text);
+    free(text);
+    cr_expect(eq(i64, 0,
+        pg_int(test.conn, "SELECT count(*) FROM pg_trigger"
+                          " WHERE tgname LIKE 'zzzz%'")));
+    job_close_cluster(&test);
+}

@@ -1,0 +1,136 @@
+/*
+ * test_catalog_copy.c - what the catalog says only of the tables of a copy.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <string.h>
+
+#include "core/jobfile.h"
+#include "harness/harness.h"
+#include "harness/pgcluster.h"
+#include "harness/session.h"
+#include "pg/catalog.h"
+
+typedef struct Fixture {
+    PgCluster *cluster;
+    const char *dbname;
+    PGconn *sql;
+    PgConn *conn;
+    Arena arena;
+    JobSpec spec;
+    Facts facts;
+} Fixture;
+
+static void
+open_copy(Fixture *f, const char *setup)
+{
+    static const char FILE_TEXT[] = "job: j\ncopy: src\ninto: dst\n";
+    *f = (Fixture){.cluster = cluster_shared(), .arena = ARENA_INIT};
+    f->dbname = cluster_create_database(f->cluster, NULL);
+    const char *uri = cluster_uri(f->cluster, f->dbname);
+    f->sql = pg_open(uri);
+    pg_exec(f->sql, setup);
+    Err err = ERR_INIT;
+    ConnTarget target = {.dbname = uri};
+    if (!jobfile_parse("j", FILE_TEXT, strlen(FILE_TEXT), &f->arena, &f->spec, &err) ||
+        !conn_open(&target, CONN_CATALOG, "test", SECONDS_US(20), &f->conn, &err)) {
+        harness_fail("%s", err.message);
+    }
+}
+
+static void
+close_copy(Fixture *f)
+{
+    conn_close(f->conn);
+    pg_close(f->sql);
+    cluster_drop_database(f->cluster, f->dbname);
+    cluster_stop(f->cluster);
+    arena_reset(&f->arena);
+}
+
+static const TableFacts *
+read_table(Fixture *f, CatalogTable table)
+{
+    Err err = ERR_INIT;
+    cr_assert(
+        catalog_read(f->conn, &f->spec, table, &f->arena, &f->facts, &err), "%s", err.message);
+    return &f->facts.table;
+}
+
+static const ColumnFacts *
+column(const Fixture *f, const char *name)
+{
+    const ColumnFacts *found = facts_column(&f->facts, name);
+    cr_assert(found != NULL, "%s", name);
+    return found;
+}
+
+Test(catalog_copy, both_tables_are_found_by_their_own_names)
+{
+    Fixture f;
+    open_copy(&f, "CREATE TABLE src (id int); CREATE TABLE dst (id int, a int)");
+    cr_expect(zero(int, strcmp(read_table(&f, catalog_source(&f.spec))->name, "src")));
+    cr_expect(zero(int, strcmp(read_table(&f, catalog_target(&f.spec))->name, "dst")));
+    cr_expect(eq(int, f.facts.column_count, 2));
+    f.spec.into = NULL;
+    cr_expect(zero(int, strcmp(read_table(&f, catalog_target(&f.spec))->name, "src")));
+    close_copy(&f);
+}
+
+Test(catalog_copy, partition_columns_of_all_levels_are_those_of_the_root)
+{
+    Fixture f;
+    open_copy(&f, "CREATE TABLE dst (id int, gone int, region text, day date)"
+                  " PARTITION BY LIST (region);"
+                  "CREATE TABLE east (day date, region text, id int, extra int)"
+                  " PARTITION BY RANGE (day, (id + 1));"
+                  "ALTER TABLE dst DROP gone; ALTER TABLE east DROP extra;"
+                  "ALTER TABLE dst ATTACH PARTITION east FOR VALUES IN ('east');"
+                  "CREATE TABLE east_all PARTITION OF east DEFAULT");
+    const TableFacts *table = read_table(&f, catalog_target(&f.spec));
+    cr_expect(eq(int, table->relkind, 'p'));
+    cr_assert(eq(int, table->partition_attnum_count, 2));
+    cr_expect(eq(int, table->partition_attnums[0], 3));
+    cr_expect(eq(int, table->partition_attnums[1], 4));
+    cr_expect(not(table->has_rows));
+    pg_exec(f.sql, "INSERT INTO dst VALUES (1, 'east', '2024-01-01')");
+    cr_expect(read_table(&f, catalog_target(&f.spec))->has_rows, "in a partition");
+    close_copy(&f);
+}
+
+Test(catalog_copy, foreign_keys_are_counted_its_own_too)
+{
+    Fixture f;
+    open_copy(&f,
+        "CREATE TABLE dst (id int PRIMARY KEY, parent int REFERENCES dst);"
+        "CREATE TABLE child (d int REFERENCES dst); CREATE TABLE a (d int REFERENCES dst)");
+    const TableFacts *table = read_table(&f, catalog_target(&f.spec));
+    cr_expect(eq(int, table->referenced_count, 3));
+    cr_expect(zero(int, strcmp(table->referenced_by, "public.a")));
+    close_copy(&f);
+}
+
+Test(catalog_copy, columns_tell_order_default_collation_and_base_type)
+{
+    Fixture f;
+    open_copy(&f,
+        "CREATE DOMAIN price AS numeric(8,2) DEFAULT 0;"
+        "CREATE TABLE src (up int, down int, mixed int, p price, c text COLLATE \"C\", t text,"
+        " s serial, g int GENERATED ALWAYS AS (1) STORED);"
+        "INSERT INTO src (up, down, mixed) SELECT g, -g, hashint4(g) FROM generate_series(1, 500) "
+        "g;"
+        "ANALYZE src");
+    (void)read_table(&f, catalog_source(&f.spec));
+    cr_expect(lt(dbl, 0.99, column(&f, "up")->correlation));
+    cr_expect(lt(dbl, column(&f, "down")->correlation, -0.99));
+    cr_expect(lt(dbl, column(&f, "mixed")->correlation, 0.5));
+    cr_expect(column(&f, "p")->has_default && column(&f, "s")->has_default);
+    cr_expect(not(column(&f, "t")->has_default || column(&f, "g")->has_default));
+    cr_expect(eq(int, column(&f, "p")->type_mod, -1));
+    cr_expect(eq(int, column(&f, "p")->base_type_mod, (8 << 16) + 2 + 4));
+    cr_expect(zero(int, strcmp(column(&f, "up")->collation, "")));
+    cr_expect(ne(int, strcmp(column(&f, "t")->collation, column(&f, "c")->collation), 0));
+    cr_expect(ne(int, strcmp(column(&f, "t")->collation, ""), 0));
+    cr_expect(column(&f, "t")->may_insert && f.facts.table.may_insert && f.facts.table.may_delete);
+    close_copy(&f);
+}
