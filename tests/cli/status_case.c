@@ -144,7 +144,7 @@ status_expect_as_view(const JobTest *test)
         }
     }
     cr_expect(eq(sz, others, sizeof(OTHER) / sizeof(OTHER[0])));
-    cr_expect(eq(sz, json_object_size(seen), 31));
+    cr_expect(eq(sz, json_object_size(seen), 33));
     json_decref(seen);
     json_decref(said);
     free(text);
