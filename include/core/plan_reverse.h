@@ -18,9 +18,9 @@ typedef struct ReverseNames {
  * Turn the plan of a copy round: its target is the source now.
  *
  * Shape:   plan->copy->invertible.  Only what change log and drain need is decided; the fingerprint
- *          follows from that of the plan.  Returns a column of the old table that nothing leads back
- *          to, since `reverse_map:` leaves it out, or NULL.
- * Owner:   *reverse borrows from *plan, the rest lives in `arena`.
+ *          follows from that of the plan.  Returns a column of the old table that nothing leads
+ * back to, since `reverse_map:` leaves it out, or NULL. Owner:   *reverse borrows from *plan, the
+ * rest lives in `arena`.
  */
 const ColumnFacts *plan_reverse(const Plan *plan, ReverseNames names, Arena *arena, Plan *reverse);
 

@@ -34,8 +34,7 @@ void remote_open(RemoteCase *test, const char *source, const char *target);
 void remote_close(RemoteCase *test);
 
 /* The job file: the lines after job, copy, into, from, to; `from` and `to` NULL: the test's own. */
-void remote_write_job(
-    const RemoteCase *test, const char *from, const char *to, const char *lines);
+void remote_write_job(const RemoteCase *test, const char *from, const char *to, const char *lines);
 
 /* The same of a job without sync, verify pass and standbys. */
 void remote_write(const RemoteCase *test, const char *from, const char *to, const char *lines);

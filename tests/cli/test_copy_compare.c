@@ -55,8 +55,7 @@ static const char *const CHANGES[] = {"c = 'ab c'", "v = ''", "t = 'x', t2 = 'y,
 static void
 open_types(RemoteCase *test)
 {
-    remote_open(test,
-        TYPES "CREATE TABLE src " COLUMNS ";" BASE_ROWS HOSTILE_ROWS "ANALYZE src",
+    remote_open(test, TYPES "CREATE TABLE src " COLUMNS ";" BASE_ROWS HOSTILE_ROWS "ANALYZE src",
         TYPES "CREATE TABLE dst " COLUMNS);
     /* Sessions get other habits on each side. */
     pg_execf(test->source,
