@@ -169,3 +169,30 @@ Test(copy_compare, what_the_log_cannot_tell_is_found_on_the_other_server)
         zero(i64, pg_int(test.source, "SELECT count(*) FROM pg_proc WHERE proname ~ '^capture_'")));
     remote_close(&test);
 }
+
+/* ---- encodings ---- */
+
+Test(copy_compare, databases_of_two_encodings_compare_equal)
+{
+    RemoteCase test;
+    remote_open(&test, SOURCE, "CREATE TABLE dst (id int PRIMARY KEY, name text)");
+    pg_execf(test.source,
+        "CREATE DATABASE %s_latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0",
+        test.from_dbname);
+    STRBUF_AUTO name = STRBUF_INIT;
+    strbuf_printf(&name, "%s_latin", test.from_dbname);
+    const char *from = cluster_uri(test.from_cluster, strbuf_text(&name));
+    PGconn *latin = pg_open(from);
+    pg_exec(latin,
+        "CREATE TABLE src (id int PRIMARY KEY, name text);"
+        "INSERT INTO src SELECT i, chr(223 + i % 30) || 'x' FROM generate_series(1, 300) i");
+    remote_write_job(&test, from, NULL, "throttle: {standbys: none}\n");
+    remote_run(&test, 0);
+    pg_exec(test.target, "UPDATE dst SET name = 'x' WHERE id = 5");
+    cr_expect(eq(i64, 1, verify(&test, 6)));
+    repair(&test);
+    cr_expect(eq(i64, 1, pg_int(test.target, "SELECT name = U&'\\00e4x' FROM dst WHERE id = 5")));
+    pg_close(latin);
+    pg_execf(test.source, "DROP DATABASE %s_latin WITH (FORCE)", test.from_dbname);
+    remote_close(&test);
+}
