@@ -97,11 +97,11 @@ typedef enum LogColumn {
 
 #define LOG_ROWS_EXACT 100000
 
-/* One row, see LogColumn. */
+/* One row, see LogColumn; of the entries above id $1. */
 void sql_log_state(StrBuf *out, const Plan *plan, int64_t job);
 
-/* Is an entry with an id up to $1 left? */
-void sql_log_behind(StrBuf *out, const Plan *plan, int64_t job);
+/* Is no entry left with an id above $1 and up to $2? */
+void sql_log_is_drained(StrBuf *out, const Plan *plan, int64_t job);
 
 /* The key, as text[], of the first entry of slice $1 after id $2. */
 void sql_log_next_key(StrBuf *out, const Plan *plan, int64_t job);

@@ -44,12 +44,19 @@ typedef struct ChangelogState {
     int64_t last_id; /* the greatest id that has committed; 0 when there is none */
 } ChangelogState;
 
-bool changelog_state(PgConn *conn, const Plan *plan, int64_t job, ChangelogState *state, Err *err)
-    __attribute__((warn_unused_result));
+/* Of the entries above id `after`. */
+bool changelog_state(PgConn *conn, const Plan *plan, int64_t job, int64_t after,
+    ChangelogState *state, Err *err) __attribute__((warn_unused_result));
 
-/* Is no entry left whose id is `id` or less? */
-bool changelog_drained_to(PgConn *conn, const Plan *plan, int64_t job, int64_t id, bool *drained,
-    Err *err) __attribute__((warn_unused_result));
+/* Ids above `after`, up to `upto`. */
+typedef struct LogSpan {
+    int64_t after;
+    int64_t upto;
+} LogSpan;
+
+/* Is no entry left there? */
+bool changelog_is_drained(PgConn *conn, const Plan *plan, int64_t job, const LogSpan *span,
+    bool *drained, Err *err) __attribute__((warn_unused_result));
 
 /* The key, as text[] in text form, of the first entry from there on; NULL when there is none.  It
  * lives in `arena`. */

@@ -182,8 +182,10 @@ judge_failed(const HealthFacts *facts, Arena *arena)
     return (HealthVerdict){HEALTH_FAILED, facts->reason == NULL ? "not known" : facts->reason,
         arena_printf(arena,
             "remove the cause (pghaul check %s helps, and pghaul quarantine %s for a refused row), "
-            "then pghaul run %s goes on where it ended",
-            facts->job, facts->job, facts->job)};
+            "then pghaul run %s goes on where it ended%s%s%s",
+            facts->job, facts->job, facts->job,
+            facts->is_copy ? "; what the change log misses, pghaul verify " : "",
+            facts->is_copy ? facts->job : "", facts->is_copy ? " --repair finds" : "")};
 }
 
 static HealthVerdict

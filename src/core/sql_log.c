@@ -295,30 +295,33 @@ sql_log_state(StrBuf *out, const Plan *plan, int64_t job)
     strbuf_puts(out, "SELECT o.is_called,\n       CASE WHEN f.at IS NULL THEN 0\n");
     strbuf_printf(out,
         "            WHEN pg_catalog.pg_relation_size('%s') <= %d\n"
-        "            THEN (SELECT pg_catalog.count(*)\n"
-        "                    FROM (SELECT FROM %s LIMIT %d) AS s)\n"
+        "            THEN (SELECT pg_catalog.count(*) FROM (SELECT FROM %s AS l\n"
+        "                   WHERE l.id > $1::pg_catalog.int8 LIMIT %d) AS s)\n"
         "            ELSE GREATEST(1, pg_catalog.pg_stat_get_live_tuples(\n"
         "                '%s'::pg_catalog.regclass)) END,\n",
         name, EXACT_BYTES, name, LOG_ROWS_EXACT + 1, name);
     strbuf_printf(out,
         "       COALESCE(GREATEST(0, EXTRACT(epoch FROM pg_catalog.clock_timestamp() - f.at)), "
         "0),\n"
-        "       COALESCE((SELECT l.id FROM %s AS l ORDER BY l.id DESC LIMIT 1), 0)\n"
+        "       COALESCE((SELECT l.id FROM %s AS l WHERE l.id > $1::pg_catalog.int8\n"
+        "                  ORDER BY l.id DESC LIMIT 1), 0)\n"
         "  FROM ",
         name);
     sql_log_overflow_name(out, plan, job);
     strbuf_printf(out,
         " AS o\n"
-        "  LEFT JOIN LATERAL (SELECT l.at FROM %s AS l ORDER BY l.id LIMIT 1) AS f ON true",
+        "  LEFT JOIN LATERAL (SELECT l.at FROM %s AS l WHERE l.id > $1::pg_catalog.int8\n"
+        "                      ORDER BY l.id LIMIT 1) AS f ON true",
         name);
 }
 
 void
-sql_log_behind(StrBuf *out, const Plan *plan, int64_t job)
+sql_log_is_drained(StrBuf *out, const Plan *plan, int64_t job)
 {
-    strbuf_puts(out, "SELECT EXISTS (SELECT");
+    strbuf_puts(out, "SELECT NOT EXISTS (SELECT");
     sql_log_put_from(out, plan, job);
-    strbuf_puts(out, " WHERE pghaul_log.id <= $1::pg_catalog.int8)");
+    strbuf_puts(out, "\n WHERE pghaul_log.id > $1::pg_catalog.int8"
+                     " AND pghaul_log.id <= $2::pg_catalog.int8)");
 }
 
 void

@@ -57,8 +57,9 @@ finds_repair_drained(Drain *drain, const JobRow *job, bool pass_is_done, Err *er
         drain->repair_pass = job->pass; /* the state was read after the pass was done */
         drain->repair_last = drain->state.last_id;
     }
-    if (!changelog_drained_to(drain->carrier->log(drain), setup->plan, setup->job,
-            drain->repair_last, &drained, err)) {
+    LogSpan span = {.after = drain->floor.id, .upto = drain->repair_last};
+    if (!changelog_is_drained(
+            drain->carrier->log(drain), setup->plan, setup->job, &span, &drained, err)) {
         return false;
     }
     if (drained) {
@@ -114,12 +115,12 @@ look(Drain *drain, Err *err)
     JobRow job;
     DriftKind drift = DRIFT_NONE;
     bool done = false;
-    bool ok =
-        job_read_id(conn, setup->job, &arena, &job, err) &&
-        job_pass_is_done(conn, setup->job, job.pass, &done, err) &&
-        source_guards_check(conn, drain->worker->source, setup->plan, &job, &drift, err) &&
-        changelog_state(drain->carrier->log(drain), setup->plan, setup->job, &drain->state, err) &&
-        !is_overflowed(drain, err) && finds_repair_drained(drain, &job, done, err);
+    bool ok = job_read_id(conn, setup->job, &arena, &job, err) &&
+              job_pass_is_done(conn, setup->job, job.pass, &done, err) &&
+              source_guards_check(conn, drain->worker->source, setup->plan, &job, &drift, err) &&
+              changelog_state(drain->carrier->log(drain), setup->plan, setup->job, drain->floor.id,
+                  &drain->state, err) &&
+              !is_overflowed(drain, err) && finds_repair_drained(drain, &job, done, err);
     if (ok) {
         drain->may_begin = job.pass > 0 && (job.pass_kind != PASS_MOVE || done);
         drain->looked_us = clock_mono_us();
@@ -241,7 +242,7 @@ static void
 take_batch(Drain *drain, const SliceLease *slice, const DrainResult *result, int64_t duration_us)
 {
     drain->kept += result->kept;
-    if (drain->want.after == 0) {
+    if (drain->want.after == drain->floor.id) {
         note_held(drain, slice->no, result->first_kept);
     }
     if (result->entries > 0) {
@@ -286,7 +287,7 @@ drain_slice(Drain *drain, bool *more, Err *err)
 {
     int slice = drain->held.slices[drain->current].no;
     int64_t end_us = clock_mono_us() + SLICE_TIME_US;
-    drain->want = (DrainWant){.strict = is_held_too_long(drain, slice)};
+    drain->want = (DrainWant){.after = drain->floor.id, .strict = is_held_too_long(drain, slice)};
     do {
         if (stop_level(&drain->engine->stop) != STOP_NONE || !engine_may_work(drain->engine)) {
             *more = true;
@@ -519,7 +520,8 @@ step(Drain *drain, bool *done, Err *err)
         return true;
     }
     if (clock_mono_us() - drain->looked_us > LOOK_EVERY_US) {
-        if (!look(drain, err) || (drain->may_begin && !balance_slices(drain, err))) {
+        if (!look(drain, err) ||
+            (drain->may_begin && !(balance_slices(drain, err) && drain_raise_floor(drain, err)))) {
             return false;
         }
         *done = is_done(drain);

@@ -139,7 +139,7 @@ prepare_log_is_incomplete(PgConn *conn, const Plan *plan, int64_t job, bool *inc
     STRBUF_AUTO sql = STRBUF_INIT;
     PGRESULT_AUTO *result = NULL;
     sql_log_truncated(&sql, plan, job);
-    if (!changelog_state(conn, plan, job, &state, err) ||
+    if (!changelog_state(conn, plan, job, 0, &state, err) ||
         !query_one(conn, strbuf_text(&sql), 0, NULL, &result, err)) {
         return err_wrap(err, "look at the change log");
     }

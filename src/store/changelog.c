@@ -9,12 +9,15 @@
 /* ---- the log ---- */
 
 bool
-changelog_state(PgConn *conn, const Plan *plan, int64_t job, ChangelogState *state, Err *err)
+changelog_state(
+    PgConn *conn, const Plan *plan, int64_t job, int64_t after, ChangelogState *state, Err *err)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_log_state(&sql, plan, job);
+    Params params = PARAMS_INIT;
+    params_int(&params, after);
     PGRESULT_AUTO *result = NULL;
-    if (!query_one(conn, strbuf_text(&sql), 0, NULL, &result, err)) {
+    if (!query_one_with(conn, strbuf_text(&sql), &params, &result, err)) {
         return err_wrap(err, "look at the change log");
     }
     *state = (ChangelogState){
@@ -27,18 +30,19 @@ changelog_state(PgConn *conn, const Plan *plan, int64_t job, ChangelogState *sta
 }
 
 bool
-changelog_drained_to(
-    PgConn *conn, const Plan *plan, int64_t job, int64_t id, bool *drained, Err *err)
+changelog_is_drained(
+    PgConn *conn, const Plan *plan, int64_t job, const LogSpan *span, bool *drained, Err *err)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
-    sql_log_behind(&sql, plan, job);
+    sql_log_is_drained(&sql, plan, job);
     Params params = PARAMS_INIT;
-    params_int(&params, id);
+    params_int(&params, span->after);
+    params_int(&params, span->upto);
     PGRESULT_AUTO *result = NULL;
     if (!query_one_with(conn, strbuf_text(&sql), &params, &result, err)) {
         return err_wrap(err, "look at the change log");
     }
-    *drained = !result_bool(result, 0, 0);
+    *drained = result_bool(result, 0, 0);
     return true;
 }
 

@@ -311,7 +311,10 @@ Test(copy_sync, under_500_changes_a_second_it_catches_up_and_follows)
     status = job_verb_output(&test, "status", NULL, 0);
     cr_expect(strstr(status, "done") != NULL, "%s", status);
     free(status);
+    pg_exec(test.conn, "SELECT pghaul.assert_done('fill')");
     pg_exec(test.conn, "UPDATE app SET note = 'later' WHERE id < 10");
+    char sqlstate[6];
+    cr_expect(not(pg_try(test.conn, "SELECT pghaul.assert_done('fill')", sqlstate)));
     status = job_verb_output(&test, "status", NULL, 0);
     cr_expect(strstr(status, "behind by 9 changes") != NULL, "%s", status);
     free(status);

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "core/sql_parts.h"
+#include "engine/drain.h"
 #include "harness/harness.h"
 #include "integration/job_fixture.h"
 #include "ops/prepare_log.h"
@@ -297,6 +298,45 @@ Test(changelog, unique_values_change_hands_between_slices)
         refused += pg_try(f.sql, drain_sql(&f, &set.slices[i], "1, 0, true"), sqlstate) ? 0 : 1;
     }
     cr_expect(eq(int, 1, refused));
+    job_fixture_close(&f);
+}
+
+/* One step, as if the time for it had come. */
+static void
+raise_floor(JobFixture *f, Drain *drain)
+{
+    Err err = ERR_INIT;
+    drain->floor.stepped_us = 0;
+    cr_assert(changelog_state(
+                  f->conn, &f->survey.plan, f->job.id, drain->floor.id, &drain->state, &err) &&
+                  drain_raise_floor(drain, &err),
+        "%s", err.message);
+}
+
+Test(changelog, below_the_floor_nothing_is_looked_for_and_nothing_can_come)
+{
+    JobFixture f;
+    open_copy(&f);
+    Engine engine = {.setup = {.plan = &f.survey.plan, .job = f.job.id}};
+    Worker worker = {.engine = &engine, .conn = f.conn};
+    Drain drain = {.engine = &engine, .worker = &worker, .carrier = &drain_call};
+    SliceSet set = claim_all(&f, f.conn, f.run);
+    Session *slow = session_open(f.uri);
+    pg_exec(session_conn(slow), "BEGIN; INSERT INTO src VALUES (1, 'slow', 1)");
+    pg_exec(f.sql, "INSERT INTO src VALUES (2, 'a', 2), (3, 'b', 3)");
+    raise_floor(&f, &drain); /* the greatest id */
+    raise_floor(&f, &drain); /* the fence */
+    cr_expect(eq(i64, 3, drain.floor.candidate));
+    expect_drained(&f, &set, 2);
+    raise_floor(&f, &drain);
+    cr_expect(eq(i64, 0, drain.floor.id), "a transaction with a lesser id is open");
+    pg_exec(session_conn(slow), "COMMIT");
+    raise_floor(&f, &drain);
+    cr_expect(eq(i64, 0, drain.floor.id), "it has committed, and is not drained");
+    expect_drained(&f, &set, 1);
+    raise_floor(&f, &drain);
+    cr_expect(eq(i64, 3, drain.floor.id));
+    session_close(slow);
     job_fixture_close(&f);
 }
 
