@@ -66,7 +66,7 @@ static bool
 read_state(const Swap *swap, ChangelogState *state, Err *err)
 {
     Plan plan = named_plan(swap);
-    if (!changelog_state(swap->conn, &plan, swap->job->id, state, err)) {
+    if (!changelog_state(swap->conn, &plan, swap->job->id, 0, state, err)) {
         return false;
     }
     return !state->overflowed || incomplete(swap, "changes went unrecorded", err);
