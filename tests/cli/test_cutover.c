@@ -13,6 +13,8 @@
 
 #include "base/clock.h"
 #include "base/strbuf.h"
+#include "cli/cli.h"
+#include "cli/remote_case.h"
 #include "harness/harness.h"
 #include "harness/job.h"
 #include "harness/lockwatch.h"
@@ -331,4 +333,58 @@ Test(cutover, is_refused_where_it_would_be_wrong)
         pg_int(test.conn, "SELECT count(*) FROM pg_trigger"
                           " WHERE tgname LIKE 'zzzz%'")));
     job_close_cluster(&test);
+}
+
+/* ---- another server ---- */
+
+/* `pghaul VERB JOB --yes`; the job is called as remote_case.h has it. */
+static void
+expect_remote(const RemoteCase *test, const char *verb, int code, const char *words)
+{
+    CliResult result = CLI(verb, test->job_file, "--yes");
+    cr_expect(eq(int, code, result.code), "%s: %s%s", verb, result.out, result.err);
+    cr_expect(cli_has(result.out, words) || cli_has(result.err, words), "\"%s\" is not in: %s%s",
+        words, result.out, result.err);
+    cli_free(&result);
+}
+
+Test(cutover, source_on_another_server_is_fenced_and_nothing_is_missing)
+{
+    RemoteCase test;
+    remote_open(&test,
+        "CREATE TABLE src (id serial PRIMARY KEY, note text);"
+        "INSERT INTO src (note) SELECT 'n' || g FROM generate_series(1, 500) g",
+        "CREATE TABLE dst (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text)");
+    remote_write_job(&test, NULL, NULL, "throttle: {standbys: none}\n");
+    remote_run(&test, 0);
+    pg_exec(test.source, "UPDATE src SET note = 'late' WHERE id = 7; INSERT INTO src (note) VALUES"
+                         " ('last'); DELETE FROM src WHERE id = 8");
+    expect_remote(&test, "cutover", 0, "every row was compared, 1");
+    remote_expect_equal(&test, "SELECT id, note FROM src", "SELECT id, note FROM dst");
+    cr_expect(eq(i64, 1, pg_int(test.target, "SELECT state = 'cut_over' FROM pghaul.job")));
+    static const char *const WRITES[] = {"INSERT INTO src (note) VALUES ('x')", "TRUNCATE src",
+        "SET session_replication_role = replica; UPDATE src SET note = 'x'", "DELETE FROM src"};
+    for (size_t i = 0; i < sizeof(WRITES) / sizeof(WRITES[0]); i++) {
+        char state[6];
+        cr_expect(not(pg_try(test.source, WRITES[i], state)), "%s", WRITES[i]);
+        cr_expect(eq(str, "25006", state), "%s", WRITES[i]);
+    }
+    cr_expect(
+        eq(i64, 502, pg_int(test.target, "INSERT INTO dst (note) VALUES ('y') RETURNING id")));
+    pg_exec(test.target, "DELETE FROM dst WHERE id = 502");
+    expect_remote(&test, "cutover", 0, "cut over already");
+    expect_remote(&test, "run", 4, "is cut over to another server");
+    expect_remote(&test, "rollback", 0, "may be written again");
+    pg_exec(test.source, "SET session_replication_role = origin;"
+                         "INSERT INTO src (note) VALUES ('again')");
+    expect_remote(&test, "run", 0, "");
+    remote_expect_equal(&test, "SELECT id, note FROM src", "SELECT id, note FROM dst");
+    expect_remote(&test, "cutover", 0, "every row was compared");
+    CliResult result = CLI("clean", "carry", "-d", test.to);
+    cr_expect(eq(int, 0, result.code), "%s", result.err);
+    cli_free(&result);
+    cr_expect(eq(i64, 0,
+        pg_int(test.source, "SELECT count(*) FROM pg_trigger"
+                            " WHERE NOT tgisinternal")));
+    remote_close(&test);
 }
