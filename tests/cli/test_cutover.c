@@ -252,6 +252,64 @@ Test(cutover, snapshot_from_before_that_nobody_saw_cannot_write)
     job_close_cluster(&test);
 }
 
+/* ---- a map that changes values, and names that need quotes ---- */
+
+#define ODD_JOB                                                                                    \
+    "job: " JOB_NAME "\ncopy: '\"Or \"\"ders\"'\ninto: '\"the, new\"'\n"                           \
+    "map: {cents: '(\"the price\" * 100)::bigint'}\nthrottle: {standbys: none}\n"
+
+static void
+open_odd(JobTest *test, const char *more)
+{
+    STRBUF_AUTO file = STRBUF_INIT;
+    job_open(test, cluster_shared(), 1, 0);
+    pg_exec(test->conn,
+        "CREATE TABLE \"Or \"\"ders\" (\"key %\" int PRIMARY KEY, \"the price\" numeric(9,2));"
+        "INSERT INTO \"Or \"\"ders\" SELECT g, g + 0.25 FROM generate_series(1, 300) g;"
+        "CREATE TABLE \"the, new\" (\"key %\" int PRIMARY KEY, cents bigint);");
+    strbuf_printf(&file, ODD_JOB "%s", more);
+    harness_write_file(test->path, strbuf_text(&file));
+    job_expect_run(test, 0);
+}
+
+Test(cutover, map_that_changes_values_is_led_back_by_reverse_map)
+{
+    JobTest test;
+    open_odd(&test, "reverse_map: {the price: 'cents / 100.0'}\n");
+    cutover(&test);
+    pg_exec(test.conn, "UPDATE \"Or \"\"ders\" SET cents = 1099 WHERE \"key %\" = 7;"
+                       "INSERT INTO \"Or \"\"ders\" VALUES (301, 5); DELETE FROM \"Or \"\"ders\""
+                       " WHERE \"key %\" = 8");
+    rollback(&test);
+    cr_expect(eq(i64, 300, pg_int(test.conn, "SELECT count(*) FROM \"Or \"\"ders\"")));
+    cr_expect(eq(i64, 3,
+        pg_int(test.conn, "SELECT count(*) FROM \"Or \"\"ders\" WHERE (\"key %\", \"the price\")"
+                          " IN ((7, 10.99), (301, 0.05), (9, 9.25))")));
+    pg_exec(test.conn, "UPDATE \"Or \"\"ders\" SET \"the price\" = 2 WHERE \"key %\" = 9");
+    job_expect_run(&test, 0);
+    cr_expect(
+        eq(i64, 200, pg_int(test.conn, "SELECT cents FROM \"the, new\" WHERE \"key %\" = 9")));
+    job_close_cluster(&test);
+}
+
+Test(cutover, without_a_way_back_it_is_refused_unless_that_is_allowed)
+{
+    JobTest test;
+    open_odd(&test, "");
+    char *text = job_verb_output(&test, "cutover", YES, 4);
+    cr_expect(strstr(text, "no way back") != NULL && strstr(text, "allow: [no-rollback]") != NULL,
+        "%s", text);
+    free(text);
+    harness_write_file(test.path, ODD_JOB "allow: [no-rollback]\n");
+    cutover(&test);
+    pg_exec(test.conn, "UPDATE \"Or \"\"ders\" SET cents = 1 WHERE \"key %\" = 7");
+    text = job_verb_output(&test, "rollback", YES, 4);
+    cr_expect(strstr(text, "there is no way back") != NULL, "%s", text);
+    free(text);
+    job_expect_verb(&test, "clean", NULL, 0);
+    job_close_cluster(&test);
+}
+
 /* ---- in between ---- */
 
 Test(cutover, following_run_keeps_the_old_table_in_step_until_it_is_stopped)
