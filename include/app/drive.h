@@ -62,4 +62,9 @@ void drive_tell_aside(App *app, const char *job, int64_t rows);
 /* Print the summary and add it to the result. */
 void drive_summary(const Drive *drive);
 
+/* Another verify pass over a job whose move has ended, to its end, as `pghaul verify` (where it is)
+ * does; `source` is a session to a source elsewhere, or NULL. */
+bool drive_compare(App *app, PgConn **conn, PgConn *source, const Plan *plan, Err *err)
+    __attribute__((warn_unused_result));
+
 #endif

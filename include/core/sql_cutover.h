@@ -95,6 +95,17 @@ typedef struct FreshTrigger {
 
 void sql_fresh_trigger(StrBuf *out, const FreshTrigger *trigger);
 
+/*
+ * The fence of a source on another server: CREATE OR REPLACE FUNCTION, and the statements that put
+ * its triggers in place or again in place, to be run in one transaction.
+ *
+ * Shape:   `function` ("pghaul.fence_..") and `table` as SQL spells them; `name` is the table's,
+ * for the message.
+ */
+#define FENCE_STATEMENTS 6
+void sql_fence_function(StrBuf *out, const char *function, const char *name);
+void sql_fence_trigger(StrBuf *out, const char *function, const char *table, int step);
+
 /* "schema"."name" */
 void sql_put_qualified(StrBuf *out, const char *schema, const char *name);
 

@@ -24,6 +24,7 @@ typedef struct CarryResult {
     int64_t left;     /* left behind locks, or differing */
     char holders[64]; /* "{1,2}": backends that hold rows; "" */
     int64_t aside;    /* refused and set aside */
+    int64_t slept_us; /* of the batch's time: it would be no shorter with fewer rows */
 } CarryResult;
 
 typedef struct Carrier {

@@ -17,6 +17,7 @@ typedef struct CompareBatch {
     const char **keys; /* that may differ: text[] as text */
     int key_count;
     int key_size;
+    int64_t slept_us; /* between looks */
 } CompareBatch;
 
 /* Run a statement on one side. */
@@ -35,12 +36,12 @@ bool compare_keys_hashes(CompareBatch *batch, CompareSide side, const char *cons
 
 /*
  * Keep of the noted keys those whose rows differ and stay so, or, when they are to be repaired
- * anyway, differ at a second look.
+ * anyway (`once`), differ at a second look.
  *
  * Units:   `size` is that of the batch, which is halved when a statement takes too long.
  * Shape:   *stopped true when the run is asked to stop meanwhile: then nothing is known.
  */
-bool compare_keys_settle(CompareBatch *batch, int64_t size, bool repair, bool *stopped, Err *err)
+bool compare_keys_settle(CompareBatch *batch, int64_t size, bool once, bool *stopped, Err *err)
     __attribute__((warn_unused_result));
 
 /* Append the noted keys to the change log: the drain brings their rows over again. */

@@ -131,8 +131,11 @@ put_pass(StrBuf *out, const StatusRow *row, int width)
     (void)snprintf(line, sizeof(line), "%s (%d), %s of about %s rows", pass_name(row), row->pass,
         format_percent(row->done_ratio, first), format_count(row->est_rows, second));
     text_put_wrapped(out, "  pass     ", line, width);
-    strbuf_printf(
-        out, "  rows     %s %s\n", format_count(row->rows, first), verify ? "compared" : "changed");
+    const char *copied = row->facts.pass_kind == PASS_REPAIR ? "to be mended" : "copied";
+    strbuf_printf(out, "  rows     %s %s\n", format_count(row->rows, first),
+        verify               ? "compared"
+        : row->facts.is_copy ? copied
+                             : "changed");
     strbuf_printf(out, "  ranges   %lld of %lld done%s\n", (long long)row->ranges_done,
         (long long)row->ranges, row->carved ? "" : " so far");
     if (verify) {

@@ -9,6 +9,7 @@
 
 #include "app/app.h"
 #include "app/carry_text.h"
+#include "app/cutover.h"
 #include "app/json.h"
 #include "app/text.h"
 #include "core/format.h"
@@ -51,18 +52,24 @@ check_verified(PgConn *conn, const JobRow *job, Err *err)
     return err_hint(err, "pghaul verify %s compares them.", job->name);
 }
 
-static bool
-check_state(PgConn *conn, const JobRow *job, JobState wanted, Err *err)
+bool
+cutover_check_idle(PgConn *conn, const JobRow *job, Err *err)
 {
     int alive = 0;
     if (!run_count_alive(conn, job->id, &alive, err)) {
         return false;
     }
-    if (alive > 0) {
-        (void)err_set(err, ERR_BUSY, "job %s is being worked on by %d run%s", job->name, alive,
-            alive == 1 ? "" : "s");
-        return err_hint(err, "pghaul stop %s ends it.", job->name);
+    if (alive == 0) {
+        return true;
     }
+    (void)err_set(err, ERR_BUSY, "job %s is being worked on by %d run%s", job->name, alive,
+        alive == 1 ? "" : "s");
+    return err_hint(err, "pghaul stop %s ends it.", job->name);
+}
+
+bool
+cutover_check_state(const JobRow *job, JobState wanted, Err *err)
+{
     if (job->state == wanted) {
         return true;
     }
@@ -72,8 +79,8 @@ check_state(PgConn *conn, const JobRow *job, JobState wanted, Err *err)
                                 : err_hint(err, "Only a job that was cut over can be rolled back.");
 }
 
-static bool
-ask(App *app, const char *question, Err *err)
+bool
+cutover_ask(App *app, const char *question, Err *err)
 {
     char answer[16] = "";
     if (app->options.yes) {
@@ -170,8 +177,8 @@ cut_over(App *app, PgConn *conn, const Plan *plan, const JobRow *job, StopToken 
         .job = job,
         .stop = stop,
         .arena = &app->arena};
-    if (!cutover_check(conn, plan, &carry, &app->arena, err) || !ask(app, "Cut over?", err) ||
-        !cutover_run(&cutover, &result, err)) {
+    if (!cutover_check(conn, plan, &carry, &app->arena, err) ||
+        !cutover_ask(app, "Cut over?", err) || !cutover_run(&cutover, &result, err)) {
         return false;
     }
     show_swap(app, "cut over", &result);
@@ -188,8 +195,8 @@ begin(App *app, PgConn *conn, const JobSpec *spec, const JobRow *job, StopToken 
         app_result(app, "already_cut_over", json_true());
         return settle(app, conn, job->id, stop, err);
     }
-    return check_state(conn, job, JOB_SYNCED, err) && check_verified(conn, job, err) &&
-           guards_check(conn, job->id, NULL, err) &&
+    return cutover_check_idle(conn, job, err) && cutover_check_state(job, JOB_SYNCED, err) &&
+           check_verified(conn, job, err) && guards_check(conn, job->id, NULL, err) &&
            app_survey(app, conn, NULL, spec, &survey, err) &&
            cut_over(app, conn, &survey.plan, job, stop, err);
 }
@@ -210,7 +217,9 @@ verb_cutover(App *app, Err *err)
     }
     StopToken stop;
     stop_init(&stop); /* nobody raises it */
-    bool ok = begin(app, conn, &spec, &job, &stop, err);
+    Elsewhere elsewhere = {app, &conn, source, &spec, &job, &stop};
+    bool ok = source != NULL ? cutover_elsewhere(&elsewhere, err)
+                             : begin(app, conn, &spec, &job, &stop, err);
     stop_destroy(&stop);
     return ok;
 }
@@ -226,7 +235,8 @@ roll_back(App *app, PgConn *conn, const JobSpec *spec, const JobRow *job, StopTo
         app_result(app, "already_rolled_back", json_true());
         return settle(app, conn, job->id, stop, err);
     }
-    if (!check_state(conn, job, JOB_CUT_OVER, err) || !ask(app, "Roll back?", err) ||
+    if (!cutover_check_idle(conn, job, err) || !cutover_check_state(job, JOB_CUT_OVER, err) ||
+        !cutover_ask(app, "Roll back?", err) ||
         !cutover_rollback(conn, job, spec->throttle.yield_after_us, stop, &result, err)) {
         return false;
     }
@@ -250,7 +260,9 @@ verb_rollback(App *app, Err *err)
     }
     StopToken stop;
     stop_init(&stop); /* nobody raises it */
-    bool ok = roll_back(app, conn, &spec, &job, &stop, err);
+    Elsewhere elsewhere = {app, &conn, source, &spec, &job, &stop};
+    bool ok = source != NULL ? rollback_elsewhere(&elsewhere, err)
+                             : roll_back(app, conn, &spec, &job, &stop, err);
     stop_destroy(&stop);
     return ok;
 }

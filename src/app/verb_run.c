@@ -218,6 +218,10 @@ verb_run(App *app, Err *err)
         !is_cut_over(app, conn, &spec, &job, &cut_over, err)) {
         return false;
     }
+    if (cut_over && source != NULL) {
+        (void)err_set(err, ERR_REFUSED, "job %s is cut over to another server", job.name);
+        return err_hint(err, "Nothing leads back from there; pghaul rollback %s.", job.name);
+    }
     if (cut_over) {
         return follow_cut_over(app, conn, &job, err);
     }

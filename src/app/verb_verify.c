@@ -176,8 +176,8 @@ finish(Drive *drive, bool keep_state, Err *err)
     return true;
 }
 
-static bool
-compare(App *app, PgConn **conn, PgConn *source, const Plan *plan, Err *err)
+bool
+drive_compare(App *app, PgConn **conn, PgConn *source, const Plan *plan, Err *err)
 {
     JobRow job;
     if (!app_find_job(app, *conn, plan->spec->job, &job, err) ||
@@ -213,5 +213,5 @@ verb_verify(App *app, Err *err)
             survey.plan.self_referring ? "refers to the column that it sets"
                                        : "gives another value each time");
     }
-    return compare(app, &conn, source, &survey.plan, err);
+    return drive_compare(app, &conn, source, &survey.plan, err);
 }

@@ -397,3 +397,44 @@ sql_fresh_trigger(StrBuf *out, const FreshTrigger *trigger)
         trigger->function, trigger->xid, trigger->function, trigger->name, trigger->table,
         trigger->name, trigger->table, trigger->function, trigger->table, trigger->name);
 }
+
+/* ---- the fence ---- */
+
+/* Read-only, as far as the application can tell: it may know what to do about that. */
+void
+sql_fence_function(StrBuf *out, const char *function, const char *name)
+{
+    STRBUF_AUTO message = STRBUF_INIT;
+    strbuf_printf(&message, "table %s takes no more writes: it was moved to another server", name);
+    strbuf_printf(out,
+        "CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS $pghaul$\n"
+        "BEGIN\n"
+        "    RAISE EXCEPTION USING ERRCODE = '25006',\n"
+        "        HINT = 'Connect to the new server; pghaul rollback lets it be written again.',\n"
+        "        MESSAGE = ",
+        function);
+    sql_put_literal(out, strbuf_text(&message));
+    strbuf_printf(out, ";\nEND\n$pghaul$;\nREVOKE ALL ON FUNCTION %s() FROM PUBLIC", function);
+}
+
+/* What is there is dropped first, so that a fence that was tampered with is whole again. */
+void
+sql_fence_trigger(StrBuf *out, const char *function, const char *table, int step)
+{
+    STRBUF_AUTO text = STRBUF_INIT;
+    strbuf_printf(&text, "zzzz_%s%s", strchr(function, '.') + 1, step % 2 == 0 ? "" : "_t");
+    const char *name = strbuf_text(&text);
+    switch (step / 2) {
+    case 0:
+        strbuf_printf(out, "DROP TRIGGER IF EXISTS %s ON %s", name, table);
+        break;
+    case 1:
+        strbuf_printf(out, "CREATE TRIGGER %s BEFORE %s ON %s FOR EACH %s EXECUTE FUNCTION %s()",
+            name, step % 2 == 0 ? "INSERT OR UPDATE OR DELETE" : "TRUNCATE", table,
+            step % 2 == 0 ? "ROW" : "STATEMENT", function);
+        break;
+    default:
+        strbuf_printf(out, "ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", table, name);
+        break;
+    }
+}

@@ -10,13 +10,14 @@
 
 /* Types of the server itself whose binary form holds nothing but the value: no OID of an object,
  * which is another one elsewhere. */
-static const char *const PORTABLE[] = {"bit", "bool", "box", "bpchar", "bytea", "char", "cidr",
-    "circle", "date", "datemultirange", "daterange", "float4", "float8", "inet", "int2", "int4",
-    "int4multirange", "int4range", "int8", "int8multirange", "int8range", "interval", "json",
-    "jsonb", "line", "lseg", "macaddr", "macaddr8", "money", "name", "numeric", "nummultirange",
-    "numrange", "oid", "path", "pg_lsn", "point", "polygon", "text", "time", "timestamp",
-    "timestamptz", "timetz", "tsmultirange", "tsquery", "tsrange", "tstzmultirange", "tstzrange",
-    "tsvector", "uuid", "varbit", "varchar", "xml"};
+static const char *const PORTABLE[] = {"bit", "bool", "box", "bpchar", "bytea", "char", "cid",
+    "cidr", "circle", "date", "datemultirange", "daterange", "float4", "float8", "inet", "int2",
+    "int4", "int4multirange", "int4range", "int8", "int8multirange", "int8range", "interval",
+    "json", "jsonb", "jsonpath", "line", "lseg", "macaddr", "macaddr8", "money", "name", "numeric",
+    "nummultirange", "numrange", "oid", "path", "pg_lsn", "pg_snapshot", "point", "polygon",
+    "refcursor", "text", "tid", "time", "timestamp", "timestamptz", "timetz", "tsmultirange",
+    "tsquery", "tsrange", "tstzmultirange", "tstzrange", "tsvector", "uuid", "varbit", "varchar",
+    "xid", "xid8", "xml"};
 
 /* The session's search_path has nothing but the server's own: all else is qualified. */
 static bool

@@ -384,6 +384,7 @@ advance(CompareBatch *batch, const Found *found, bool repair, CarryResult *resul
                                  : CARRY_MORE,
         .rows = step.rows,
         .left = step.differing,
+        .slept_us = batch->slept_us,
     };
     if (result->outcome == CARRY_MORE) {
         strbuf_clear(&worker->watermark);
@@ -397,8 +398,10 @@ static bool
 compare_batch(CompareBatch *batch, int64_t size, Found *found, CarryResult *result, Err *err)
 {
     bool repair = batch->worker->job.pass_kind == PASS_REPAIR;
+    /* A row that is called wrong too soon is only brought over once more. */
+    bool once = repair || batch->worker->job.repair;
     if (!look_at_batch(batch, size, found, err) ||
-        !compare_keys_settle(batch, size, repair, &found->stopped, err)) {
+        !compare_keys_settle(batch, size, once, &found->stopped, err)) {
         return false;
     }
     if (found->stopped) {

@@ -248,15 +248,16 @@ look_at_all(CompareBatch *batch, int group, Err *err)
 }
 
 bool
-compare_keys_settle(CompareBatch *batch, int64_t size, bool repair, bool *stopped, Err *err)
+compare_keys_settle(CompareBatch *batch, int64_t size, bool once, bool *stopped, Err *err)
 {
     int group = size < GROUP_KEYS ? (int)size : GROUP_KEYS;
     *stopped = false;
-    for (int look = 0; look < (repair ? 1 : LOOKS) && batch->key_count > 0; look++) {
+    for (int look = 0; look < (once ? 1 : LOOKS) && batch->key_count > 0; look++) {
         if (look > 0 && stop_sleep_us(&batch->worker->engine->stop, LOOK_WAIT_US) != STOP_NONE) {
             *stopped = true;
             return true;
         }
+        batch->slept_us += look > 0 ? LOOK_WAIT_US : 0;
         if (!look_at_all(batch, group, err)) {
             return err_wrap(err, "look at rows");
         }

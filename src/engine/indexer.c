@@ -9,7 +9,7 @@
 #include "core/retry.h"
 #include "engine/engine_state.h"
 
-#define LOOK_EVERY_US   250000
+#define LOOK_EVERY_US   100000
 #define BACKOFF_BASE_US 500000
 #define BACKOFF_CAP_US  ((int64_t)30 * 1000000)
 

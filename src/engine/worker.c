@@ -183,7 +183,8 @@ run_batch(Worker *worker, Err *err)
     if (!carrier->batch(worker, size, skip, &result, err)) {
         return err_wrap(err, "range %lld", (long long)worker->lease.no);
     }
-    return take_batch(worker, &result, size, clock_mono_us() - begun_us, err);
+    int64_t duration_us = clock_mono_us() - begun_us - result.slept_us;
+    return take_batch(worker, &result, size, duration_us, err);
 }
 
 /* ---- failures ---- */
@@ -251,7 +252,8 @@ isolate_poison(Worker *worker, Err *err)
         return false;
     }
     int64_t size = pacer_size(pacing_of(worker));
-    return take_batch(worker, &result, size, clock_mono_us() - begun_us, err);
+    int64_t duration_us = clock_mono_us() - begun_us - result.slept_us;
+    return take_batch(worker, &result, size, duration_us, err);
 }
 
 /* A unique value is taken, perhaps by a row that was copied before the application wrote it: leave

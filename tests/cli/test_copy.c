@@ -299,6 +299,39 @@ Test(copy, verify_finds_what_is_missing_too_much_or_changed)
     cli_base_free(&base);
 }
 
+Test(copy, differences_are_mended_by_a_repair)
+{
+    static const char *const SYNC[] = {QUIET, "path: block\n", "path: key\nwhere: id <> 8\n"};
+    CliBase base = cli_base_new(1);
+    for (int i = 0; i < 3; i++) {
+        pg_exec(base.conn, "SET client_min_messages = error; DROP SCHEMA IF EXISTS pghaul CASCADE;"
+                           "DROP TABLE IF EXISTS s, t; CREATE TABLE s (id int PRIMARY KEY, a text);"
+                           "INSERT INTO s SELECT g, 'v' || g FROM generate_series(1, 500) AS g;"
+                           "CREATE TABLE t (id bigint PRIMARY KEY, a text)");
+        STRBUF_AUTO job = STRBUF_INIT;
+        strbuf_printf(&job, "job: mend\ncopy: s\ninto: t\n%sthrottle: {standbys: none}\n", SYNC[i]);
+        cli_base_write_job(&base, strbuf_text(&job));
+        CliResult run = CLI("run", base.job_file, "-d", base.uri, "--yes");
+        cr_expect(eq(int, 0, run.code), "%s%s", SYNC[i], run.err);
+        cli_free(&run);
+        pg_exec(base.conn, "DELETE FROM t WHERE id <= 7; UPDATE t SET a = '' WHERE id = 300;"
+                           "INSERT INTO t VALUES (-3000000000, 'x'), (3000000000, NULL)");
+        CliResult mend = CLI("verify", base.job_file, "-d", base.uri, "--repair", "--json");
+        cr_expect(eq(int, 0, mend.code), "%s%s", SYNC[i], mend.err);
+        const char *repaired = i == 0 ? "\"repaired_rows\":9" : "\"repaired_rows\":10";
+        cr_expect(cli_has(mend.out, repaired), "%s%s", SYNC[i], mend.out);
+        cli_free(&mend);
+        cr_expect(eq(i64, 0,
+                      pg_int(base.conn,
+                          DIFFERENT("SELECT * FROM s WHERE id <> 8 OR (SELECT spec !~ 'where'"
+                                    " FROM pghaul.job)",
+                              "SELECT * FROM t WHERE id < 3000000000 OR (SELECT spec !~ 'sync'"
+                              " FROM pghaul.job)"))),
+            "%s", SYNC[i]);
+    }
+    cli_base_free(&base);
+}
+
 /* ---- several at work, and the end ---- */
 
 Test(copy, several_workers_share_the_ranges_and_clean_leaves_the_rows)

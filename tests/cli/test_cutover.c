@@ -13,6 +13,8 @@
 
 #include "base/clock.h"
 #include "base/strbuf.h"
+#include "cli/cli.h"
+#include "cli/remote_case.h"
 #include "harness/harness.h"
 #include "harness/job.h"
 #include "harness/lockwatch.h"
@@ -250,6 +252,64 @@ Test(cutover, snapshot_from_before_that_nobody_saw_cannot_write)
     job_close_cluster(&test);
 }
 
+/* ---- a map that changes values, and names that need quotes ---- */
+
+#define ODD_JOB                                                                                    \
+    "job: " JOB_NAME "\ncopy: '\"Or \"\"ders\"'\ninto: '\"the, new\"'\n"                           \
+    "map: {cents: '(\"the price\" * 100)::bigint'}\nthrottle: {standbys: none}\n"
+
+static void
+open_odd(JobTest *test, const char *more)
+{
+    STRBUF_AUTO file = STRBUF_INIT;
+    job_open(test, cluster_shared(), 1, 0);
+    pg_exec(test->conn,
+        "CREATE TABLE \"Or \"\"ders\" (\"key %\" int PRIMARY KEY, \"the price\" numeric(9,2));"
+        "INSERT INTO \"Or \"\"ders\" SELECT g, g + 0.25 FROM generate_series(1, 300) g;"
+        "CREATE TABLE \"the, new\" (\"key %\" int PRIMARY KEY, cents bigint);");
+    strbuf_printf(&file, ODD_JOB "%s", more);
+    harness_write_file(test->path, strbuf_text(&file));
+    job_expect_run(test, 0);
+}
+
+Test(cutover, map_that_changes_values_is_led_back_by_reverse_map)
+{
+    JobTest test;
+    open_odd(&test, "reverse_map: {the price: 'cents / 100.0'}\n");
+    cutover(&test);
+    pg_exec(test.conn, "UPDATE \"Or \"\"ders\" SET cents = 1099 WHERE \"key %\" = 7;"
+                       "INSERT INTO \"Or \"\"ders\" VALUES (301, 5); DELETE FROM \"Or \"\"ders\""
+                       " WHERE \"key %\" = 8");
+    rollback(&test);
+    cr_expect(eq(i64, 300, pg_int(test.conn, "SELECT count(*) FROM \"Or \"\"ders\"")));
+    cr_expect(eq(i64, 3,
+        pg_int(test.conn, "SELECT count(*) FROM \"Or \"\"ders\" WHERE (\"key %\", \"the price\")"
+                          " IN ((7, 10.99), (301, 0.05), (9, 9.25))")));
+    pg_exec(test.conn, "UPDATE \"Or \"\"ders\" SET \"the price\" = 2 WHERE \"key %\" = 9");
+    job_expect_run(&test, 0);
+    cr_expect(
+        eq(i64, 200, pg_int(test.conn, "SELECT cents FROM \"the, new\" WHERE \"key %\" = 9")));
+    job_close_cluster(&test);
+}
+
+Test(cutover, without_a_way_back_it_is_refused_unless_that_is_allowed)
+{
+    JobTest test;
+    open_odd(&test, "");
+    char *text = job_verb_output(&test, "cutover", YES, 4);
+    cr_expect(strstr(text, "no way back") != NULL && strstr(text, "allow: [no-rollback]") != NULL,
+        "%s", text);
+    free(text);
+    harness_write_file(test.path, ODD_JOB "allow: [no-rollback]\n");
+    cutover(&test);
+    pg_exec(test.conn, "UPDATE \"Or \"\"ders\" SET cents = 1 WHERE \"key %\" = 7");
+    text = job_verb_output(&test, "rollback", YES, 4);
+    cr_expect(strstr(text, "there is no way back") != NULL, "%s", text);
+    free(text);
+    job_expect_verb(&test, "clean", NULL, 0);
+    job_close_cluster(&test);
+}
+
 /* ---- in between ---- */
 
 Test(cutover, following_run_keeps_the_old_table_in_step_until_it_is_stopped)
@@ -331,4 +391,58 @@ Test(cutover, is_refused_where_it_would_be_wrong)
         pg_int(test.conn, "SELECT count(*) FROM pg_trigger"
                           " WHERE tgname LIKE 'zzzz%'")));
     job_close_cluster(&test);
+}
+
+/* ---- another server ---- */
+
+/* `pghaul VERB JOB --yes`; the job is called as remote_case.h has it. */
+static void
+expect_remote(const RemoteCase *test, const char *verb, int code, const char *words)
+{
+    CliResult result = CLI(verb, test->job_file, "--yes");
+    cr_expect(eq(int, code, result.code), "%s: %s%s", verb, result.out, result.err);
+    cr_expect(cli_has(result.out, words) || cli_has(result.err, words), "\"%s\" is not in: %s%s",
+        words, result.out, result.err);
+    cli_free(&result);
+}
+
+Test(cutover, source_on_another_server_is_fenced_and_nothing_is_missing)
+{
+    RemoteCase test;
+    remote_open(&test,
+        "CREATE TABLE src (id serial PRIMARY KEY, note text);"
+        "INSERT INTO src (note) SELECT 'n' || g FROM generate_series(1, 500) g",
+        "CREATE TABLE dst (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text)");
+    remote_write_job(&test, NULL, NULL, "throttle: {standbys: none}\n");
+    remote_run(&test, 0);
+    pg_exec(test.source, "UPDATE src SET note = 'late' WHERE id = 7; INSERT INTO src (note) VALUES"
+                         " ('last'); DELETE FROM src WHERE id = 8");
+    expect_remote(&test, "cutover", 0, "every row was compared, 1");
+    remote_expect_equal(&test, "SELECT id, note FROM src", "SELECT id, note FROM dst");
+    cr_expect(eq(i64, 1, pg_int(test.target, "SELECT state = 'cut_over' FROM pghaul.job")));
+    static const char *const WRITES[] = {"INSERT INTO src (note) VALUES ('x')", "TRUNCATE src",
+        "SET session_replication_role = replica; UPDATE src SET note = 'x'", "DELETE FROM src"};
+    for (size_t i = 0; i < sizeof(WRITES) / sizeof(WRITES[0]); i++) {
+        char state[6];
+        cr_expect(not(pg_try(test.source, WRITES[i], state)), "%s", WRITES[i]);
+        cr_expect(eq(str, "25006", state), "%s", WRITES[i]);
+    }
+    cr_expect(
+        eq(i64, 502, pg_int(test.target, "INSERT INTO dst (note) VALUES ('y') RETURNING id")));
+    pg_exec(test.target, "DELETE FROM dst WHERE id = 502");
+    expect_remote(&test, "cutover", 0, "cut over already");
+    expect_remote(&test, "run", 4, "is cut over to another server");
+    expect_remote(&test, "rollback", 0, "may be written again");
+    pg_exec(test.source, "SET session_replication_role = origin;"
+                         "INSERT INTO src (note) VALUES ('again')");
+    expect_remote(&test, "run", 0, "");
+    remote_expect_equal(&test, "SELECT id, note FROM src", "SELECT id, note FROM dst");
+    expect_remote(&test, "cutover", 0, "every row was compared");
+    CliResult result = CLI("clean", "carry", "-d", test.to);
+    cr_expect(eq(int, 0, result.code), "%s", result.err);
+    cli_free(&result);
+    cr_expect(eq(i64, 0,
+        pg_int(test.source, "SELECT count(*) FROM pg_trigger"
+                            " WHERE NOT tgisinternal")));
+    remote_close(&test);
 }

@@ -267,6 +267,16 @@ Test(jobfile, a_batch_time_up_to_yield_after_is_permitted)
     cr_expect(eq(i64, spec.throttle.yield_after_us, 20000));
 }
 
+Test(jobfile, batches_of_a_copy_are_longer_where_nothing_else_is_asked_for)
+{
+    parse(COPY_HEAD "into: u\n");
+    cr_expect(eq(i64, spec.batch_time_us, 100000));
+    parse(COPY_HEAD "into: u\nthrottle: {yield_after: 50ms}\n");
+    cr_expect(eq(i64, spec.batch_time_us, 25000));
+    parse(COPY_HEAD "into: u\nbatch: {time: 25ms}\n");
+    cr_expect(eq(i64, spec.batch_time_us, 25000));
+}
+
 Test(jobfile, a_block_scalar_keeps_inner_blank_lines_and_loses_outer_ones)
 {
     parse(HEAD "set:\n  a: |+\n\n\n    x\n\n    y\n\n\n  b: |2-\n      z\n");
