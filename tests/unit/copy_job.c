@@ -175,3 +175,9 @@ copy_job_plan(CopyJob *job)
     plan_build(&job->spec, &job->facts, &job->exprs, &job->indexes[0], &job->arena, &job->plan);
     return &job->plan;
 }
+
+void
+copy_job_free(CopyJob *job)
+{
+    arena_reset(&job->arena);
+}

@@ -43,8 +43,10 @@ void copy_job_make_remote(CopyJob *job);
 /* The plan of the job as it is now; borrows from it. */
 const Plan *copy_job_plan(CopyJob *job);
 
+void copy_job_free(CopyJob *job);
+
 #define COPY_JOB(name)                                                                             \
-    CopyJob name;                                                                                  \
+    __attribute__((cleanup(copy_job_free))) CopyJob name;                                          \
     copy_job_init(&(name))
 
 #endif
