@@ -29,6 +29,7 @@ struct App {
                           as its `to:` says */
     ConnTarget source; /* of a copy whose source is in another database, else all NULL */
     bool remote;       /* there is such a source; set by app_open_job() */
+    bool has_ends;     /* the job file has been asked for them */
     Terminal out;      /* stdout */
     Terminal err;      /* stderr */
     Arena arena;       /* everything that a verb reads */

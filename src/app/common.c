@@ -171,6 +171,10 @@ static bool
 resolve_ends(App *app, const JobSpec *spec, Err *err)
 {
     ConnTarget *target = &app->options.target;
+    if (app->has_ends) { /* a verb that reads its file a second time */
+        return true;
+    }
+    app->has_ends = true;
     app->remote = spec->from != NULL || spec->to != NULL;
     if (spec->from != NULL && spec->to != NULL && names_target(target)) {
         (void)err_set(err, ERR_USER, "%s has from: and to:, and the command line a third database",

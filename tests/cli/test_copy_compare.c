@@ -158,7 +158,7 @@ Test(copy_compare, what_the_log_cannot_tell_is_found_on_the_other_server)
     remote_run(&test, 0);
     remote_expect_equal(&test, MAPPED, "SELECT * FROM dst");
 
-    CliResult clean = CLI("clean", "carry", "-d", test.to, "--quiet");
+    CliResult clean = CLI("clean", test.job_file, "--quiet"); /* which is read twice */
     cr_expect(zero(int, clean.code), "%s%s", clean.out, clean.err);
     cli_free(&clean);
     cr_expect(
