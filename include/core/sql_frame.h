@@ -45,6 +45,9 @@ void sql_put_frame_into_end(StrBuf *out, const Plan *plan, const char *size_sql)
  * lock on the table keeps them so. */
 void sql_put_frame_guards(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind);
 
+/* The same of both tables of a copy in one database, for its drain. */
+void sql_put_drain_guards(StrBuf *out, const Plan *plan, int64_t job);
+
 /* 5 The checkpoint; sets all result columns but those of the kind's own statements. */
 void sql_put_frame_checkpoint(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind);
 

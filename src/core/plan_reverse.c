@@ -121,6 +121,7 @@ plan_reverse(const Plan *plan, ReverseNames names, Arena *arena, Plan *reverse)
     *reversed = (CopyPlan){
         .into = renamed(plan->facts, names.into, NULL, arena),
         .invertible = true,
+        .reversed = true,
     };
     const JobSpec *spec = reverse_spec(plan, names, arena);
     *reverse = (Plan){

@@ -292,7 +292,7 @@ put_raise_drift(StrBuf *out, const char *what)
 }
 
 static void
-put_source_guards(StrBuf *out, const Plan *plan, int64_t job)
+put_source_guards(StrBuf *out, const Plan *plan, int64_t job, const char *recorded_sql)
 {
     STRBUF_AUTO used = STRBUF_INIT;
     STRBUF_AUTO key = STRBUF_INIT;
@@ -310,7 +310,7 @@ put_source_guards(StrBuf *out, const Plan *plan, int64_t job)
     } else {
         strbuf_puts(out, "NULL");
     }
-    strbuf_puts(out, ") IS DISTINCT FROM $9");
+    strbuf_printf(out, ") IS DISTINCT FROM %s", recorded_sql);
     put_raise_drift(out, "the table");
 }
 
@@ -338,7 +338,7 @@ sql_put_frame_guards(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
     strbuf_puts(out, "    -- 4 table, columns and triggers are those that were recorded; we hold a "
                      "lock on the table now\n");
     if (plan->copy == NULL || !plan->copy->remote) {
-        put_source_guards(out, plan, job);
+        put_source_guards(out, plan, job, "$9");
     }
     if (plan->copy != NULL) {
         put_target_guards(out, plan, job);
@@ -352,6 +352,16 @@ sql_put_frame_guards(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
             "    END IF;\n",
             table);
     }
+}
+
+void
+sql_put_drain_guards(StrBuf *out, const Plan *plan, int64_t job)
+{
+    STRBUF_AUTO recorded = STRBUF_INIT;
+    strbuf_printf(&recorded, "(\n        SELECT j.signature FROM pghaul.job j WHERE j.id = %lld)",
+        (long long)job);
+    put_source_guards(out, plan, job, strbuf_text(&recorded));
+    put_target_guards(out, plan, job);
 }
 
 static void

@@ -98,8 +98,10 @@ put_row_of_entry(StrBuf *out, const Plan *plan, bool into)
 }
 
 /*
- * Entries whose key has the same row on both sides already are done.  The snapshot is later than
- * the pick: what it shows of the source includes the change that the entry stands for.
+ * Entries whose key has the same row on both sides already are done, if the target has no more of
+ * that key: by block a row that moved may have been copied twice, into two partitions.  The
+ * snapshot is later than the pick: what it shows of the source includes the change that the entry
+ * stands for.
  *
  * The user's expressions are evaluated where only the source's columns are in reach by their names.
  */
@@ -109,7 +111,7 @@ put_drain_work(StrBuf *out, const Plan *plan, int64_t job)
     strbuf_puts(out, "    -- 3 those whose rows differ\n"
                      "    SELECT pg_catalog.array_agg(pghaul_log.id) INTO pghaul_work");
     sql_log_put_from(out, plan, job);
-    strbuf_puts(out, "\n     WHERE pghaul_log.id = ANY (pghaul_ids) AND NOT EXISTS (\n"
+    strbuf_puts(out, "\n     WHERE pghaul_log.id = ANY (pghaul_ids) AND (NOT EXISTS (\n"
                      "           SELECT FROM (SELECT ROW(");
     for (int i = 0; i < plan->copy->map_count; i++) {
         strbuf_puts(out, i == 0 ? "" : ", ");
@@ -125,7 +127,13 @@ put_drain_work(StrBuf *out, const Plan *plan, int64_t job)
         strbuf_puts(out, i == 0 ? "" : ", ");
         sql_put_into_column(out, plan->copy->map[i].target->name);
     }
-    strbuf_puts(out, ")));\n");
+    strbuf_puts(out, ")))");
+    if (plan->copy->arbiter->attnum_count > plan->key_count) {
+        strbuf_puts(out, "\n        OR 1 < (SELECT pg_catalog.count(*) FROM ");
+        put_row_of_entry(out, plan, true);
+        strbuf_puts(out, ")");
+    }
+    strbuf_puts(out, ");\n");
 }
 
 /* .. IN (the keys of the work) */
@@ -196,6 +204,11 @@ put_drain_write(StrBuf *out, const Plan *plan, int64_t job)
 static void
 put_drain_end(StrBuf *out, const Plan *plan, int64_t job)
 {
+    if (!plan->copy->reversed) {
+        strbuf_puts(
+            out, "    -- both tables are those that were recorded; we hold locks on them\n");
+        sql_put_drain_guards(out, plan, job);
+    }
     strbuf_puts(out, "    -- 5 the entries are done\n    DELETE");
     sql_log_put_from(out, plan, job);
     strbuf_printf(out,

