@@ -68,9 +68,9 @@ bool changelog_next_key(PgConn *conn, const Plan *plan, const SlicePlace *place,
 
 /*
  * Make table and sequence of the log unless they are there; in the caller's transaction, under the
- * job's lock.
+ * job's lock.  One that a job has lost which has `begun` is made anew as one that missed changes.
  */
-bool changelog_create(PgConn *conn, const Plan *plan, int64_t job, Err *err)
+bool changelog_create(PgConn *conn, const Plan *plan, int64_t job, bool begun, Err *err)
     __attribute__((warn_unused_result));
 
 /* ---- slices ---- */

@@ -77,7 +77,7 @@ is_overflowed(const Drain *drain, Err *err)
     }
     (void)err_set(err, ERR_DRIFT,
         "changes of the application were not recorded: the change log has reached "
-        "limits.log_bytes");
+        "limits.log_bytes, or was dropped");
     (void)err_hint(err,
         "pghaul verify %s --repair begins the log anew, compares all rows and mends them; a run "
         "that is alive keeps the log short.",

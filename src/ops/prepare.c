@@ -160,10 +160,16 @@ prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
         function->text(&text, plan, job);
         ok = create_function(conn, strbuf_text(&name), strbuf_text(&text), err);
     }
+    Arena arena = ARENA_INIT;
+    JobRow row;
     if (ok && plan->copy != NULL) {
-        ok = changelog_put_slices(conn, plan, job, err) &&
-             ((plan->copy->remote && plan->sync_trigger) || changelog_create(conn, plan, job, err));
+        ok =
+            changelog_put_slices(conn, plan, job, err) &&
+            ((plan->copy->remote && plan->sync_trigger) ||
+                (job_read_id(conn, job, &arena, &row, err) &&
+                    changelog_create(conn, plan, job, row.pass > 0 && !plan->copy->reversed, err)));
     }
+    arena_reset(&arena);
     return query_end(conn, ok, err);
 }
 
@@ -178,7 +184,7 @@ create_on_source(PgConn *source, const Plan *plan, int64_t job, Err *err)
     if (!query_run(source, "BEGIN", NULL, err)) {
         return false;
     }
-    bool ok = changelog_create(source, plan, job, err) &&
+    bool ok = changelog_create(source, plan, job, false, err) &&
               create_function(source, strbuf_text(&name), strbuf_text(&text), err);
     return query_end(source, ok, err);
 }

@@ -76,14 +76,16 @@ static const char SQL_EXISTS[] =
     "                WHERE c.relnamespace = 'pghaul'::pg_catalog.regnamespace\n"
     "                  AND 'pghaul.' || c.relname = $1::pg_catalog.text)";
 
-typedef void TextPutter(StrBuf *out, const Plan *plan, int64_t job);
+typedef struct Object {
+    void (*name)(StrBuf *out, const Plan *plan, int64_t job);
+    void (*statement)(StrBuf *out, const Plan *plan, int64_t job);
+} Object;
 
 static bool
-create(
-    PgConn *conn, const Plan *plan, int64_t job, TextPutter *name, TextPutter *statement, Err *err)
+create(PgConn *conn, const Plan *plan, const Object *object, int64_t job, bool *created, Err *err)
 {
     STRBUF_AUTO text = STRBUF_INIT;
-    name(&text, plan, job);
+    object->name(&text, plan, job);
     Params params = PARAMS_INIT;
     params_text(&params, strbuf_text(&text));
     PGRESULT_AUTO *result = NULL;
@@ -93,17 +95,32 @@ create(
     if (result_bool(result, 0, 0)) {
         return true;
     }
+    *created = true;
     STRBUF_AUTO sql = STRBUF_INIT;
-    statement(&sql, plan, job);
+    object->statement(&sql, plan, job);
     return query_run(conn, strbuf_text(&sql), NULL, err) ||
            err_wrap(err, "create %s", strbuf_text(&text));
 }
 
-bool
-changelog_create(PgConn *conn, const Plan *plan, int64_t job, Err *err)
+static bool
+mark_overflowed(PgConn *conn, const Plan *plan, int64_t job, Err *err)
 {
-    return create(conn, plan, job, sql_log_name, sql_log_table, err) &&
-           create(conn, plan, job, sql_log_overflow_name, sql_log_overflow, err);
+    STRBUF_AUTO sql = STRBUF_INIT;
+    strbuf_puts(&sql, "SELECT pg_catalog.nextval('");
+    sql_log_overflow_name(&sql, plan, job);
+    strbuf_puts(&sql, "')");
+    return query_run(conn, strbuf_text(&sql), NULL, err);
+}
+
+bool
+changelog_create(PgConn *conn, const Plan *plan, int64_t job, bool begun, Err *err)
+{
+    static const Object LOG = {sql_log_name, sql_log_table};
+    static const Object SEQUENCE = {sql_log_overflow_name, sql_log_overflow};
+    bool created = false;
+    return create(conn, plan, &LOG, job, &created, err) &&
+           create(conn, plan, &SEQUENCE, job, &created, err) &&
+           (!created || !begun || mark_overflowed(conn, plan, job, err));
 }
 
 /* ---- slices ---- */
