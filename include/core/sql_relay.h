@@ -36,8 +36,15 @@ bool relay_is_staged(const Plan *plan);
 /* Give the source's transaction the bounds $1 and $2, text[] or NULL. */
 void sql_relay_bounds(StrBuf *out);
 
-/* COPY TO STDOUT of the rows between these bounds, in order of the key; COPY FROM STDIN. */
-void sql_relay_source(StrBuf *out, const Plan *plan, bool from_open, bool to_open);
+/* Rows of the source between the bounds of its transaction. */
+typedef struct RelayRows {
+    bool from_open;
+    bool to_open;
+    int64_t around_log_of; /* without those that the change log of this job has; 0 = all */
+} RelayRows;
+
+/* COPY TO STDOUT of these rows, in order of the key; COPY FROM STDIN. */
+void sql_relay_source(StrBuf *out, const Plan *plan, const RelayRows *rows);
 void sql_relay_target(StrBuf *out, const Plan *plan);
 
 /* The same for rows of the source chosen by a predicate of ours, and straight into the target. */

@@ -31,6 +31,8 @@ typedef struct Carrier {
     /*
      * Run one batch of the worker's range and move its lease forward.
      *
+     * Shape:   `skip_locked`: leave locked rows behind; the move of a copy goes around rows whose
+     *          unique values are taken instead, and leaves them to the drain of the change log.
      * Errors:  by class; ERR_RECONNECT means that the outcome is unknown and the range must be
      *          re-read.
      */

@@ -59,6 +59,7 @@ typedef struct Worker {
     RangeLease lease; /* bounds in lease_arena, watermark in `watermark` */
     Arena lease_arena;
     StrBuf watermark;
+    int batches_around; /* of a copy, that go around unique values that are taken */
     int64_t carve_rows; /* of the next range by key; less where the index is slow to walk */
     Pacer move_pacer;
     Pacer verify_pacer;

@@ -310,7 +310,7 @@ plan_copy_add_triggers(PlanLister *lister)
 static void
 relay_source(StrBuf *out, const Plan *plan)
 {
-    sql_relay_source(out, plan, false, false);
+    sql_relay_source(out, plan, &(RelayRows){.from_open = false});
 }
 
 void

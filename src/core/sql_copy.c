@@ -8,6 +8,7 @@
 
 #include "core/sql_batch.h"
 #include "core/sql_frame.h"
+#include "core/sql_log.h"
 #include "core/sql_parts.h"
 
 /* "<before>1, <before>2" */
@@ -130,13 +131,18 @@ sql_put_not_logged(StrBuf *out, const Plan *plan, int64_t job, const char *when)
     }
 }
 
-/* Rows of the batch; with $8 those of them that are not in the change log, else the test is folded
- * away. */
 static void
-put_batch_rows(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
+put_batch_rows(StrBuf *out, const Plan *plan, SliceKind kind)
 {
     sql_put_slice(out, plan, kind);
     sql_put_where(out, plan);
+}
+
+/* With $8 those of them that are not in the change log; else the test is folded away. */
+static void
+put_unlogged_rows(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
+{
+    put_batch_rows(out, plan, kind);
     sql_put_not_logged(out, plan, job, "$8");
 }
 
@@ -148,20 +154,20 @@ put_counted_insert(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
     bool updates = plan->spec->on_conflict == ON_CONFLICT_UPDATE;
     strbuf_puts(out, "    WITH pghaul_put AS (\n    ");
     sql_put_insert(out, plan);
-    put_batch_rows(out, plan, job, kind);
+    put_unlogged_rows(out, plan, job, kind);
     sql_put_on_conflict(out, plan);
     strbuf_puts(out, "\n    RETURNING 1)\n"
                      "    SELECT (SELECT pg_catalog.count(*) FROM pghaul_put),\n"
                      "           (SELECT pg_catalog.count(*) FROM ");
     sql_put_only_table(out, plan);
     strbuf_puts(out, "\n     WHERE ");
-    put_batch_rows(out, plan, job, kind);
+    put_unlogged_rows(out, plan, job, kind);
     strbuf_puts(out, ")");
     if (updates) {
         strbuf_puts(out, ",\n           (SELECT pg_catalog.count(*) FROM ");
         sql_put_only_table(out, plan);
         strbuf_puts(out, " WHERE ");
-        put_batch_rows(out, plan, job, kind);
+        put_unlogged_rows(out, plan, job, kind);
         strbuf_puts(out, "\n       AND EXISTS (SELECT FROM ");
         sql_put_into_table(out, plan);
         strbuf_puts(out, " AS pghaul_into\n           WHERE ");
@@ -176,19 +182,73 @@ put_counted_insert(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
     }
 }
 
+/* Raise if a row of the batch whose key the target has, or has not, is not in the change log
+ * either. That may be long: it is read only if there are such rows. */
+static void
+put_refuse_unlogged(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind, bool there)
+{
+    strbuf_puts(out, "    PERFORM FROM (SELECT ");
+    sql_put_key_list(out, plan);
+    strbuf_puts(out, "\n      FROM ");
+    sql_put_only_table(out, plan);
+    strbuf_puts(out, "\n     WHERE ");
+    put_batch_rows(out, plan, kind);
+    strbuf_printf(out, "\n       AND %sEXISTS (SELECT FROM ", there ? "" : "NOT ");
+    sql_put_into_table(out, plan);
+    strbuf_puts(out, " AS pghaul_into\n           WHERE ");
+    sql_put_same_key(out, plan);
+    strbuf_puts(out, ")\n    OFFSET 0) AS ");
+    sql_put_ident(out, plan->facts->table.name);
+    strbuf_printf(out, "\n     WHERE %s", there ? "$4 = 1" : "true");
+    sql_put_not_logged(out, plan, job, "true");
+    strbuf_puts(out, ";\n"
+                     "    IF FOUND THEN\n"
+                     "        RAISE EXCEPTION USING ERRCODE = 'unique_violation',\n"
+                     "            MESSAGE = 'a unique value is taken';\n"
+                     "    END IF;\n");
+}
+
+/*
+ * With $8 around unique values that are taken: by a row that was copied before the application
+ * moved it, or that has handed its value on.  Both are in the change log, and the drain's.  A pass
+ * that walks over a rewritten table anew, which is not the first, meets every row that was copied.
+ */
+static void
+put_rows_around(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
+{
+    strbuf_puts(out, "    IF $8 THEN\n");
+    put_refuse_unlogged(out, plan, job, kind, true);
+    strbuf_puts(out, "    ");
+    sql_put_insert(out, plan);
+    put_batch_rows(out, plan, kind);
+    strbuf_puts(out, "\n        ON CONFLICT DO NOTHING;\n"
+                     "    GET DIAGNOSTICS pghaul_rows = ROW_COUNT;\n");
+    put_refuse_unlogged(out, plan, job, kind, false);
+    strbuf_puts(out, "    ELSE\n");
+}
+
 static void
 put_rows(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
 {
-    if (plan->spec->on_conflict == ON_CONFLICT_ERROR) {
-        strbuf_puts(out, "    ");
-        sql_put_insert(out, plan);
-        put_batch_rows(out, plan, job, kind);
-        strbuf_puts(out, ";\n    GET DIAGNOSTICS pghaul_rows = ROW_COUNT;\n");
+    if (plan->spec->on_conflict != ON_CONFLICT_ERROR) {
+        put_counted_insert(out, plan, job, kind);
+        strbuf_puts(out, "    pghaul_skipped := pghaul_wanted - pghaul_rows;\n"
+                         "    pghaul_rows := pghaul_rows - pghaul_updated;\n");
         return;
     }
-    put_counted_insert(out, plan, job, kind);
-    strbuf_puts(out, "    pghaul_skipped := pghaul_wanted - pghaul_rows;\n"
-                     "    pghaul_rows := pghaul_rows - pghaul_updated;\n");
+    bool around = plan->sync_trigger && sql_log_tells_conflicts(plan);
+    if (around) {
+        put_rows_around(out, plan, job, kind);
+    }
+    strbuf_puts(out, "    ");
+    sql_put_insert(out, plan);
+    if (around) {
+        put_batch_rows(out, plan, kind);
+    } else {
+        put_unlogged_rows(out, plan, job, kind);
+    }
+    strbuf_puts(out, ";\n    GET DIAGNOSTICS pghaul_rows = ROW_COUNT;\n");
+    strbuf_puts(out, around ? "    END IF;\n" : "");
 }
 
 void

@@ -110,17 +110,20 @@ put_copy_out(StrBuf *out, const Plan *plan)
 }
 
 void
-sql_relay_source(StrBuf *out, const Plan *plan, bool from_open, bool to_open)
+sql_relay_source(StrBuf *out, const Plan *plan, const RelayRows *rows)
 {
     put_copy_out(out, plan);
     strbuf_puts(out, "true");
-    if (!from_open) {
+    if (!rows->from_open) {
         put_bound(out, plan, "from", ">");
     }
-    if (!to_open) {
+    if (!rows->to_open) {
         put_bound(out, plan, "to", "<=");
     }
     sql_put_where(out, plan);
+    if (rows->around_log_of > 0) {
+        sql_put_not_logged(out, plan, rows->around_log_of, "true");
+    }
     strbuf_puts(out, "\n ORDER BY ");
     sql_put_key_list(out, plan);
     strbuf_puts(out, ") TO STDOUT");

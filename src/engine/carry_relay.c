@@ -28,6 +28,7 @@ typedef struct Relay {
     const char *from;
     const char *to; /* the key that the batch ends with */
     bool last;      /* the range ends with it */
+    bool around;    /* rows that the change log has are left to the drain */
     CopyCount count;
 } Relay;
 
@@ -134,7 +135,10 @@ stream_rows(Relay *relay, Err *err)
     Worker *worker = relay->worker;
     STRBUF_AUTO from = STRBUF_INIT;
     STRBUF_AUTO into = STRBUF_INIT;
-    sql_relay_source(&from, relay->plan, relay->from == NULL, relay->to == NULL);
+    RelayRows rows = {.from_open = relay->from == NULL,
+        .to_open = relay->to == NULL,
+        .around_log_of = relay->around ? worker->job.id : 0};
+    sql_relay_source(&from, relay->plan, &rows);
     sql_relay_target(&into, relay->plan);
     CopyStream stream = {
         .source = worker->source,
@@ -248,9 +252,8 @@ relay_of(Worker *worker, int64_t size)
 bool
 carry_relay(Worker *worker, int64_t size, bool skip_locked, CarryResult *result, Err *err)
 {
-    assert(!skip_locked);
-    (void)skip_locked;
     Relay relay = relay_of(worker, size);
+    relay.around = skip_locked;
     bool ok = run(&relay, result, err);
     arena_reset(&relay.arena);
     return ok;

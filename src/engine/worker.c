@@ -29,6 +29,13 @@
  * several rows): give up.  Halving down from the largest batch takes about 17 of them. */
 #define POISON_FAILURES_MAX 48
 
+/* By block rows that move are met twice.  After one of them so many batches go around such rows at
+ * once. */
+#define AROUND_BATCHES 20
+/* Beyond that a change log is long: so many entries, and the oldest of this age. */
+#define BACKLOG_ROWS 10000
+#define BACKLOG_S    3.0
+
 /* ---- ranges ---- */
 
 static void
@@ -39,12 +46,35 @@ set_busy(Worker *worker, bool busy)
     (void)pthread_mutex_unlock(&worker->lock);
 }
 
+/* To compare rows is to look up in the change log those that differ: that has to be short.  Of an
+ * application that writes without a pause the newest entries are always there. */
+static bool
+log_is_long(Engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    const Progress *progress = &engine->progress;
+    bool is_long = progress->backlog_rows > BACKLOG_ROWS && progress->backlog_s > BACKLOG_S;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return is_long;
+}
+
+static bool
+waits_for_drain(const Worker *worker)
+{
+    return worker->has_lease && worker->engine->setup.plan->copy != NULL &&
+           worker->job.pass_kind != PASS_MOVE && log_is_long(worker->engine);
+}
+
 /* What a repair pass of a copy found has to be drained before it is compared again. */
 static bool
 may_turn_page(const Worker *worker)
 {
-    bool mends = worker->engine->setup.plan->copy != NULL && worker->job.pass_kind == PASS_REPAIR;
-    return !mends || engine_is_drained(worker->engine, worker->job.pass);
+    if (worker->engine->setup.plan->copy == NULL || worker->job.pass_kind == PASS_VERIFY) {
+        return true;
+    }
+    return worker->job.pass_kind == PASS_REPAIR
+               ? engine_is_drained(worker->engine, worker->job.pass)
+               : !log_is_long(worker->engine);
 }
 
 /* Take a range, or turn the page; *finished when nothing is left of the job. */
@@ -178,6 +208,10 @@ run_batch(Worker *worker, Err *err)
     int64_t size_max = carrier->size_max == NULL ? size : carrier->size_max(worker);
     size = size < size_max ? size : size_max;
     bool skip = worker->history.may_skip && (plan->strict || retry_skips_locked(&worker->history));
+    if (worker->batches_around > 0 && worker->job.pass_kind == PASS_MOVE) {
+        worker->batches_around--;
+        skip = true;
+    }
     int64_t begun_us = clock_mono_us();
     CarryResult result;
     if (!carrier->batch(worker, size, skip, &result, err)) {
@@ -272,8 +306,13 @@ go_around(Worker *worker, Err *err)
     int64_t size = pacer_size(pacing_of(worker));
     int64_t begun_us = clock_mono_us();
     CarryResult result;
-    return carry_call(worker, size, true, &result, err) &&
-           take_batch(worker, &result, size, clock_mono_us() - begun_us, err);
+    if (!carrier_of(worker)->batch(worker, size, true, &result, err) ||
+        !take_batch(worker, &result, size, clock_mono_us() - begun_us, err)) {
+        return false;
+    }
+    bool often = worker->engine->setup.plan->path == PATH_BLOCK;
+    worker->batches_around = often ? AROUND_BATCHES : 0;
+    return true;
 }
 
 /* At the floor: set the row aside, or look for it.  None found means that the reason has gone. */
@@ -406,6 +445,11 @@ worker_step(Worker *worker, bool *finished, Err *err)
     if (worker->conn == NULL || !engine_may_work(engine)) {
         set_busy(worker, false);
         (void)stop_sleep_us(&engine->stop, GATE_SLEEP_US);
+        return true;
+    }
+    if (waits_for_drain(worker)) {
+        set_busy(worker, false);
+        (void)stop_sleep_us(&engine->stop, IDLE_SLEEP_US);
         return true;
     }
     if (!worker->has_lease) {

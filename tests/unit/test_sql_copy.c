@@ -102,6 +102,15 @@ Test(sql_copy, rows_in_the_change_log_are_left_to_the_drain_where_a_unique_value
     job.plan.sync_trigger = true;
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_copy_function(&sql, &job.plan, 7);
+    expect_part(&sql, "IF $8 THEN\n    INSERT INTO");
+    expect_part(&sql, "\n       AND NOT (true AND (\"orders\".\"id\") IN (SELECT l.k1 FROM " LOG
+                      " AS l WHERE l.k1 IS NOT NULL));\n    IF FOUND THEN\n        RAISE");
+
+    strbuf_clear(&sql);
+    job.arbiter.immediate = false;
+    job.target.indexes = &job.arbiter;
+    job.target.index_count = 1;
+    sql_copy_function(&sql, &job.plan, 7);
     expect_part(&sql, "AND NOT ($8 AND (\"orders\".\"id\") IN (SELECT l.k1 FROM " LOG
                       " AS l WHERE l.k1 IS NOT NULL));\n    GET DIAGNOSTICS");
     expect_no_part(&sql, "ON CONFLICT");
