@@ -87,7 +87,7 @@ Test(sql_relay, source_is_read_in_order_of_the_key_between_bounds_of_the_transac
     REMOTE_PLAN(job);
     job.spec.where.text = "amount > 0 -- paid";
     STRBUF_AUTO sql = STRBUF_INIT;
-    sql_relay_source(&sql, &job.plan, false, false);
+    sql_relay_source(&sql, &job.plan, &(RelayRows){false, false, 0});
     expect_part(&sql, "FROM ONLY \"shop\".\"orders\" AS \"orders\"");
     expect_part(&sql, "\"orders\".\"id\" > pg_catalog.current_setting('pghaul.from1')::integer");
     expect_part(&sql, "\"orders\".\"id\" <= pg_catalog.current_setting('pghaul.to1')::integer");
@@ -100,7 +100,7 @@ Test(sql_relay, keys_of_several_columns_are_compared_as_rows)
     REMOTE_PLAN(job);
     copy_plan_add_key(&job);
     STRBUF_AUTO sql = STRBUF_INIT;
-    sql_relay_source(&sql, &job.plan, false, true);
+    sql_relay_source(&sql, &job.plan, &(RelayRows){false, true, 0});
     expect_part(&sql, "(\"orders\".\"id\", \"orders\".\"region\") > "
                       "(pg_catalog.current_setting('pghaul.from1')::integer, "
                       "pg_catalog.current_setting('pghaul.from2')::text)");
@@ -112,7 +112,7 @@ Test(sql_relay, values_become_the_targets_type_at_the_source_and_its_length_at_t
 {
     REMOTE_PLAN(job);
     STRBUF_AUTO sql = STRBUF_INIT;
-    sql_relay_source(&sql, &job.plan, true, true);
+    sql_relay_source(&sql, &job.plan, &(RelayRows){true, true, 0});
     expect_part(&sql, "(amount * 100)::pg_catalog.\"int8\"");
     expect_part(&sql, "\"orders\".\"id\"::pg_catalog.\"int8\"");
     expect_part(&sql, "\"orders\".\"region\",");
@@ -125,7 +125,7 @@ Test(sql_relay, types_that_only_the_target_has_are_read_from_text)
     job.target_columns[3].base_type_name = "color";
     job.target_columns[3].base_type = "public.color";
     STRBUF_AUTO sql = STRBUF_INIT;
-    sql_relay_source(&sql, &job.plan, true, true);
+    sql_relay_source(&sql, &job.plan, &(RelayRows){true, true, 0});
     expect_part(&sql, "(amount * 100)\n");
     expect_part(&sql, "(FORMAT text)");
 }
