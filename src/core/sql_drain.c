@@ -73,6 +73,9 @@ bool
 sql_drain_is_staged(const Plan *plan)
 {
     const CopyPlan *copy = plan->copy;
+    if (plan->spec->indexes == INDEXES_AFTER) {
+        return sql_log_tells_conflicts(plan); /* unique ones may be there later */
+    }
     for (int i = 0; i < copy->into->index_count; i++) {
         const IndexFacts *index = &copy->into->indexes[i];
         if (index->unique && index->oid != copy->arbiter->oid) {

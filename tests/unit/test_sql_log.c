@@ -5,6 +5,7 @@
 #include <criterion/new/assert.h>
 #include <string.h>
 
+#include "core/sql_drain.h"
 #include "core/sql_functions.h"
 #include "core/sql_log.h"
 #include "unit/copy_plan.h"
@@ -107,6 +108,14 @@ Test(sql_log, keys_are_cut_into_slices_only_where_equal_ones_have_equal_hashes)
     job.target.indexes = &job.arbiter;
     job.target.index_count = 1;
     cr_expect(eq(int, 1, sql_log_slices(&job.plan)), "a deferrable index does not tell");
+}
+
+Test(sql_log, between_two_servers_rows_are_staged_where_unique_indexes_may_be_built_later)
+{
+    COPY_PLAN(job);
+    cr_expect(not(sql_drain_is_staged(&job.plan)));
+    job.spec.indexes = INDEXES_AFTER;
+    cr_expect(sql_drain_is_staged(&job.plan));
 }
 
 Test(sql_log, a_copy_without_sync_is_drained_but_not_captured)
