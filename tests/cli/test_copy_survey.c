@@ -171,6 +171,7 @@ drop_mover(const Ends *ends)
 Test(copy_survey, role_made_from_the_grants_copies_within_a_database)
 {
     Ends ends = ends_new();
+    cluster_claim_roles(ends.base.cluster);
     PGconn *conn = ends.base.conn;
     pg_execf(conn,
         TARGET "; REVOKE ALL ON DATABASE \"%s\" FROM PUBLIC; CREATE ROLE %s_owner;"
@@ -191,6 +192,7 @@ Test(copy_survey, role_made_from_the_grants_copies_within_a_database)
 Test(copy_survey, role_made_from_both_parts_of_the_grants_copies_to_another_database)
 {
     Ends ends = ends_new();
+    cluster_claim_roles(ends.base.cluster);
     pg_execf(ends.conn, "REVOKE ALL ON DATABASE \"%s\", \"%s\" FROM PUBLIC", ends.base.dbname,
         ends.dbname);
     write_ends(&ends, ends.base.uri, ends.uri, "");

@@ -378,6 +378,7 @@ expect_move(int first, bool copies, const char *path)
 
 Test(hostile, names_and_values_survive_a_move_by_key)
 {
+    cluster_claim_roles(cluster_shared());
     for (int first = 0; first < NAME_COUNT; first += 2) {
         expect_move(first, false, "key");
     }
@@ -385,6 +386,7 @@ Test(hostile, names_and_values_survive_a_move_by_key)
 
 Test(hostile, names_and_values_survive_a_copy)
 {
+    cluster_claim_roles(cluster_shared());
     for (int first = 0; first < NAME_COUNT; first += 3) {
         expect_move(first, true, first % 2 == 0 ? "key" : "block");
     }
@@ -392,6 +394,7 @@ Test(hostile, names_and_values_survive_a_copy)
 
 Test(hostile, names_and_values_survive_a_move_by_block)
 {
+    cluster_claim_roles(cluster_shared());
     for (int first = 1; first < NAME_COUNT; first += 2) {
         expect_move(first, false, "block");
     }

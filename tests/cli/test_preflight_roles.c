@@ -254,6 +254,7 @@ live_by_grants(Roles *roles)
     static const char *const VERBS[][2] = {{"check", NULL}, {"plan", NULL}, {"run", "--yes"},
         {"verify", NULL}, {"status", NULL}, {"clean", NULL}, {"clean", "--all"}};
     CliBase *base = &roles->base;
+    cluster_claim_roles(base->cluster);
     pg_execf(base->conn, "REVOKE ALL ON DATABASE \"%s\" FROM PUBLIC", base->dbname);
     CliResult grants = CLI("plan", base->job_file, "-d", base->uri, "--grants");
     cr_assert(eq(int, 0, grants.code), "%s", grants.err);

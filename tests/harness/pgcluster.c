@@ -303,6 +303,13 @@ cluster_shared(void)
     return cluster;
 }
 
+void
+cluster_claim_roles(PgCluster *cluster)
+{
+    PGconn *claim = pg_open(cluster_uri(cluster, "postgres")); /* closed by the process's end */
+    pg_wait_true(claim, "SELECT pg_try_advisory_lock(1)", 3 * HARNESS_TIMEOUT_US);
+}
+
 const char *
 cluster_uri(PgCluster *cluster, const char *dbname)
 {

@@ -39,6 +39,10 @@ void cluster_stop_shared(PgCluster *cluster);
 /* The shared cluster as seen by a test; returns owned: cluster_stop() leaves the servers alone. */
 PgCluster *cluster_shared(void);
 
+/* Wait until no other test of the suite makes roles of names that others make as well (they belong
+ * to the whole cluster), and keep them from it until this test's end. */
+void cluster_claim_roles(PgCluster *cluster);
+
 /* Connection strings for `pghaul -d` and pg_open(); live as long as the cluster. */
 const char *cluster_uri(PgCluster *cluster, const char *dbname);
 const char *cluster_standby_uri(PgCluster *cluster, const char *dbname);
