@@ -21,6 +21,9 @@
 #define CONNECT_TIMEOUT_US ((int64_t)5 * 1000000)
 #define BUILD_TIMEOUT_US   ((int64_t)30 * 24 * 3600 * 1000000)
 #define SQLSTATE_UNIQUE    "23505"
+/* A copy that is caught up is less than a second behind. */
+#define UNIQUE_TRIES   4
+#define UNIQUE_WAIT_US ((int64_t)1 * 1000000)
 
 /* One index of the list, in progress. */
 typedef struct Build {
@@ -72,12 +75,32 @@ explain_refusal(const Build *b, const IndexPlace *at, Err *err)
         b->index->definition);
 }
 
+/* Rows of a copy that is kept in sync were read at different moments: two may have the same value
+ * until the drain has been at both. */
+static bool
+may_pass(const Build *b, const Err *err, int tries)
+{
+    return b->builder->plan->sync_trigger && strcmp(err->sqlstate, SQLSTATE_UNIQUE) == 0 &&
+           tries < UNIQUE_TRIES;
+}
+
 static bool
 create(const Build *b, const IndexPlace *at, Err *err)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_index_create(&sql, b->index, at->name, at->table, INDEX_CONCURRENTLY);
-    return run_long(b, strbuf_text(&sql), err) || explain_refusal(b, at, err);
+    for (int tries = 1; !run_long(b, strbuf_text(&sql), err); tries++) {
+        if (!may_pass(b, err, tries)) {
+            return explain_refusal(b, at, err);
+        }
+        *err = ERR_INIT;
+        log_line(LOG_INFO, "index", "%s finds equal values; trying again", at->name);
+        if (!drop_invalid(b, at, err)) {
+            return false;
+        }
+        (void)stop_sleep_us(b->stop, UNIQUE_WAIT_US);
+    }
+    return true;
 }
 
 static bool

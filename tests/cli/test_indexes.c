@@ -237,6 +237,22 @@ Test(indexes, unique_one_that_finds_equal_rows_ends_the_run_and_is_built_when_th
     cli_base_free(&base);
 }
 
+Test(indexes, unique_one_is_tried_again_while_the_drain_catches_up)
+{
+    CliBase base = open_base("UPDATE src SET u = 1 WHERE id = 2;"
+                             "CREATE TABLE dst (LIKE src, PRIMARY KEY (id));"
+                             "CREATE UNIQUE INDEX dst_u ON dst (u)",
+        JOB(""));
+    Proc *proc = start(&base);
+    cr_assert(proc_wait_output(proc, "dst_u finds equal values", HARNESS_TIMEOUT_US));
+    pg_exec(base.conn, "UPDATE src SET u = 2 WHERE id = 2");
+    expect_end(proc, 0, NULL);
+    cr_expect(eq(i64, 1,
+        pg_int(base.conn, "SELECT indisvalid FROM pg_index"
+                          " WHERE indexrelid = 'dst_u'::regclass")));
+    cli_base_free(&base);
+}
+
 Test(indexes, that_were_dropped_and_not_built_are_printed_by_clean)
 {
     CliBase base = open_base("UPDATE src SET u = 1 WHERE id = 2;"
