@@ -242,7 +242,7 @@ Test(indexes, unique_one_is_tried_again_while_the_drain_catches_up)
     CliBase base = open_base("UPDATE src SET u = 1 WHERE id = 2;"
                              "CREATE TABLE dst (LIKE src, PRIMARY KEY (id));"
                              "CREATE UNIQUE INDEX dst_u ON dst (u)",
-        JOB(""));
+        "job: c\ncopy: src\ninto: dst\nindexes: after\nthrottle: {standbys: none}\n");
     Proc *proc = start(&base);
     cr_assert(proc_wait_output(proc, "dst_u finds equal values", HARNESS_TIMEOUT_US));
     pg_exec(base.conn, "UPDATE src SET u = 2 WHERE id = 2");
