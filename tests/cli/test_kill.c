@@ -27,7 +27,7 @@
 #ifdef __SANITIZE_ADDRESS__
 #define KILLS 5
 #else
-#define KILLS 20
+#define KILLS 12
 #endif
 #define KILLS_SOAK 334
 

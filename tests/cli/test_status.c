@@ -132,17 +132,18 @@ Test(status, table_lock_and_awaited_row_are_stuck_and_the_holder_is_named, .time
     JobTest row;
     PgCluster *cluster = cluster_shared();
     job_open(&table, cluster, 800, 1100);
-    job_open(&row, cluster, 1000, 1100);
+    job_open(&row, cluster, 2000, 1100);
     job_write(&table, JOB_SET_AMOUNT STATUS_SMALL_BATCHES);
     job_write(&row, JOB_SET_HITS "workers: 1\n" STATUS_SMALL_BATCHES);
-    Proc *table_run = job_start(&table);
-    Proc *row_run = job_start(&row);
-    cr_assert(job_wait_batches(&table, table_run, 0, 5));
-    cr_assert(job_wait_batches(&row, row_run, 0, 1));
     Session *table_holder = session_open(table.uri);
     Session *row_holder = session_open(row.uri);
+    /* Each lock is taken as soon as it may be, before the run has passed by. */
+    Proc *row_run = job_start(&row);
+    cr_assert(job_wait_batches(&row, row_run, 0, 1));
+    session_lock_rows(row_holder, "app", "id = 1900");
+    Proc *table_run = job_start(&table);
+    cr_assert(job_wait_batches(&table, table_run, 0, 5));
     session_lock_table(table_holder, "app", "ACCESS EXCLUSIVE");
-    session_lock_rows(row_holder, "app", "id = 900");
 
     make_idle(&table, table_run);
     make_idle(&row, row_run);
