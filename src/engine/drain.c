@@ -353,22 +353,6 @@ fail_at_key(Drain *drain, const Err *cause, Err *err)
 }
 
 static void
-count_failure(Worker *worker, const Err *cause)
-{
-    (void)pthread_mutex_lock(&worker->lock);
-    bool by_monitor = worker->cancelled_for_app;
-    worker->cancelled_for_app = false;
-    if (cause->cls == ERR_RETRY) {
-        worker->counters.lock_retries++;
-    } else if (cause->cls == ERR_TIMEOUT && by_monitor) {
-        worker->counters.cancels++;
-    } else {
-        worker->counters.errors++;
-    }
-    (void)pthread_mutex_unlock(&worker->lock);
-}
-
-static void
 drop_sessions(Drain *drain)
 {
     if (drain->carrier->close != NULL) {
@@ -417,7 +401,7 @@ static bool
 handle_failure(Drain *drain, const Err *cause, Err *err)
 {
     Worker *worker = drain->worker;
-    count_failure(worker, cause);
+    worker_count_failure(worker, cause);
     worker->history.at_floor = is_at_floor(drain);
     retry_record(&worker->history, cause->cls);
     RetryDecision decision = retry_decide(cause, &worker->history);

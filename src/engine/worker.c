@@ -223,22 +223,6 @@ run_batch(Worker *worker, Err *err)
 
 /* ---- failures ---- */
 
-static void
-count_failure(Worker *worker, const Err *err)
-{
-    (void)pthread_mutex_lock(&worker->lock);
-    bool by_monitor = worker->cancelled_for_app;
-    worker->cancelled_for_app = false;
-    if (err->cls == ERR_RETRY) {
-        worker->counters.lock_retries++;
-    } else if (err->cls == ERR_TIMEOUT && by_monitor) {
-        worker->counters.cancels++;
-    } else {
-        worker->counters.errors++;
-    }
-    (void)pthread_mutex_unlock(&worker->lock);
-}
-
 /* The file of the table changed (VACUUM FULL): blocks are counted anew, in a pass of its own. */
 static bool
 restart_pass(Worker *worker, Err *err)
@@ -379,7 +363,7 @@ handle_failure(Worker *worker, const Err *cause, Err *err)
         log_line(LOG_WARNING, worker->name, "%s", cause->message);
         return restart_pass(worker, err);
     }
-    count_failure(worker, cause);
+    worker_count_failure(worker, cause);
     worker->history.at_floor = pacer_is_at_floor(pacing_of(worker));
     retry_record(&worker->history, cause->cls);
     RetryDecision decision = retry_decide(cause, &worker->history);

@@ -198,3 +198,19 @@ worker_may_reconnect(Worker *worker, const Err *cause, Err *err)
     }
     return true;
 }
+
+void
+worker_count_failure(Worker *worker, const Err *cause)
+{
+    (void)pthread_mutex_lock(&worker->lock);
+    bool by_monitor = worker->cancelled_for_app;
+    worker->cancelled_for_app = false;
+    if (cause->cls == ERR_RETRY) {
+        worker->counters.lock_retries++;
+    } else if (cause->cls == ERR_TIMEOUT && by_monitor) {
+        worker->counters.cancels++;
+    } else {
+        worker->counters.errors++;
+    }
+    (void)pthread_mutex_unlock(&worker->lock);
+}
