@@ -83,6 +83,9 @@ void sql_log_put_numbered(StrBuf *out, const Plan *plan, const char *before);
  * pghaul_log. */
 void sql_log_put_in_slice(StrBuf *out, const Plan *plan, const char *slice_sql);
 
+/* ARRAY[pghaul_log.k1::text, ..]: the key as a checkpoint stores it. */
+void sql_log_put_key_text(StrBuf *out, const Plan *plan);
+
 /* pghaul_log.k1 or (pghaul_log.k1, pghaul_log.k2) */
 void sql_log_put_key(StrBuf *out, const Plan *plan);
 

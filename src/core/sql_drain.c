@@ -7,11 +7,9 @@
 void
 sql_drain_pick(StrBuf *out, const Plan *plan, int64_t job)
 {
-    strbuf_puts(out, "SELECT pghaul_log.id, CASE WHEN pghaul_log.k1 IS NOT NULL THEN ARRAY[");
-    for (int i = 0; i < plan->key_count; i++) {
-        strbuf_printf(out, "%spghaul_log.k%d::pg_catalog.text", i == 0 ? "" : ", ", i + 1);
-    }
-    strbuf_puts(out, "] END\n  FROM ");
+    strbuf_puts(out, "SELECT pghaul_log.id, CASE WHEN pghaul_log.k1 IS NOT NULL THEN ");
+    sql_log_put_key_text(out, plan);
+    strbuf_puts(out, " END\n  FROM ");
     sql_log_name(out, plan, job);
     strbuf_puts(out, " AS pghaul_log\n WHERE pghaul_log.id > $2::pg_catalog.int8\n   AND ");
     sql_log_put_in_slice(out, plan, "$1::pg_catalog.int4");

@@ -36,6 +36,16 @@ sql_log_put_numbered(StrBuf *out, const Plan *plan, const char *before)
 }
 
 void
+sql_log_put_key_text(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "ARRAY[");
+    for (int i = 0; i < plan->key_count; i++) {
+        strbuf_printf(out, "%spghaul_log.k%d::pg_catalog.text", i == 0 ? "" : ", ", i + 1);
+    }
+    strbuf_puts(out, "]");
+}
+
+void
 sql_log_put_key(StrBuf *out, const Plan *plan)
 {
     strbuf_puts(out, plan->key_count > 1 ? "(" : "");
@@ -335,11 +345,8 @@ sql_log_truncated(StrBuf *out, const Plan *plan, int64_t job)
 void
 sql_log_next_key(StrBuf *out, const Plan *plan, int64_t job)
 {
-    strbuf_puts(out, "SELECT ARRAY[");
-    for (int i = 0; i < plan->key_count; i++) {
-        strbuf_printf(out, "%spghaul_log.k%d::pg_catalog.text", i == 0 ? "" : ", ", i + 1);
-    }
-    strbuf_puts(out, "]");
+    strbuf_puts(out, "SELECT ");
+    sql_log_put_key_text(out, plan);
     sql_log_put_from(out, plan, job);
     strbuf_puts(out, "\n WHERE pghaul_log.id > $2::pg_catalog.int8\n   AND ");
     sql_log_put_in_slice(out, plan, "$1::pg_catalog.int4");
