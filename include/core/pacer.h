@@ -5,9 +5,9 @@
  * duration of each committed batch and asks for the next size.  Sizes are counted in whatever the
  * access path counts: keys on the key path, heap blocks on the block path.
  *
- * Proportional control towards the target duration, with small steps so that one odd batch does
- * not swing the size; a batch that ran over twice the target, and every failure that a smaller
- * batch would have avoided, halves it at once.
+ * The first batches double until one takes half the target duration; from then on proportional
+ * control, with small steps so that one odd batch does not swing the size; a batch that ran over
+ * twice the target, and every failure that a smaller batch would have avoided, halves it at once.
  */
 #ifndef CORE_PACER_H
 #define CORE_PACER_H
@@ -24,7 +24,8 @@ typedef struct PacerLimits {
 
 typedef struct Pacer {
     PacerLimits limits;
-    double size; /* with its fraction, else small sizes could never grow by a small share */
+    bool ramping; /* no batch has been near the target yet */
+    double size;  /* with its fraction, else small sizes could never grow by a small share */
 } Pacer;
 
 void pacer_init(Pacer *pacer, PacerLimits limits, int64_t size_start);

@@ -8,8 +8,7 @@
 #define FACTOR_MAX 1.5
 
 /* Share of the wanted step that is taken.  1/4: an outlier at the clamp moves the size by an
- * eighth, and a start that is ten times too small is made good in about twenty batches, one
- * second at the default target. */
+ * eighth. */
 #define GAIN 0.25
 
 static double
@@ -42,6 +41,7 @@ pacer_init(Pacer *pacer, PacerLimits limits, int64_t size_start)
     check_limits(&limits);
     *pacer = (Pacer){
         .limits = limits,
+        .ramping = true,
         .size = clamp((double)size_start, (double)limits.size_min, (double)limits.size_max),
     };
 }
@@ -79,10 +79,28 @@ wanted_factor(const Pacer *pacer, int64_t duration_us)
     return clamp((double)pacer->limits.batch_target_us / duration, FACTOR_MIN, FACTOR_MAX);
 }
 
+/* Twice the size, as long as that cannot be too much. */
+static bool
+ramp_up(Pacer *pacer, int64_t size_done, int64_t duration_us)
+{
+    const PacerLimits *limits = &pacer->limits;
+    if (!pacer->ramping || size_done < pacer_size(pacer)) {
+        return false;
+    }
+    pacer->ramping = !size_is_fixed(limits) && duration_us < limits->batch_target_us / 2;
+    if (pacer->ramping) {
+        pacer->size = clamp(pacer->size * 2.0, 1.0, (double)limits->size_max);
+    }
+    return pacer->ramping;
+}
+
 void
 pacer_observe(Pacer *pacer, int64_t size_done, int64_t duration_us)
 {
     const PacerLimits *limits = &pacer->limits;
+    if (ramp_up(pacer, size_done, duration_us)) {
+        return;
+    }
     if (!size_is_fixed(limits) && duration_us - limits->batch_target_us > limits->batch_target_us) {
         shrink_to(pacer, pacer->size / 2.0);
         return;
@@ -102,6 +120,7 @@ pacer_halve(Pacer *pacer)
 {
     double low = (double)pacer->limits.floor;
     double half = floor((double)pacer_size(pacer) / 2.0);
+    pacer->ramping = false;
     pacer->size = half < low ? low : half;
 }
 

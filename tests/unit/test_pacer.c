@@ -65,6 +65,7 @@ Test(pacer, keeps_its_size_when_a_batch_takes_exactly_the_target)
 Test(pacer, one_outlier_moves_the_size_by_an_eighth_at_most)
 {
     Pacer fast = pacer_at(1000);
+    pacer_observe(&fast, 1000, TARGET_US);
     pacer_observe(&fast, 1000, 0);
     cr_assert(eq(i64, pacer_size(&fast), 1125));
 
@@ -78,6 +79,25 @@ Test(pacer, halves_at_once_over_twice_the_target)
     Pacer pacer = pacer_at(1000);
     pacer_observe(&pacer, 1000, 2 * TARGET_US + 1);
     cr_assert(eq(i64, pacer_size(&pacer), 500));
+}
+
+Test(pacer, first_batches_double_until_one_takes_half_the_target)
+{
+    Pacer pacer = pacer_at(100);
+    run_batches(&pacer, 3, 50.0); /* 5, 10, 20 ms */
+    cr_assert(eq(i64, pacer_size(&pacer), 800));
+    run_batches(&pacer, 1, 50.0); /* 40 ms: a quarter of the way to the target */
+    cr_assert(eq(i64, pacer_size(&pacer), 850));
+    pacer_observe(&pacer, 850, 1000);
+    cr_assert(eq(i64, pacer_size(&pacer), 956), "it has been near the target: small steps");
+}
+
+Test(pacer, a_failure_ends_the_doubling)
+{
+    Pacer pacer = pacer_at(100);
+    pacer_halve(&pacer);
+    pacer_observe(&pacer, 50, 10);
+    cr_assert(eq(i64, pacer_size(&pacer), 56));
 }
 
 Test(pacer, a_short_batch_never_grows_the_size)
