@@ -170,8 +170,8 @@ plan_copy_put_target(StrBuf *out, const Plan *plan, int width)
     put_sync(out, plan, width);
     plan_put_fact(out, "indexes",
         plan->spec->indexes == INDEXES_AFTER
-            ? "secondary indexes of the target are built after the move, one by one, with CREATE "
-              "INDEX CONCURRENTLY; those that it has are dropped before, if it is empty"
+            ? "secondary indexes of the target are built after the move, one by one, if they are "
+              "large CONCURRENTLY; those that it has are dropped before, if it is empty"
             : "those that the target has, from the start",
         width);
     plan_put_fact(out, "verify",
@@ -203,8 +203,10 @@ plan_copy_locks(const Plan *plan, Arena *arena, const char *notes[static PLAN_NO
                          "locks on the target's rows that it replaces.";
     }
     if (plan->spec->indexes == INDEXES_AFTER) {
-        notes[count++] = "CREATE INDEX CONCURRENTLY: SHARE UPDATE EXCLUSIVE on the target, and it "
-                         "waits for the transactions that are open.";
+        notes[count++] =
+            "CREATE INDEX CONCURRENTLY: SHARE UPDATE EXCLUSIVE on the target, and it waits for the "
+            "transactions that are open. Of a table up to 1 GB that nobody but this job writes, "
+            "CREATE INDEX: SHARE on the target, for as long as it takes.";
     }
     if (plan->sync_trigger) {
         notes[count++] = arena_printf(arena,

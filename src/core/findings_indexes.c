@@ -65,8 +65,7 @@ tell_built(const Collector *c, const IndexPlan *indexes)
         unique ? "Until a unique one is built, equal rows are taken: what it refuses is "
                  "found only at the end."
                : NULL,
-        "%d index%s of %s %s when the move is done, CONCURRENTLY%s: %s", count,
-        count == 1 ? "" : "es", c->table,
+        "%d index%s of %s %s when the move is done%s: %s", count, count == 1 ? "" : "es", c->table,
         own ? "are dropped when the job begins, and built again" : "are built, as the source's,",
         c->facts->table.relkind == 'p' ? " on each partition" : "", names);
     check_rights(c, indexes);

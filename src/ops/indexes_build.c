@@ -1,5 +1,5 @@
 /*
- * indexes_build.c - build the recorded indexes one by one, beside everything that writes.
+ * indexes_build.c - build the recorded indexes one by one, CONCURRENTLY unless that is of no use.
  *
  * What is there decides what is done next: a build that was cut off, here or by a kill, has left an
  * invalid index, which still costs every writer; it is dropped and built again.  A partitioned
@@ -14,6 +14,7 @@
 #include "ops/ddl.h"
 #include "ops/indexes.h"
 #include "pg/catalog_indexes.h"
+#include "pg/probe.h"
 #include "pg/query.h"
 #include "store/index_build.h"
 #include "store/job.h"
@@ -21,6 +22,12 @@
 #define CONNECT_TIMEOUT_US ((int64_t)5 * 1000000)
 #define BUILD_TIMEOUT_US   ((int64_t)30 * 24 * 3600 * 1000000)
 #define SQLSTATE_UNIQUE    "23505"
+#define SQLSTATE_LOCKED    "55P03"
+/* An index of a table up to 1 GB takes seconds. */
+#define PLAIN_BLOCKS_MAX ((int64_t)131072)
+/* No lock_timeout: the lock of a build CONCURRENTLY stops neither readers nor writers while it is
+ * waited for, and the timeout would also end its waits for older transactions. */
+#define SQL_WAIT_FOREVER "SET lock_timeout = 0"
 /* A copy that is caught up is less than a second behind. */
 #define UNIQUE_TRIES   4
 #define UNIQUE_WAIT_US ((int64_t)1 * 1000000)
@@ -84,12 +91,65 @@ may_pass(const Build *b, const Err *err, int tries)
            tries < UNIQUE_TRIES;
 }
 
+/* Nobody but the drain writes a target that was empty and may not conflict: it can wait a moment,
+ * and a plain build takes two thirds of the time. */
+static bool
+may_be_plain(const Build *b, const IndexPlace *at, bool *plain, Err *err)
+{
+    int64_t blocks = 0;
+    if (!probe_blocks(b->builder->conn, at->table_oid, &blocks, err)) {
+        return false;
+    }
+    *plain = b->builder->plan->spec->on_conflict == ON_CONFLICT_ERROR && blocks <= PLAIN_BLOCKS_MAX;
+    return true;
+}
+
+/* *locked_out when somebody does write it, for longer than we may wait. */
+static bool
+create_plain(const Build *b, const IndexPlace *at, bool *locked_out, Err *err)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    char timeout[64];
+    PgConn *conn = b->builder->conn;
+    (void)snprintf(timeout, sizeof(timeout), "SET lock_timeout = %lld",
+        (long long)(b->builder->plan->spec->throttle.yield_after_us / 1000));
+    if (!query_run(conn, timeout, NULL, err)) {
+        return false;
+    }
+    sql_index_create(&sql, b->index, at->name, at->table, INDEX_PLAIN);
+    bool built = run_long(b, strbuf_text(&sql), err);
+    Err reset = ERR_INIT;
+    if (conn_is_idle(conn) && !query_run(conn, SQL_WAIT_FOREVER, NULL, &reset)) {
+        *err = reset;
+        return false;
+    }
+    *locked_out = !built && strcmp(err->sqlstate, SQLSTATE_LOCKED) == 0;
+    if (*locked_out) {
+        *err = ERR_INIT;
+    }
+    return built;
+}
+
+static bool
+create_once(const Build *b, const IndexPlace *at, Err *err)
+{
+    bool plain = false;
+    bool locked_out = false;
+    if (!may_be_plain(b, at, &plain, err)) {
+        return false;
+    }
+    if (plain && (create_plain(b, at, &locked_out, err) || !locked_out)) {
+        return err->cls == ERR_NONE;
+    }
+    STRBUF_AUTO sql = STRBUF_INIT;
+    sql_index_create(&sql, b->index, at->name, at->table, INDEX_CONCURRENTLY);
+    return run_long(b, strbuf_text(&sql), err);
+}
+
 static bool
 create(const Build *b, const IndexPlace *at, Err *err)
 {
-    STRBUF_AUTO sql = STRBUF_INIT;
-    sql_index_create(&sql, b->index, at->name, at->table, INDEX_CONCURRENTLY);
-    for (int tries = 1; !run_long(b, strbuf_text(&sql), err); tries++) {
+    for (int tries = 1; !create_once(b, at, err); tries++) {
         if (!may_pass(b, err, tries)) {
             return explain_refusal(b, at, err);
         }
@@ -275,8 +335,6 @@ build_index(const Build *b, const IndexBuildRow *row, int count, Err *err)
 
 /* ---- the builder ---- */
 
-/* No lock_timeout: the lock of a build stops neither readers nor writers while it is waited for,
- * and the timeout would also end its waits for older transactions. */
 static bool
 open_session(IndexBuilder *builder, Err *err)
 {
@@ -284,7 +342,7 @@ open_session(IndexBuilder *builder, Err *err)
     (void)snprintf(label, sizeof(label), "%s/index", builder->plan->spec->job);
     return conn_open(
                builder->target, CONN_VACUUM, label, CONNECT_TIMEOUT_US, &builder->conn, err) &&
-           query_run(builder->conn, "SET lock_timeout = 0", NULL, err);
+           query_run(builder->conn, SQL_WAIT_FOREVER, NULL, err);
 }
 
 static bool

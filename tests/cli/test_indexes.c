@@ -288,7 +288,7 @@ Test(indexes, of_a_partitioned_target_are_built_partition_by_partition)
         "CREATE INDEX dst_low_two_1 ON dst_low (u)",
         JOB(""));
     /* Left by a build that was killed: one part is valid but hangs on nothing. */
-    expect_plan(&base, "CONCURRENTLY on each");
+    expect_plan(&base, "on each partition");
     expect_run(&base, 0, NULL);
     cr_expect(eq(i64, 10,
         pg_int(base.conn,

@@ -54,7 +54,7 @@ Test(findings_indexes, own_ones_that_are_dropped_are_named)
     case_init(&c, INDEXES_OF_TARGET, 10);
     expect(&c, FINDING_NOTE, "indexes-after",
         "10 indexes of \"public\".\"t\" are dropped when the job begins, and built again when the "
-        "move is done, CONCURRENTLY: \"i0\", \"i1\", \"i2\", \"i3\", \"i4\", \"i5\", \"i6\", "
+        "move is done: \"i0\", \"i1\", \"i2\", \"i3\", \"i4\", \"i5\", \"i6\", "
         "\"i7\" and 2 more");
     case_init(&c, INDEXES_OF_TARGET, 1);
     c.items[0].unique = true;
