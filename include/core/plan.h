@@ -28,6 +28,11 @@
 #define PLAN_RANGE_BLOCKS_MIN 1024 /* towards the end, so that the workers finish together */
 #define PLAN_RANGES_MAX       100000
 
+/* Ranges of a copy by key: so many for each worker, but not so small that they cost more than rows.
+ */
+#define PLAN_COPY_RANGES         24
+#define PLAN_COPY_RANGE_ROWS_MIN 5000.0
+
 /* Name of the sync trigger: BEFORE triggers fire in byte order of their names, ours comes last. */
 #define PLAN_TRIGGER_PREFIX "zzzz_pghaul_"
 

@@ -96,6 +96,19 @@ decide_stripes(const JobSpec *spec, const Facts *facts, Plan *plan)
                            "same page (HOT)";
 }
 
+/* Of a copy the last ranges are as large as the first: many of them for each worker, so that all
+ * end at about the same time. */
+static double
+range_rows_most(const Plan *plan, double rows)
+{
+    if (plan->copy == NULL || rows <= 0) {
+        return PLAN_RANGE_ROWS;
+    }
+    double share = rows / (plan->workers * PLAN_COPY_RANGES);
+    share = share < PLAN_COPY_RANGE_ROWS_MIN ? PLAN_COPY_RANGE_ROWS_MIN : share;
+    return share < PLAN_RANGE_ROWS ? share : PLAN_RANGE_ROWS;
+}
+
 static void
 decide_sizes(const Facts *facts, Plan *plan)
 {
@@ -103,9 +116,10 @@ decide_sizes(const Facts *facts, Plan *plan)
     double blocks = facts->table.blocks > 0 ? (double)facts->table.blocks : 1.0;
     plan->rows_per_block = rows > 0 ? rows / blocks : 50.0;
 
+    double most = range_rows_most(plan, rows);
     double range_rows = plan->rows_per_block * PLAN_RANGE_KEY_BLOCKS;
-    if (range_rows > PLAN_RANGE_ROWS) {
-        range_rows = PLAN_RANGE_ROWS;
+    if (range_rows > most) {
+        range_rows = most;
     }
     if (range_rows < 100) {
         range_rows = 100;
@@ -212,11 +226,11 @@ plan_build(const JobSpec *spec, const Facts *facts, const ExprReport *exprs, con
         decide_path(spec, facts, plan);
         decide_stripes(spec, facts, plan);
     }
+    plan->workers = spec->workers > 0 ? spec->workers : PLAN_WORKERS_AUTO;
     decide_sizes(facts, plan);
     plan->may_skip_locked = !copies && !plan->self_referring && !plan->is_volatile;
     plan->strict = spec->strict && plan->may_skip_locked;
     plan->verify = spec->verify && !plan->self_referring && !plan->is_volatile;
     plan->vacuum = !copies && spec->vacuum;
-    plan->workers = spec->workers > 0 ? spec->workers : PLAN_WORKERS_AUTO;
     take_fingerprint(spec, facts, plan);
 }

@@ -62,6 +62,21 @@ Test(plan_copy, a_backfill_has_no_copy)
     cr_expect(copy_job_plan(&job)->copy == NULL);
 }
 
+Test(plan_copy, ranges_of_a_small_table_are_as_many_as_keep_all_workers_busy_to_the_end)
+{
+    COPY_JOB(job);
+    job.spec.workers = 4;
+    job.facts.table.rows = 2e6;
+    job.facts.table.blocks = 20000;
+    cr_expect(eq(i64, copy_job_plan(&job)->range_rows, 2000000 / (4 * PLAN_COPY_RANGES)));
+    job.facts.table.rows = 1e9;
+    job.facts.table.blocks = 10000000;
+    cr_expect(eq(i64, copy_job_plan(&job)->range_rows, PLAN_RANGE_ROWS));
+    job.facts.table.rows = 6000;
+    job.facts.table.blocks = 60;
+    cr_expect(eq(i64, copy_job_plan(&job)->range_rows, (int64_t)PLAN_COPY_RANGE_ROWS_MIN));
+}
+
 /* ---- key ---- */
 
 Test(plan_copy, the_key_goes_where_its_columns_go_as_they_are)
