@@ -436,6 +436,15 @@ settle_batch_time(const FileReader *r, const JobNode *root)
         "A batch is given up after throttle.yield_after; about a quarter of it is a good aim.");
 }
 
+/* Nobody reads the target yet: a batch need not wait for the disk. */
+static void
+settle_commit(const FileReader *r, const JobNode *root)
+{
+    if (r->spec->kind == KIND_COPY && jobtree_member(root, "synchronous_commit") == NULL) {
+        r->spec->commit = COMMIT_OFF;
+    }
+}
+
 /* A file saved on Windows may begin with a byte order mark, which is no part of the text. */
 static JobText
 without_mark(const char *file, const char *source, size_t len)
@@ -466,8 +475,11 @@ jobfile_parse(
                                       check_connection(&r, root, "to") && find_kind(&r, root))) {
         return false;
     }
-    return read_section(&r, root, "") && check_required(&r, root) && check_copy(&r, root) &&
-           settle_batch_time(&r, root);
+    if (!(read_section(&r, root, "") && check_required(&r, root) && check_copy(&r, root))) {
+        return false;
+    }
+    settle_commit(&r, root);
+    return settle_batch_time(&r, root);
 }
 
 const char *

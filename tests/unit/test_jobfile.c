@@ -277,6 +277,14 @@ Test(jobfile, batches_of_a_copy_are_longer_where_nothing_else_is_asked_for)
     cr_expect(eq(i64, spec.batch_time_us, 25000));
 }
 
+Test(jobfile, batches_of_a_copy_do_not_wait_for_the_disk_unless_it_is_asked_for)
+{
+    parse(COPY_HEAD "into: u\n");
+    cr_expect(eq(int, (int)spec.commit, COMMIT_OFF));
+    parse(COPY_HEAD "into: u\nsynchronous_commit: local\n");
+    cr_expect(eq(int, (int)spec.commit, COMMIT_LOCAL));
+}
+
 Test(jobfile, a_block_scalar_keeps_inner_blank_lines_and_loses_outer_ones)
 {
     parse(HEAD "set:\n  a: |+\n\n\n    x\n\n    y\n\n\n  b: |2-\n      z\n");
