@@ -80,6 +80,7 @@ struct Drain {
     bool may_begin;       /* no range of the move is open any more */
     ChangelogState state; /* as of the last look */
     int64_t looked_us;
+    bool look_now;       /* before that is long ago */
     int repair_pass;     /* that is done, */
     int64_t repair_last; /* and the greatest id that it can have made */
 };

@@ -124,6 +124,7 @@ look(Drain *drain, Err *err)
     if (ok) {
         drain->may_begin = job.pass > 0 && (job.pass_kind != PASS_MOVE || done);
         drain->looked_us = clock_mono_us();
+        drain->look_now = false;
         drain->worker->job.pass = job.pass;
         drain->pass_kind = job.pass_kind;
         publish(drain);
@@ -316,7 +317,10 @@ drain_round(Drain *drain, bool *more, Err *err)
         }
         *more = *more || full;
     }
-    drain->rounds += finished && !*more ? 1 : 0;
+    if (finished && !*more) {
+        drain->look_now = drain->rounds == 0; /* was that all? */
+        drain->rounds++;
+    }
     return true;
 }
 
@@ -492,6 +496,16 @@ settle(Drain *drain, bool *done, Err *err)
     return query_end(conn, ok, err);
 }
 
+/* When a wait for the next look would only make the run longer: its passes are over, and nothing
+ * was drained since, or the first round found no more. */
+static bool
+must_look(const Drain *drain)
+{
+    bool ends = engine_is_finished(drain->engine) && !is_in_sync(drain->engine);
+    return clock_mono_us() - drain->looked_us > LOOK_EVERY_US ||
+           (ends && (drain->look_now || !drain->may_begin));
+}
+
 static bool
 step(Drain *drain, bool *done, Err *err)
 {
@@ -503,7 +517,7 @@ step(Drain *drain, bool *done, Err *err)
         (void)stop_sleep_us(&engine->stop, GATE_SLEEP_US);
         return true;
     }
-    if (clock_mono_us() - drain->looked_us > LOOK_EVERY_US) {
+    if (must_look(drain)) {
         if (!look(drain, err) ||
             (drain->may_begin && !(balance_slices(drain, err) && drain_raise_floor(drain, err)))) {
             return false;
@@ -517,8 +531,8 @@ step(Drain *drain, bool *done, Err *err)
     if (drain->may_begin && !*done && !drain_round(drain, &more, err)) {
         return false;
     }
-    if (!more) {
-        (void)stop_sleep_us(&engine->stop, IDLE_SLEEP_US);
+    if (!*done && !more && !must_look(drain)) {
+        (void)stop_sleep_us(&engine->stop, drain->may_begin ? IDLE_SLEEP_US : GATE_SLEEP_US);
     }
     return true;
 }

@@ -22,6 +22,7 @@
 #include "store/run.h"
 
 #define TICK_US            100000
+#define NAP_US             10000
 #define JUDGE_EVERY_US     250000
 #define BEAT_EVERY_US      1000000
 #define HOT_EVERY_US       2000000
@@ -509,19 +510,32 @@ monitor_init(Monitor *monitor, Engine *engine)
     governor_init(&monitor->governor, &setup, now_us);
 }
 
+static bool
+is_alone(Engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    bool alone = engine->workers_alive == 0;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return alone;
+}
+
+/* Until the next tick; the end of the run does not wait for it. */
+static void
+nap(Engine *engine)
+{
+    int64_t until_us = clock_mono_us() + TICK_US;
+    while (!is_alone(engine) && clock_mono_us() < until_us) {
+        clock_sleep_us(NAP_US);
+    }
+}
+
 void *
 monitor_main(void *arg)
 {
     Engine *engine = arg;
     Monitor *monitor = mem_new(sizeof(*monitor)); /* the lag ring is large for a stack */
     monitor_init(monitor, engine);
-    for (;;) {
-        (void)pthread_mutex_lock(&engine->lock);
-        bool alone = engine->workers_alive == 0;
-        (void)pthread_mutex_unlock(&engine->lock);
-        if (alone) {
-            break;
-        }
+    while (!is_alone(engine)) {
         int64_t now_us = clock_mono_us();
         Err err = ERR_INIT;
         if (tick(monitor, now_us, &err)) {
@@ -529,7 +543,7 @@ monitor_main(void *arg)
         } else {
             survive(monitor, &err, now_us);
         }
-        clock_sleep_us(TICK_US);
+        nap(engine);
     }
     Err last = ERR_INIT; /* what the last batches changed; the next run needs none of it */
     if (monitor->conn != NULL && !send_heartbeat(monitor, &last)) {
