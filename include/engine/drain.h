@@ -65,7 +65,7 @@ struct Drain {
         int64_t id;
         int64_t since_us;
         int times;
-    } kept_first[LOG_SLICES_MAX];
+    } kept_first[LOG_SLICES];
 
     PassKind pass_kind; /* as of the last look */
     bool is_settled;    /* a run that follows has said that it is in sync */

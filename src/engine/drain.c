@@ -148,7 +148,7 @@ share_of_slices(Drain *drain)
     (void)pthread_mutex_lock(&engine->lock);
     int runs = 1 + engine->progress.other_runs;
     (void)pthread_mutex_unlock(&engine->lock);
-    return (sql_log_slices(engine->setup.plan) + runs - 1) / runs;
+    return (LOG_SLICES + runs - 1) / runs;
 }
 
 /* Lease one more, or give one back that another run should have. */
@@ -405,6 +405,9 @@ handle_failure(Drain *drain, const Err *cause, Err *err)
     worker->history.at_floor = is_at_floor(drain);
     retry_record(&worker->history, cause->cls);
     RetryDecision decision = retry_decide(cause, &worker->history);
+    if (cause->cls == ERR_RESOURCE || cause->cls == ERR_SLOTS) {
+        log_line(LOG_WARNING, worker->name, "%s; waiting", cause->message);
+    }
     if (!act(drain, decision.action, cause, err)) {
         return false;
     }

@@ -77,7 +77,7 @@ lease_slices(Swap *swap, Err *err)
 {
     RangeOwner owner = {.job = swap->job->id, .lease_us = LEASE_US};
     swap->slices = (SliceSet){.count = 0};
-    for (bool claimed = true; claimed && swap->slices.count < LOG_SLICES_MAX;) {
+    for (bool claimed = true; claimed && swap->slices.count < LOG_SLICES;) {
         if (!changelog_claim(swap->conn, &owner, &swap->slices, &claimed, err)) {
             return false;
         }

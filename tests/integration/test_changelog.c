@@ -240,7 +240,7 @@ Test(changelog, every_entry_is_drained_once_whatever_the_order_of_commits)
     JobFixture f;
     open_copy(&f);
     SliceSet set = claim_all(&f, f.conn, f.run);
-    cr_expect(eq(int, LOG_SLICES_MAX, set.count));
+    cr_expect(eq(int, LOG_SLICES, set.count));
     pg_exec(f.sql, "INSERT INTO src SELECT g, 'v' || g, g FROM generate_series(1, 40) AS g");
     expect_drained(&f, &set, 40);
     expect_drained(&f, &set, 0);
@@ -331,6 +331,38 @@ Test(changelog, unique_values_change_hands_between_slices)
         refused += pg_try(f.sql, drain_sql(&f, &set.slices[i], "1, 0, true"), sqlstate) ? 0 : 1;
     }
     cr_expect(eq(int, 1, refused));
+    job_fixture_close(&f);
+}
+
+/* Every job has all slices, so that no run drains the keys of another one's. */
+Test(changelog, keys_are_cut_as_they_were_when_the_job_began)
+{
+    JobFixture f;
+    open_copy(&f);
+    Err err = ERR_INIT;
+    IndexFacts *indexes = (IndexFacts *)(uintptr_t)f.survey.plan.copy->into->indexes;
+    cr_assert(lt(int, 0, f.survey.plan.copy->into->index_count));
+    indexes[0].immediate = false; /* as another run may see it later on */
+    cr_assert(eq(int, 1, sql_log_slices(&f.survey.plan)));
+    cr_expect(not(changelog_put_slices(f.conn, &f.survey.plan, f.job.id, &err)));
+    cr_expect(eq(int, ERR_REFUSED, (int)err.cls));
+    err = ERR_INIT;
+    SliceSet set = claim_all(&f, f.conn, f.run);
+    cr_expect(eq(int, LOG_SLICES, set.count));
+    pg_exec(f.sql, "INSERT INTO src SELECT g, 'v' || g, g FROM generate_series(1, 40) AS g");
+    Arena arena = ARENA_INIT;
+    int with_entries = 0;
+    for (int i = 0; i < set.count; i++) {
+        SlicePlace place = {&set.slices[i], 0};
+        const char *key = NULL;
+        cr_expect(eq(int, LOG_SLICES, set.slices[i].slices));
+        cr_assert(changelog_next_key(f.conn, &f.survey.plan, &place, &arena, &key, &err), "%s",
+            err.message);
+        with_entries += key != NULL ? 1 : 0;
+    }
+    cr_expect(eq(int, LOG_SLICES, with_entries));
+    expect_drained(&f, &set, 40);
+    arena_reset(&arena);
     job_fixture_close(&f);
 }
 
