@@ -185,6 +185,14 @@ release_slices(Drain *drain)
     }
 }
 
+static bool
+raise_floor(Drain *drain, Err *err)
+{
+    const EngineSetup *setup = &drain->engine->setup;
+    return drain_floor_raise(&drain->floor, drain->carrier->log(drain), setup->plan, setup->job,
+        drain->state.last_id, err);
+}
+
 /* ---- batches ---- */
 
 static void
@@ -508,7 +516,7 @@ step(Drain *drain, bool *done, Err *err)
     }
     if (clock_mono_us() - drain->looked_us > LOOK_EVERY_US) {
         if (!look(drain, err) ||
-            (drain->may_begin && !(balance_slices(drain, err) && drain_raise_floor(drain, err)))) {
+            (drain->may_begin && !(balance_slices(drain, err) && raise_floor(drain, err)))) {
             return false;
         }
         *done = is_done(drain);
