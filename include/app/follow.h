@@ -9,9 +9,10 @@
 /*
  * Drain the reverse change log, with --follow until a signal or `pghaul stop` comes, else once.
  *
- * Errors:  ERR_REFUSED when there is no way back, or the log is not complete.
+ * Errors:  ERR_STOPPED when it was stopped and is still behind; ERR_REFUSED when there is no way
+ * back, or the log is not complete.
  */
-bool follow_cut_over(App *app, PgConn *conn, const JobRow *job, Err *err)
+bool follow_cut_over(App *app, PgConn *conn, const JobSpec *spec, const JobRow *job, Err *err)
     __attribute__((warn_unused_result));
 
 #endif

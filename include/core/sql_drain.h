@@ -12,7 +12,7 @@
 #include "base/strbuf.h"
 #include "core/plan.h"
 
-/* Id and key (NULL = TRUNCATE) of at most $3 entries of slice $1 with ids above $2, by id. */
+/* Id and key (NULL = TRUNCATE) of at most $3 entries of slice $1 of $4 with ids above $2, by id. */
 void sql_drain_pick(StrBuf *out, const Plan *plan, int64_t job);
 
 /* Delete the entries with the ids of $1. */

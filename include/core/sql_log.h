@@ -14,9 +14,15 @@
 #include "base/strbuf.h"
 #include "core/plan.h"
 
-#define LOG_SLICES_MAX 4
+/* Slices that every job has. */
+#define LOG_SLICES 4
 
-/* Slices of the job's keys: one where equal keys may not have equal hashes. */
+/*
+ * Into how many of them a new job's keys are cut: one, and the others stay empty, where equal keys
+ * may not have equal hashes.  Another version of the target's constraints might say otherwise later
+ * on, so a job keeps the number that it began with: in the text of its drain function, and in
+ * pghaul.slice for the change log on another server.
+ */
 int sql_log_slices(const Plan *plan);
 
 /* Can the target tell, without failing, that a row breaks a unique constraint? */
@@ -79,9 +85,10 @@ void sql_log_put_from(StrBuf *out, const Plan *plan, int64_t job);
 /* "<before>1, <before>2", for each column of the key */
 void sql_log_put_numbered(StrBuf *out, const Plan *plan, const char *before);
 
-/* The predicate "entry belongs to slice `slice_sql`, or to all of them", over the log as
- * pghaul_log. */
-void sql_log_put_in_slice(StrBuf *out, const Plan *plan, const char *slice_sql);
+/* The predicate "entry belongs to slice `slice_sql` of `slices_sql`, or to all of them", over the
+ * log as pghaul_log. */
+void
+sql_log_put_in_slice(StrBuf *out, const Plan *plan, const char *slice_sql, const char *slices_sql);
 
 /* ARRAY[pghaul_log.k1::text, ..]: the key as a checkpoint stores it. */
 void sql_log_put_key_text(StrBuf *out, const Plan *plan);
@@ -106,7 +113,7 @@ void sql_log_state(StrBuf *out, const Plan *plan, int64_t job);
 /* Is no entry left with an id above $1 and up to $2? */
 void sql_log_is_drained(StrBuf *out, const Plan *plan, int64_t job);
 
-/* The key, as text[], of the first entry of slice $1 after id $2. */
+/* The key, as text[], of the first entry after id $2 of slice $1 of $3. */
 void sql_log_next_key(StrBuf *out, const Plan *plan, int64_t job);
 
 /* Does any entry say that the source was truncated? */

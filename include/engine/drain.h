@@ -12,6 +12,7 @@
 #define ENGINE_DRAIN_H
 
 #include "core/sql_log.h"
+#include "engine/drain_floor.h"
 #include "engine/engine_state.h"
 #include "store/changelog.h"
 
@@ -65,18 +66,13 @@ struct Drain {
         int64_t id;
         int64_t since_us;
         int times;
-    } kept_first[LOG_SLICES_MAX];
+    } kept_first[LOG_SLICES];
 
     PassKind pass_kind; /* as of the last look */
     bool is_settled;    /* a run that follows has said that it is in sync */
     int rounds;         /* through all slices, to their ends, since the passes are over, */
     int64_t kept;       /* and entries that the last of them has kept */
-    struct {
-        int64_t id;        /* no entry has this id or a lesser one, now or later */
-        int64_t candidate; /* may become that; 0 = none */
-        char xid[24];      /* when all older transactions have ended; "" = not asked yet */
-        int64_t stepped_us;
-    } floor;
+    DrainFloor floor;
     bool may_begin;       /* no range of the move is open any more */
     ChangelogState state; /* as of the last look */
     int64_t looked_us;
@@ -84,9 +80,6 @@ struct Drain {
     int repair_pass;     /* that is done, */
     int64_t repair_last; /* and the greatest id that it can have made */
 };
-
-/* Now and then: find out below which id nothing is left, so that nobody looks there again. */
-bool drain_raise_floor(Drain *drain, Err *err) __attribute__((warn_unused_result));
 
 /* One database holds everything: a function does it. */
 extern const DrainCarrier drain_call;

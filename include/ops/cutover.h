@@ -72,17 +72,26 @@ bool cutover_rollback(PgConn *conn, const JobRow *job, int64_t yield_us, StopTok
 /*
  * Keep the old table in step with the new one.
  *
- * Shape:   `go_on` is asked between two rounds, with `arg`; the last round ends after it said no.
+ * Shape:   `go_on` is asked before each batch, and between two rounds through the log, with `arg`;
+ *          it may wait.  A round to which it says no is the last one.
  * Errors:  ERR_REFUSED when the reverse change log is not complete.
  */
+typedef struct CutoverStanding {
+    int64_t drained; /* entries, so far */
+    int64_t rows;    /* that were left after the last round, */
+    double age_s;    /* and the age of the oldest */
+    bool between_rounds;
+} CutoverStanding;
+
 typedef struct CutoverFollow {
     PgConn *conn;
     const JobRow *job;
-    bool (*go_on)(void *arg, int64_t drained, bool *more, Err *err);
+    int64_t run; /* as it is registered */
+    bool (*go_on)(void *arg, const CutoverStanding *standing, bool *more, Err *err);
     void *arg;
 } CutoverFollow;
 
-bool cutover_follow(const CutoverFollow *follow, int64_t *drained, Err *err)
+bool cutover_follow(const CutoverFollow *follow, CutoverStanding *standing, Err *err)
     __attribute__((warn_unused_result));
 
 /* The statement that removes the old table of a job that was cut over, for people. */

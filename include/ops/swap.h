@@ -37,6 +37,11 @@ struct Swap {
     FreshTrigger fresh; /* on that one, under its new name; xid is filled in */
     bool (*settle)(const Swap *swap, Err *err); /* in the transaction, after the script */
     const void *arg;                            /* of `settle` */
+    int64_t run;                                /* whose leases the slices are; 0 = the session's */
+    int64_t after;                              /* entries up to this id are not looked for */
+    /* Asked before each batch; NULL = always more. */
+    bool (*may_go_on)(Swap *swap, bool *more, Err *err);
+    void *may_go_on_arg;
 
     /* as it went */
     SliceSet slices;
@@ -55,7 +60,13 @@ struct Swap {
  */
 bool swap_run(Swap *swap, Err *err) __attribute__((warn_unused_result));
 
-/* Lease all slices and drain until `few` entries or less are left, without a lock on anything. */
-bool swap_drain(Swap *swap, int64_t few, Err *err) __attribute__((warn_unused_result));
+/*
+ * Lease all slices and drain once what there is, without a lock on anything; *state is what is
+ * left.
+ *
+ * Errors:  ERR_RETRY while another session has a slice; ERR_REFUSED as above.
+ */
+bool
+swap_drain_once(Swap *swap, ChangelogState *state, Err *err) __attribute__((warn_unused_result));
 
 #endif

@@ -20,12 +20,13 @@
 typedef struct SliceLease {
     int64_t job;
     int no;
+    int slices; /* into which the job's keys are cut */
     int64_t epoch;
     char token[LEASE_TOKEN_SIZE];
 } SliceLease;
 
 typedef struct SliceSet {
-    SliceLease slices[LOG_SLICES_MAX];
+    SliceLease slices[LOG_SLICES];
     int count;
 } SliceSet;
 
@@ -75,7 +76,8 @@ bool changelog_create(PgConn *conn, const Plan *plan, int64_t job, bool begun, E
 
 /* ---- slices ---- */
 
-/* Make the job's slices unless they are there. */
+/* Make the job's slices unless they are there; then they stay as they are, and a target that could
+ * be drained then, and cannot now, is refused. */
 bool changelog_put_slices(PgConn *conn, const Plan *plan, int64_t job, Err *err)
     __attribute__((warn_unused_result));
 

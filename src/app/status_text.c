@@ -147,15 +147,16 @@ put_pass(StrBuf *out, const StatusRow *row, int width)
             (long long)row->leftover, plural(row->leftover));
         text_put_wrapped(out, "  locked   ", line, width);
     }
-    if (row->facts.runs_alive > 0) {
+    bool passes = row->facts.state != JOB_CUT_OVER && row->facts.state != JOB_SYNCED;
+    if (row->facts.runs_alive > 0 && passes) {
         (void)snprintf(line, sizeof(line), "%s rows/s, ETA %s", rate_text(row, first),
             seconds_text(row->eta_s, second));
         text_put_wrapped(out, "  pace     ", line, width);
     }
     if (row->facts.backlog_rows >= 0) {
-        strbuf_printf(out, "  behind   %s change%s, %.1f s\n",
+        strbuf_printf(out, "  behind   %s change%s, %.1f s%s\n",
             format_count(row->facts.backlog_rows, first), plural(row->facts.backlog_rows),
-            row->facts.backlog_s);
+            row->facts.backlog_s, row->facts.state == JOB_CUT_OVER ? ", of the old table" : "");
     }
     if (row->last_batch_age_s >= 0) {
         strbuf_printf(

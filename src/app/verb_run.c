@@ -223,7 +223,7 @@ verb_run(App *app, Err *err)
         return err_hint(err, "Nothing leads back from there; pghaul rollback %s.", job.name);
     }
     if (cut_over) {
-        return follow_cut_over(app, conn, &job, err);
+        return follow_cut_over(app, conn, &spec, &job, err);
     }
     if (!app_survey(app, conn, source, &spec, &survey, err) ||
         !prepare_job(conn, &survey.plan, &app->arena, &job, err)) {

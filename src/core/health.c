@@ -256,9 +256,42 @@ judge_synced(const HealthFacts *facts, Arena *arena)
             ? "every row is copied, and compared; nothing is left to drain"
             : "every row is copied; nothing is left to drain",
         arena_printf(arena,
-            "pghaul run %s --follow keeps it so; pghaul clean %s removes what the job made, when "
-            "the application uses the new table",
-            facts->job, facts->job)};
+            "pghaul run %s --follow keeps it so; pghaul cutover %s lets the application use the "
+            "new table, pghaul clean %s ends the job",
+            facts->job, facts->job, facts->job)};
+}
+
+/* The application uses the new table.  What is behind is the old one, where there is a way back
+ * within the database. */
+static HealthVerdict
+judge_cut_over(const HealthFacts *facts, Arena *arena)
+{
+    STRBUF_AUTO reason = STRBUF_INIT;
+    bool knows = facts->backlog_rows >= 0;
+    bool follows = facts->runs_alive > 0;
+    if (follows && facts->throttle != NULL) {
+        return judge_running(facts, arena);
+    }
+    strbuf_puts(&reason, "the application uses the new table");
+    if (follows || facts->backlog_rows > 0) {
+        strbuf_printf(&reason, "; the old one %s", follows ? "follows, " : "is ");
+        put_behind(&reason, facts);
+    } else if (knows) {
+        strbuf_puts(&reason, "; the old one has all that was written since");
+    }
+    if (facts->backlog_rows > 0 && !follows) {
+        strbuf_puts(&reason, ", and no run drains them");
+    }
+    const char *next = arena_printf(
+        arena, "pghaul rollback %s goes back, pghaul clean %s ends it", facts->job, facts->job);
+    if (knows && !follows) {
+        next = arena_printf(
+            arena, "pghaul run %s --follow keeps the old table in step; %s", facts->job, next);
+    }
+    return (HealthVerdict){follows                   ? HEALTH_PROGRESSING
+                           : facts->backlog_rows > 0 ? HEALTH_STOPPED
+                                                     : HEALTH_DONE,
+        arena_strdup(arena, strbuf_text(&reason)), next};
 }
 
 HealthVerdict
@@ -284,6 +317,7 @@ health_judge(const HealthFacts *facts, Arena *arena)
     case JOB_SYNCED:
         return judge_synced(facts, arena);
     case JOB_CUT_OVER:
+        return judge_cut_over(facts, arena);
     case JOB_COMPLETE:
         break;
     }

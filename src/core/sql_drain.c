@@ -12,7 +12,7 @@ sql_drain_pick(StrBuf *out, const Plan *plan, int64_t job)
     strbuf_puts(out, " END\n  FROM ");
     sql_log_name(out, plan, job);
     strbuf_puts(out, " AS pghaul_log\n WHERE pghaul_log.id > $2::pg_catalog.int8\n   AND ");
-    sql_log_put_in_slice(out, plan, "$1::pg_catalog.int4");
+    sql_log_put_in_slice(out, plan, "$1::pg_catalog.int4", "$4::pg_catalog.int4");
     strbuf_puts(out, "\n ORDER BY pghaul_log.id LIMIT $3::pg_catalog.int8");
 }
 

@@ -92,34 +92,38 @@ sql_log_tells_conflicts(const Plan *plan)
     return true;
 }
 
+static bool
+has_hashable_key(const Plan *plan)
+{
+    for (int i = 0; i < plan->key_count; i++) {
+        if (!is_hashable(plan->copy->key[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int
 sql_log_slices(const Plan *plan)
 {
-    if (!sql_log_tells_conflicts(plan)) {
-        return 1;
-    }
-    for (int i = 0; i < plan->key_count; i++) {
-        if (!is_hashable(plan->copy->key[i])) {
-            return 1;
-        }
-    }
-    return LOG_SLICES_MAX;
+    return sql_log_tells_conflicts(plan) && has_hashable_key(plan) ? LOG_SLICES : 1;
 }
 
 /* The hash is taken by the server's own function for the type, not of the text: 1.0 and 1.00 are
  * one key. */
 void
-sql_log_put_in_slice(StrBuf *out, const Plan *plan, const char *slice_sql)
+sql_log_put_in_slice(StrBuf *out, const Plan *plan, const char *slice_sql, const char *slices_sql)
 {
-    int slices = sql_log_slices(plan);
-    if (slices == 1) {
-        strbuf_puts(out, "true");
+    if (!has_hashable_key(plan)) {
+        strbuf_printf(out, "%s = 0", slice_sql);
         return;
     }
-    strbuf_puts(out, "(pghaul_log.k1 IS NULL OR pg_catalog.mod(\n"
-                     "           pg_catalog.hash_record_extended(ROW(");
+    strbuf_printf(out,
+        "CASE WHEN %s = 1 THEN %s = 0 ELSE pghaul_log.k1 IS NULL OR pg_catalog.mod(\n"
+        "           pg_catalog.hash_record_extended(ROW(",
+        slices_sql, slice_sql);
     sql_log_put_numbered(out, plan, "pghaul_log.k");
-    strbuf_printf(out, "), 0) & 1048575, %d) = %s)", slices, slice_sql);
+    strbuf_printf(out, "), 0) & 1048575, %s) = %s END", slices_sql, slice_sql);
 }
 
 /* ---- objects ---- */
@@ -349,7 +353,7 @@ sql_log_next_key(StrBuf *out, const Plan *plan, int64_t job)
     sql_log_put_key_text(out, plan);
     sql_log_put_from(out, plan, job);
     strbuf_puts(out, "\n WHERE pghaul_log.id > $2::pg_catalog.int8\n   AND ");
-    sql_log_put_in_slice(out, plan, "$1::pg_catalog.int4");
+    sql_log_put_in_slice(out, plan, "$1::pg_catalog.int4", "$3::pg_catalog.int4");
     strbuf_puts(out, "\n ORDER BY pghaul_log.id LIMIT 1");
 }
 

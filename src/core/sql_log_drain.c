@@ -2,6 +2,8 @@
  * sql_log_drain.c - the function that drains some entries of the change log: delete the rows of
  * their keys from the target, read the source again, write, and delete exactly these entries.
  */
+#include <stdio.h>
+
 #include "core/sql_copy.h"
 #include "core/sql_frame.h"
 #include "core/sql_log.h"
@@ -57,7 +59,9 @@ put_drain_pick(StrBuf *out, const Plan *plan, int64_t job)
         "      FROM (SELECT pghaul_log.id, pghaul_log.k1 IS NULL AS truncated");
     sql_log_put_from(out, plan, job);
     strbuf_puts(out, "\n     WHERE pghaul_log.id > $5\n       AND ");
-    sql_log_put_in_slice(out, plan, "$1");
+    char slices[16];
+    (void)snprintf(slices, sizeof(slices), "%d", sql_log_slices(plan));
+    sql_log_put_in_slice(out, plan, "$1", slices);
     strbuf_puts(out, "\n     ORDER BY pghaul_log.id LIMIT $4) AS s;\n"
                      "    IF pghaul_truncated THEN\n"
                      "        pghaul_outcome := 'truncated';\n"

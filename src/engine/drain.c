@@ -149,7 +149,7 @@ share_of_slices(Drain *drain)
     (void)pthread_mutex_lock(&engine->lock);
     int runs = 1 + engine->progress.other_runs;
     (void)pthread_mutex_unlock(&engine->lock);
-    return (sql_log_slices(engine->setup.plan) + runs - 1) / runs;
+    return (LOG_SLICES + runs - 1) / runs;
 }
 
 /* Lease one more, or give one back that another run should have. */
@@ -184,6 +184,14 @@ release_slices(Drain *drain)
     if (err.cls != ERR_NONE) {
         log_line(LOG_DEBUG, "drain", "%s", err.message); /* whoever comes next takes them over */
     }
+}
+
+static bool
+raise_floor(Drain *drain, Err *err)
+{
+    const EngineSetup *setup = &drain->engine->setup;
+    return drain_floor_raise(&drain->floor, drain->carrier->log(drain), setup->plan, setup->job,
+        drain->state.last_id, err);
 }
 
 /* ---- batches ---- */
@@ -409,6 +417,9 @@ handle_failure(Drain *drain, const Err *cause, Err *err)
     worker->history.at_floor = is_at_floor(drain);
     retry_record(&worker->history, cause->cls);
     RetryDecision decision = retry_decide(cause, &worker->history);
+    if (cause->cls == ERR_RESOURCE || cause->cls == ERR_SLOTS) {
+        log_line(LOG_WARNING, worker->name, "%s; waiting", cause->message);
+    }
     if (!act(drain, decision.action, cause, err)) {
         return false;
     }
@@ -519,7 +530,7 @@ step(Drain *drain, bool *done, Err *err)
     }
     if (must_look(drain)) {
         if (!look(drain, err) ||
-            (drain->may_begin && !(balance_slices(drain, err) && drain_raise_floor(drain, err)))) {
+            (drain->may_begin && !(balance_slices(drain, err) && raise_floor(drain, err)))) {
             return false;
         }
         *done = is_done(drain);

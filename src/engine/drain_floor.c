@@ -9,48 +9,47 @@
  * The fence is taken a while after the id was seen: an INSERT into the log by a client takes its
  * id a moment before its transaction has one.
  */
-#include <string.h>
+#include "engine/drain_floor.h"
 
 #include "base/clock.h"
-#include "engine/drain.h"
 #include "pg/probe.h"
+#include "store/changelog.h"
 
 #define STEP_EVERY_US ((int64_t)5 * 1000000)
 
 static bool
-pass_fence(Drain *drain, PgConn *log, Err *err)
+pass_fence(DrainFloor *floor, PgConn *log, const Plan *plan, int64_t job, Err *err)
 {
-    const EngineSetup *setup = &drain->engine->setup;
-    LogSpan span = {.after = drain->floor.id, .upto = drain->floor.candidate};
+    LogSpan span = {.after = floor->id, .upto = floor->candidate};
     bool passed = false;
     bool empty = false;
-    if (!probe_fence_passed(log, drain->floor.xid, &passed, err) ||
-        (passed && !changelog_is_drained(log, setup->plan, setup->job, &span, &empty, err))) {
+    if (!probe_fence_passed(log, floor->xid, &passed, err) ||
+        (passed && !changelog_is_drained(log, plan, job, &span, &empty, err))) {
         return false;
     }
     if (empty) {
-        drain->floor.id = drain->floor.candidate;
-        drain->floor.candidate = 0;
-        drain->floor.xid[0] = '\0';
+        floor->id = floor->candidate;
+        floor->candidate = 0;
+        floor->xid[0] = '\0';
     }
     return true;
 }
 
 bool
-drain_raise_floor(Drain *drain, Err *err)
+drain_floor_raise(
+    DrainFloor *floor, PgConn *log, const Plan *plan, int64_t job, int64_t last_id, Err *err)
 {
-    PgConn *log = drain->carrier->log(drain);
     int64_t now_us = clock_mono_us();
-    if (now_us - drain->floor.stepped_us < STEP_EVERY_US) {
+    if (now_us - floor->stepped_us < STEP_EVERY_US) {
         return true;
     }
-    drain->floor.stepped_us = now_us;
-    if (drain->floor.candidate <= drain->floor.id) {
-        drain->floor.candidate = drain->state.last_id;
+    floor->stepped_us = now_us;
+    if (floor->candidate <= floor->id) {
+        floor->candidate = last_id;
         return true;
     }
-    if (drain->floor.xid[0] == '\0') {
-        return probe_fence_take(log, drain->floor.xid, err);
+    if (floor->xid[0] == '\0') {
+        return probe_fence_take(log, floor->xid, err);
     }
-    return pass_fence(drain, log, err);
+    return pass_fence(floor, log, plan, job, err);
 }

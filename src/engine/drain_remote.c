@@ -90,6 +90,7 @@ pick_entries(Batch *batch, const DrainWant *want, DrainResult *result, Err *err)
     params_int(&params, batch->slice->no);
     params_int(&params, want->after);
     params_int(&params, want->entries);
+    params_int(&params, batch->slice->slices);
     PGRESULT_AUTO *rows = NULL;
     if (!query_with(log_session(batch->drain), strbuf_text(&sql), &params, &rows, err)) {
         return err_wrap(err, "pick entries");

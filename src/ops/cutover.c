@@ -13,6 +13,7 @@
 #include "core/sql_backfill.h"
 #include "core/sql_log.h"
 #include "core/sql_parts.h"
+#include "engine/drain_floor.h"
 #include "ops/prepare.h"
 #include "ops/swap.h"
 #include "pg/exprcheck.h"
@@ -382,12 +383,41 @@ cutover_rollback(PgConn *conn, const JobRow *job, int64_t yield_us, StopToken *s
 
 /* ---- in between ---- */
 
-/* A round that met somebody's lock is tried again. */
+typedef struct Following {
+    const CutoverFollow *follow;
+    Swap swap;
+    DrainFloor floor;
+    CutoverStanding standing;
+} Following;
+
 static bool
-follow_round(Swap *swap, Err *err)
+ask(Following *f, bool between_rounds, bool *more, Err *err)
 {
-    if (swap_drain(swap, INT64_MAX, err)) {
-        return true;
+    f->standing.drained = f->swap.drained;
+    f->standing.between_rounds = between_rounds;
+    return f->follow->go_on(f->follow->arg, &f->standing, more, err);
+}
+
+static bool
+ask_before_batch(Swap *swap, bool *more, Err *err)
+{
+    return ask(swap->may_go_on_arg, false, more, err);
+}
+
+/* A round that met somebody's lock, or another run's lease, is tried again. */
+static bool
+follow_round(Following *f, Err *err)
+{
+    ChangelogState state;
+    Plan named = {.spec = NULL};
+    (void)snprintf(named.fingerprint, sizeof(named.fingerprint), "%s", f->swap.fingerprint);
+    if (swap_drain_once(&f->swap, &state, err)) {
+        f->standing.rows = state.rows;
+        f->standing.age_s = state.age_s;
+        bool ok =
+            drain_floor_raise(&f->floor, f->swap.conn, &named, f->swap.job->id, state.last_id, err);
+        f->swap.after = f->floor.id;
+        return ok;
     }
     bool again = err->cls == ERR_RETRY || err->cls == ERR_TIMEOUT;
     if (again) {
@@ -397,19 +427,23 @@ follow_round(Swap *swap, Err *err)
 }
 
 bool
-cutover_follow(const CutoverFollow *follow, int64_t *drained, Err *err)
+cutover_follow(const CutoverFollow *follow, CutoverStanding *standing, Err *err)
 {
     Arena arena = ARENA_INIT;
-    Swap swap;
+    Following f = {.follow = follow, .standing = {.rows = -1}};
     StopToken stop;
     stop_init(&stop); /* nobody raises it */
     bool more = true;
-    bool ok = rollback_swap(follow->conn, follow->job, &arena, &swap, err);
-    swap.stop = &stop;
+    bool ok = rollback_swap(follow->conn, follow->job, &arena, &f.swap, err);
+    f.swap.stop = &stop;
+    f.swap.run = follow->run;
+    f.swap.may_go_on = ask_before_batch;
+    f.swap.may_go_on_arg = &f;
     while (ok && more) {
-        ok = follow->go_on(follow->arg, swap.drained, &more, err) && follow_round(&swap, err);
+        ok = ask(&f, true, &more, err) && follow_round(&f, err);
     }
-    *drained = ok ? swap.drained : 0;
+    f.standing.drained = f.swap.drained;
+    *standing = f.standing;
     stop_destroy(&stop);
     arena_reset(&arena);
     return ok;

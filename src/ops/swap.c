@@ -66,23 +66,25 @@ static bool
 read_state(const Swap *swap, ChangelogState *state, Err *err)
 {
     Plan plan = named_plan(swap);
-    if (!changelog_state(swap->conn, &plan, swap->job->id, state, err)) {
+    if (!changelog_state_above(swap->conn, &plan, swap->job->id, swap->after, state, err)) {
         return false;
     }
     return !state->overflowed || incomplete(swap, "changes went unrecorded", err);
 }
 
+/* All of them, or what another session has would be left out. */
 static bool
 lease_slices(Swap *swap, Err *err)
 {
-    RangeOwner owner = {.job = swap->job->id, .lease_us = LEASE_US};
+    RangeOwner owner = {.job = swap->job->id, .run = swap->run, .lease_us = LEASE_US};
     swap->slices = (SliceSet){.count = 0};
-    for (bool claimed = true; claimed && swap->slices.count < LOG_SLICES_MAX;) {
+    for (bool claimed = true; claimed && swap->slices.count < LOG_SLICES;) {
         if (!changelog_claim(swap->conn, &owner, &swap->slices, &claimed, err)) {
             return false;
         }
     }
-    return true;
+    return swap->slices.count == LOG_SLICES ||
+           err_set(err, ERR_RETRY, "another session drains the change log");
 }
 
 /* One batch of the entries after *last; `strict`: fail where a unique value is taken. */
@@ -108,7 +110,7 @@ drain_batch(const Swap *swap, const SliceLease *slice, bool strict, Drained *dra
         return incomplete(swap, "the table was truncated", err);
     }
     if (strcmp(outcome, "lost") == 0) {
-        return err_set(err, ERR_BUSY, "another session drains the change log");
+        return err_set(err, ERR_RETRY, "another session drains the change log");
     }
     *drained = (Drained){
         .entries = result_int(result, 0, DRAIN_ENTRIES),
@@ -122,10 +124,18 @@ drain_batch(const Swap *swap, const SliceLease *slice, bool strict, Drained *dra
 static bool
 drain_round(Swap *swap, bool strict, int64_t *kept, Err *err)
 {
+    bool more = true;
     *kept = 0;
     for (int i = 0; i < swap->slices.count; i++) {
-        Drained drained = {.entries = BATCH_ENTRIES};
+        Drained drained = {.entries = BATCH_ENTRIES, .last = swap->after};
         while (drained.entries == BATCH_ENTRIES) {
+            if (swap->may_go_on != NULL && !swap->may_go_on(swap, &more, err)) {
+                return false;
+            }
+            if (!more) {
+                *kept = 0;
+                return true;
+            }
             if (!drain_batch(swap, &swap->slices.slices[i], strict, &drained, err)) {
                 return false;
             }
@@ -151,19 +161,21 @@ drain_all(Swap *swap, Err *err)
 }
 
 bool
-swap_drain(Swap *swap, int64_t few, Err *err)
+swap_drain_once(Swap *swap, ChangelogState *state, Err *err)
 {
-    ChangelogState state;
-    if (!lease_slices(swap, err)) {
-        return false;
-    }
-    do {
-        if (!drain_all(swap, err)) {
+    return lease_slices(swap, err) && drain_all(swap, err) && read_state(swap, state, err);
+}
+
+static bool
+drain_until_few(Swap *swap, Err *err)
+{
+    ChangelogState state = {.rows = FEW_ENTRIES + 1};
+    while (state.rows > FEW_ENTRIES && stop_level(swap->stop) == STOP_NONE) {
+        if (!swap_drain_once(swap, &state, err)) {
             return false;
         }
-    } while (
-        read_state(swap, &state, err) && state.rows > few && stop_level(swap->stop) == STOP_NONE);
-    return err->cls == ERR_NONE;
+    }
+    return true;
 }
 
 /* ---- the transaction ---- */
@@ -211,8 +223,14 @@ drain_rest(Swap *swap, bool *fits, Err *err)
         return false;
     }
     *fits = state.rows <= MOST_ENTRIES;
-    return !*fits || (query_run(swap->conn, "SET CONSTRAINTS ALL IMMEDIATE", NULL, err) &&
-                         drain_all(swap, err));
+    if (!*fits) {
+        return true;
+    }
+    if (!query_run(swap->conn, "SET CONSTRAINTS ALL IMMEDIATE", NULL, err) ||
+        !drain_all(swap, err) || !read_state(swap, &state, err)) {
+        return false;
+    }
+    return state.rows == 0 || err_set(err, ERR_RETRY, "changes are left to be drained");
 }
 
 static bool
@@ -336,7 +354,10 @@ static bool
 try_once(Swap *swap, bool *done, Arena *arena, const char **who, Err *err)
 {
     *who = NULL;
-    if (!swap_drain(swap, FEW_ENTRIES, err) || !look_first(swap, arena, who, err)) {
+    if (!check_job(swap, err)) {
+        return false;
+    }
+    if (!drain_until_few(swap, err) || !look_first(swap, arena, who, err)) {
         return may_retry(swap, arena, who, err);
     }
     *done = *who == NULL && attempt(swap, arena, who, err);

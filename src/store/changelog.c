@@ -61,6 +61,7 @@ changelog_next_key(PgConn *conn, const Plan *plan, const SlicePlace *place, Aren
     Params params = PARAMS_INIT;
     params_int(&params, place->slice->no);
     params_int(&params, place->after);
+    params_int(&params, place->slice->slices);
     PGRESULT_AUTO *result = NULL;
     if (!query_with(conn, strbuf_text(&sql), &params, &result, err)) {
         return err_wrap(err, "look at the change log");
@@ -126,19 +127,43 @@ changelog_create(PgConn *conn, const Plan *plan, int64_t job, bool begun, Err *e
 /* ---- slices ---- */
 
 static const char SQL_PUT_SLICES[] =
-    "INSERT INTO pghaul.slice AS s (job, no)\n"
-    "SELECT $1::pg_catalog.int8, g.no\n"
+    "INSERT INTO pghaul.slice AS s (job, no, slices)\n"
+    "SELECT $1::pg_catalog.int8, g.no, $3::pg_catalog.int4\n"
     "  FROM pg_catalog.generate_series(0, $2::pg_catalog.int4 - 1) AS g(no)\n"
     "    ON CONFLICT (job, no) DO NOTHING";
+
+static const char SQL_SLICES[] =
+    "SELECT s.slices FROM pghaul.slice s WHERE s.job = $1::pg_catalog.int8 LIMIT 1";
+
+/* The drain function goes around unique values that are taken, which the server does not do any
+ * more once a constraint of the target is deferrable. */
+static bool
+refuse_deferrable(const Plan *plan, Err *err)
+{
+    (void)err_set(err, ERR_REFUSED,
+        "the target has got a deferrable constraint since the job began; its changes cannot be "
+        "drained into such a table");
+    return err_hint(err,
+        "ALTER TABLE .. DROP CONSTRAINT, then run again; or pghaul clean %s and begin anew.",
+        plan->spec->job);
+}
 
 bool
 changelog_put_slices(PgConn *conn, const Plan *plan, int64_t job, Err *err)
 {
-    Params params = PARAMS_INIT;
-    params_int(&params, job);
-    params_int(&params, sql_log_slices(plan));
-    return query_with(conn, SQL_PUT_SLICES, &params, NULL, err) ||
-           err_wrap(err, "make the slices of the change log");
+    Params put = PARAMS_INIT;
+    params_int(&put, job);
+    params_int(&put, LOG_SLICES);
+    params_int(&put, sql_log_slices(plan));
+    Params ask = PARAMS_INIT;
+    params_int(&ask, job);
+    PGRESULT_AUTO *result = NULL;
+    if (!query_with(conn, SQL_PUT_SLICES, &put, NULL, err) ||
+        !query_one_with(conn, SQL_SLICES, &ask, &result, err)) {
+        return err_wrap(err, "make the slices of the change log");
+    }
+    bool goes_around = result_int(result, 0, 0) > 1 && !plan->copy->reversed;
+    return !goes_around || sql_log_tells_conflicts(plan) || refuse_deferrable(plan, err);
 }
 
 /* SKIP LOCKED: the row is locked while a batch of its owner is in flight, whoever that is. */
@@ -163,7 +188,7 @@ static const char SQL_CLAIM[] =
     "       backend_pid = $4::pg_catalog.int4, backend_start = $5::pg_catalog.timestamptz\n"
     "  FROM c\n"
     " WHERE s.job = $1 AND s.no = c.no\n"
-    "RETURNING s.no, s.epoch, s.lease";
+    "RETURNING s.no, s.epoch, s.lease, s.slices";
 
 bool
 changelog_claim(PgConn *conn, const RangeOwner *owner, SliceSet *set, bool *claimed, Err *err)
@@ -191,6 +216,7 @@ changelog_claim(PgConn *conn, const RangeOwner *owner, SliceSet *set, bool *clai
         *lease = (SliceLease){
             .job = owner->job,
             .no = (int)result_int(result, 0, 0),
+            .slices = (int)result_int(result, 0, 3),
             .epoch = result_int(result, 0, 1),
         };
         (void)snprintf(lease->token, sizeof(lease->token), "%s", result_text(result, 0, 2));

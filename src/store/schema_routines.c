@@ -44,13 +44,16 @@ static const char SQL_SIGNATURE[] =
     "$pghaul$;\n";
 
 /* The change log of a copy, where it is in this database and the caller may read it; else NULL.
- * Entries of a large one are counted by the server's statistics. */
+ * Of a job that is cut over, the one that leads back (plan_reverse_fingerprint()).  Entries of a
+ * large one are counted by the server's statistics. */
 static const char SQL_BACKLOG[] =
     "CREATE FUNCTION pghaul.backlog(job pg_catalog.int8, OUT entries pg_catalog.int8,\n"
     "    OUT age_s pg_catalog.float8)\n"
     "LANGUAGE plpgsql SET search_path = pg_catalog AS $pghaul$\n"
     "DECLARE\n"
-    "    log regclass := (SELECT to_regclass(format('pghaul.log_%s_%s', j.id, j.fingerprint))\n"
+    "    log regclass := (SELECT to_regclass(format('pghaul.log_%s_%s', j.id,\n"
+    "            CASE WHEN j.state <> 'cut_over' THEN j.fingerprint\n"
+    "                 ELSE translate(j.fingerprint, '0123456789abcdef', 'fedcba9876543210') END))\n"
     "        FROM pghaul.job j WHERE j.id = $1);\n"
     "BEGIN\n"
     "    IF log IS NULL OR NOT has_table_privilege(log, 'SELECT') THEN\n"
@@ -94,7 +97,8 @@ static const char SQL_PROGRESS[] =
     "SELECT j.id AS job_id, j.name AS job, j.kind, j.table_name, j.state, j.reason, j.pass,\n"
     "       j.pass_kind,\n"
     "       CASE WHEN (j.state = 'complete' AND COALESCE(u.runs_alive, 0) = 0\n"
-    "                  OR j.state = 'synced') AND j.carved AND r.ranges_done = r.ranges THEN 1.0\n"
+    "                  OR j.state IN ('synced', 'cut_over')) AND j.carved AND r.ranges_done = "
+    "r.ranges THEN 1.0\n"
     "            WHEN j.est_rows <= 0 THEN 0.0\n"
     "            ELSE LEAST(r.est_done::pg_catalog.float8 / j.est_rows, 0.999)\n"
     "       END::pg_catalog.float8 AS done_ratio,\n"
@@ -158,12 +162,12 @@ static const char SQL_PROGRESS_COMMENTS[] =
     "COMMENT ON COLUMN pghaul.progress.table_name IS 'table whose rows are changed, quoted where "
     "SQL needs it';\n"
     "COMMENT ON COLUMN pghaul.progress.state IS\n"
-    "    'new, ready, running, paused, synced, complete, stopped or failed';\n"
+    "    'new, ready, running, paused, synced, cut_over, complete, stopped or failed';\n"
     "COMMENT ON COLUMN pghaul.progress.reason IS 'why it is paused, stopped or failed';\n"
     "COMMENT ON COLUMN pghaul.progress.pass IS 'number of the pass, 0 before the first';\n"
     "COMMENT ON COLUMN pghaul.progress.pass_kind IS 'move, verify or repair';\n"
     "COMMENT ON COLUMN pghaul.progress.done_ratio IS\n"
-    "    'share of the pass that is done, 0 to 1; 1 when the job is complete';\n"
+    "    'share of the pass that is done, 0 to 1; 1 when the job is complete or in step';\n"
     "COMMENT ON COLUMN pghaul.progress.pass_rows IS\n"
     "    'rows of the pass so far: changed, or compared by a verify pass';\n"
     "COMMENT ON COLUMN pghaul.progress.estimated_rows IS 'rows of the pass, an estimate';\n"
@@ -195,7 +199,8 @@ static const char SQL_PROGRESS_COMMENTS[] =
     "COMMENT ON COLUMN pghaul.progress.sessions IS 'sessions of pghaul that work on the job now';\n"
     "COMMENT ON COLUMN pghaul.progress.paused_by IS 'role that paused it';\n"
     "COMMENT ON COLUMN pghaul.progress.backlog_rows IS\n"
-    "    'changes of the application that a copy has not yet drained; beyond 100000 an estimate';\n"
+    "    'changes of the application that a copy has not yet drained; beyond 100000 an estimate;'\n"
+    "    ' of a job that is cut over, those that the old table has not';\n"
     "COMMENT ON COLUMN pghaul.progress.backlog_s IS 'age of the oldest of them in seconds';\n"
     "COMMENT ON COLUMN pghaul.progress.created IS 'when the job was recorded';\n"
     "COMMENT ON COLUMN pghaul.progress.started IS 'when the first run began';\n"

@@ -196,12 +196,13 @@ static const char SQL_EVENT[] =
     "    permitted pg_catalog.text NOT NULL,\n"                                                    \
     "    pattern pg_catalog.text NOT NULL);\n"
 
-/* Of a copy: shares of the keys by their hash; whoever has the lease drains the change log for
- * them, nobody else. */
+/* Of a copy: shares of the keys by their hash modulo `slices`; whoever has the lease drains the
+ * change log for them, nobody else. */
 #define SQL_SLICE                                                                                  \
     "CREATE TABLE pghaul.slice (\n"                                                                \
     "    job pg_catalog.int8 NOT NULL REFERENCES pghaul.job ON DELETE CASCADE,\n"                  \
     "    no pg_catalog.int4 NOT NULL,\n"                                                           \
+    "    slices pg_catalog.int4 NOT NULL,\n"                                                       \
     "    epoch pg_catalog.int8 NOT NULL DEFAULT 1,\n"                                              \
     "    lease pg_catalog.uuid,\n"                                                                 \
     "    run pg_catalog.int8,\n"                                                                   \

@@ -393,6 +393,25 @@ Test(copy_sync, a_change_that_the_target_refuses_ends_the_run_at_its_key)
     job_close_cluster(&test);
 }
 
+/* ---- the target is altered between runs ---- */
+
+/* Of a deferrable constraint the server does not tell whether a row would break it. */
+Test(copy_sync, a_constraint_of_the_target_that_is_deferrable_later_is_refused_and_said_so)
+{
+    static const char *const YES[] = {"--yes", NULL};
+    JobTest test;
+    open_copy(&test, PLAIN_TARGET, "", 0);
+    expect_synced(&test, "the first run");
+    pg_exec(test.conn, "ALTER TABLE target ADD CONSTRAINT late UNIQUE (u) DEFERRABLE");
+    pg_exec(test.conn, "UPDATE app SET note = 'later' WHERE id <= 100");
+    char *output = job_verb_output(&test, "run", YES, 4);
+    cr_expect(strstr(output, "deferrable constraint since the job began") != NULL, "%s", output);
+    free(output);
+    pg_exec(test.conn, "ALTER TABLE target DROP CONSTRAINT late");
+    expect_synced(&test, "without it");
+    job_close_cluster(&test);
+}
+
 /* ---- verify and repair ---- */
 
 Test(copy_sync, verify_finds_what_was_written_into_the_target_and_repair_mends_it)

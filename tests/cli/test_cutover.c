@@ -334,6 +334,53 @@ Test(cutover, following_run_keeps_the_old_table_in_step_until_it_is_stopped)
     job_close_cluster(&test);
 }
 
+/* What status says of the job in one line each. */
+static void
+expect_status(const JobTest *test, const char *words, const char *more_words)
+{
+    char *text = job_verb_output(test, "status", NULL, 0);
+    cr_expect(strstr(text, words) != NULL && strstr(text, more_words) != NULL, "%s", text);
+    free(text);
+}
+
+Test(cutover, following_runs_keep_to_the_throttle_and_status_says_how_far_the_old_table_is_behind)
+{
+    static const char *const FOLLOW[] = {"--follow", NULL};
+    JobTest test;
+    open_synced(&test, "", TARGET);
+    cutover(&test);
+    expect_status(&test, "done: the application uses the new table", "the old one has all");
+    pg_exec(test.conn, "UPDATE app SET note = 'later' WHERE id <= 30");
+    expect_status(&test, "the old one is behind by 30 changes", "--follow keeps the old table");
+    cr_expect(eq(i64, 1, pg_int(test.conn, "SELECT done_ratio = 1 FROM pghaul.progress")));
+
+    pg_exec(test.conn, "UPDATE pghaul.job SET standbys = '{gone}'");
+    Proc *throttled = job_start_verb(&test, "run", NULL, FOLLOW);
+    pg_wait_true(
+        test.conn, "SELECT throttle_reason LIKE '%gone%' FROM pghaul.progress", HARNESS_TIMEOUT_US);
+    expect_status(&test, "throttled: standby gone", "behind   30 changes");
+    proc_signal(throttled, SIGTERM);
+    job_expect_exit(throttled, 7);
+    cr_expect(eq(i64, 30, pg_int(test.conn, "SELECT backlog_rows FROM pghaul.progress")));
+
+    /* Of two runs one drains, and the other one takes over when it is killed. */
+    pg_exec(test.conn, "UPDATE pghaul.job SET standbys = '{}'");
+    Proc *first = job_start_verb(&test, "run", NULL, FOLLOW);
+    pg_wait_true(test.conn, "SELECT backlog_rows = 0 FROM pghaul.progress", HARNESS_TIMEOUT_US);
+    Proc *second = job_start_verb(&test, "run", NULL, FOLLOW);
+    pg_wait_true(test.conn, "SELECT runs_alive = 2 FROM pghaul.progress", HARNESS_TIMEOUT_US);
+    expect_status(&test, "the old one follows", "behind   0 changes");
+    proc_signal(first, SIGKILL);
+    (void)proc_finish(first, HARNESS_TIMEOUT_US);
+    proc_free(first);
+    pg_exec(test.conn, "UPDATE app SET note = 'last' WHERE id <= 30");
+    pg_wait_true(test.conn, "SELECT backlog_rows = 0 FROM pghaul.progress", HARNESS_TIMEOUT_US);
+    proc_signal(second, SIGTERM);
+    job_expect_exit(second, 0);
+    expect_same_rows(&test, "app", "app_old", "by the second run");
+    job_close_cluster(&test);
+}
+
 Test(cutover, plan_says_what_goes_over_and_what_does_not)
 {
     JobTest test;

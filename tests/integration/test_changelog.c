@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "core/sql_parts.h"
-#include "engine/drain.h"
+#include "engine/drain_floor.h"
 #include "harness/harness.h"
 #include "integration/job_fixture.h"
 #include "ops/prepare_log.h"
@@ -240,7 +240,7 @@ Test(changelog, every_entry_is_drained_once_whatever_the_order_of_commits)
     JobFixture f;
     open_copy(&f);
     SliceSet set = claim_all(&f, f.conn, f.run);
-    cr_expect(eq(int, LOG_SLICES_MAX, set.count));
+    cr_expect(eq(int, LOG_SLICES, set.count));
     pg_exec(f.sql, "INSERT INTO src SELECT g, 'v' || g, g FROM generate_series(1, 40) AS g");
     expect_drained(&f, &set, 40);
     expect_drained(&f, &set, 0);
@@ -334,15 +334,48 @@ Test(changelog, unique_values_change_hands_between_slices)
     job_fixture_close(&f);
 }
 
+/* Every job has all slices, so that no run drains the keys of another one's. */
+Test(changelog, keys_are_cut_as_they_were_when_the_job_began)
+{
+    JobFixture f;
+    open_copy(&f);
+    Err err = ERR_INIT;
+    IndexFacts *indexes = (IndexFacts *)(uintptr_t)f.survey.plan.copy->into->indexes;
+    cr_assert(lt(int, 0, f.survey.plan.copy->into->index_count));
+    indexes[0].immediate = false; /* as another run may see it later on */
+    cr_assert(eq(int, 1, sql_log_slices(&f.survey.plan)));
+    cr_expect(not(changelog_put_slices(f.conn, &f.survey.plan, f.job.id, &err)));
+    cr_expect(eq(int, ERR_REFUSED, (int)err.cls));
+    err = ERR_INIT;
+    SliceSet set = claim_all(&f, f.conn, f.run);
+    cr_expect(eq(int, LOG_SLICES, set.count));
+    pg_exec(f.sql, "INSERT INTO src SELECT g, 'v' || g, g FROM generate_series(1, 40) AS g");
+    Arena arena = ARENA_INIT;
+    int with_entries = 0;
+    for (int i = 0; i < set.count; i++) {
+        SlicePlace place = {&set.slices[i], 0};
+        const char *key = NULL;
+        cr_expect(eq(int, LOG_SLICES, set.slices[i].slices));
+        cr_assert(changelog_next_key(f.conn, &f.survey.plan, &place, &arena, &key, &err), "%s",
+            err.message);
+        with_entries += key != NULL ? 1 : 0;
+    }
+    cr_expect(eq(int, LOG_SLICES, with_entries));
+    expect_drained(&f, &set, 40);
+    arena_reset(&arena);
+    job_fixture_close(&f);
+}
+
 /* One step, as if the time for it had come. */
 static void
-raise_floor(JobFixture *f, Drain *drain)
+raise_floor(JobFixture *f, DrainFloor *floor)
 {
     Err err = ERR_INIT;
-    drain->floor.stepped_us = 0;
-    cr_assert(changelog_state_above(
-                  f->conn, &f->survey.plan, f->job.id, drain->floor.id, &drain->state, &err) &&
-                  drain_raise_floor(drain, &err),
+    ChangelogState state = {.last_id = 0};
+    floor->stepped_us = 0;
+    cr_assert(
+        changelog_state_above(f->conn, &f->survey.plan, f->job.id, floor->id, &state, &err) &&
+            drain_floor_raise(floor, f->conn, &f->survey.plan, f->job.id, state.last_id, &err),
         "%s", err.message);
 }
 
@@ -350,30 +383,28 @@ Test(changelog, below_the_floor_nothing_is_looked_for_and_nothing_can_come)
 {
     JobFixture f;
     open_copy(&f);
-    Engine engine = {.setup = {.plan = &f.survey.plan, .job = f.job.id}};
-    Worker worker = {.engine = &engine, .conn = f.conn};
-    Drain drain = {.engine = &engine, .worker = &worker, .carrier = &drain_call};
+    DrainFloor floor = {.id = 0};
     SliceSet set = claim_all(&f, f.conn, f.run);
     Session *slow = session_open(f.uri);
     pg_exec(session_conn(slow), "BEGIN; INSERT INTO src VALUES (1, 'slow', 1)");
     pg_exec(f.sql, "INSERT INTO src VALUES (2, 'a', 2), (3, 'b', 3)");
-    raise_floor(&f, &drain); /* the greatest id */
-    raise_floor(&f, &drain); /* the fence */
-    cr_expect(eq(i64, 3, drain.floor.candidate));
+    raise_floor(&f, &floor); /* the greatest id */
+    raise_floor(&f, &floor); /* the fence */
+    cr_expect(eq(i64, 3, floor.candidate));
     expect_drained(&f, &set, 2);
-    raise_floor(&f, &drain);
-    cr_expect(eq(i64, 0, drain.floor.id), "a transaction with a lesser id is open");
+    raise_floor(&f, &floor);
+    cr_expect(eq(i64, 0, floor.id), "a transaction with a lesser id is open");
     pg_exec(session_conn(slow), "COMMIT");
-    raise_floor(&f, &drain);
-    cr_expect(eq(i64, 0, drain.floor.id), "it has committed, and is not drained");
+    raise_floor(&f, &floor);
+    cr_expect(eq(i64, 0, floor.id), "it has committed, and is not drained");
     expect_drained(&f, &set, 1);
     /* A fence is of the whole cluster: another test's transaction may hold it for a while. */
     int64_t until_us = clock_mono_us() + HARNESS_TIMEOUT_US;
-    while (drain.floor.id == 0 && clock_mono_us() < until_us) {
-        raise_floor(&f, &drain);
+    while (floor.id == 0 && clock_mono_us() < until_us) {
+        raise_floor(&f, &floor);
         harness_nap_us(10000);
     }
-    cr_expect(eq(i64, 3, drain.floor.id));
+    cr_expect(eq(i64, 3, floor.id));
     session_close(slow);
     job_fixture_close(&f);
 }
