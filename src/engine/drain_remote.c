@@ -12,6 +12,7 @@
 #include "pg/copy.h"
 #include "pg/flush.h"
 #include "pg/peer.h"
+#include "store/guards.h"
 
 /* While one side works, the other one has nothing to do. */
 #define IDLE_TIMEOUT_SQL "SET LOCAL idle_in_transaction_session_timeout = 10000"
@@ -189,7 +190,9 @@ write_rows(const Batch *batch, DrainResult *result, Err *err)
         return false;
     }
     result->written = count.taken_rows;
-    return (query_script(source_of(batch), "COMMIT", err) && flush_wait(source_of(batch), err)) ||
+    const Worker *worker = batch->drain->worker;
+    return (guards_end_source(worker->source, batch->plan, &worker->job, err) &&
+               flush_wait(worker->source, err)) ||
            err_wrap(err, "source");
 }
 
@@ -262,7 +265,8 @@ bring_over(Batch *batch, DrainResult *result, Err *err)
     SliceCount count = {.entries = result->entries - result->kept,
         .deleted = result->deleted,
         .written = result->written};
-    return changelog_count(target_of(batch), batch->slice, &count, err) &&
+    return guards_check(target_of(batch), batch->slice->job, NULL, err) &&
+           changelog_count(target_of(batch), batch->slice, &count, err) &&
            (batch->log_on_source || forget_entries(batch, err));
 }
 
