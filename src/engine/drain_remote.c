@@ -198,27 +198,18 @@ write_rows(const Batch *batch, DrainResult *result, Err *err)
 
 /* ---- rows that are kept out ---- */
 
-static bool
-is_kept(const PgResult *kept, const char *key)
-{
-    for (int i = 0; i < result_rows(kept); i++) {
-        if (strcmp(result_text(kept, i, 0), key) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Only the entries of the others are done. */
+/* `kept` has their places; only the entries of the others are done. */
 static void
 keep_entries(Batch *batch, const PgResult *kept, DrainResult *result)
 {
     int done = 0;
+    int next = 0;
     for (int i = 0; i < batch->count; i++) {
-        if (!is_kept(kept, batch->key_items[i])) {
+        if (next == result_rows(kept) || result_int(kept, next, 0) != i + 1) {
             batch->id_items[done++] = batch->id_items[i];
             continue;
         }
+        next++;
         if (result->kept++ == 0) {
             result->first_kept = strtoll(batch->id_items[i], NULL, 10);
         }
@@ -244,7 +235,9 @@ unstage_rows(Batch *batch, DrainResult *result, Err *err)
         return true;
     }
     result->written = result_affected(written);
-    if (!query_run(target_of(batch), strbuf_text(&rest), &kept, err)) {
+    Params params = PARAMS_INIT;
+    params_text(&params, batch->keys);
+    if (!query_with(target_of(batch), strbuf_text(&rest), &params, &kept, err)) {
         return err_wrap(err, "target");
     }
     keep_entries(batch, kept, result);

@@ -88,3 +88,25 @@ Test(copy_guards, columns_that_change_places_before_a_change_is_drained_are_noti
     pg_close(other);
     remote_close(&test);
 }
+
+/* ---- kept entries ---- */
+
+/* 1.0 and 1.00 are one key; the log has it as it was, the row as it is now. */
+Test(copy_guards, rows_that_are_kept_out_are_known_by_their_keys_however_those_are_written)
+{
+    RemoteCase test;
+    remote_open(&test,
+        "CREATE TABLE src (id numeric, c char(4), u int UNIQUE DEFERRABLE, PRIMARY KEY (id, c));"
+        "INSERT INTO src SELECT i + 0.0, 'k', i FROM generate_series(1, 50) AS i; ANALYZE src",
+        "CREATE TABLE dst (id numeric, c char(4), u int UNIQUE, PRIMARY KEY (id, c))");
+    remote_write_job(&test, NULL, NULL, "throttle: {standbys: none}\n");
+    remote_run(&test, 0);
+    pg_exec(test.source, "UPDATE src SET u = u % 50 + 1");
+    char *log = pg_text(test.source, "SELECT oid::regclass FROM pg_class WHERE relname ~ '^log_'"
+                                     " AND relkind = 'r'");
+    pg_execf(test.source, "UPDATE %s SET k1 = k1 + 0.00", log);
+    free(log);
+    remote_run(&test, 0);
+    remote_expect_equal(&test, "SELECT * FROM src", "SELECT * FROM dst");
+    remote_close(&test);
+}
