@@ -25,7 +25,7 @@ void sql_drain_delete(StrBuf *out, const Plan *plan);
  * RELAY_STAGE (core/sql_relay.h), and those that do are kept out. */
 bool sql_drain_is_staged(const Plan *plan);
 
-/* From RELAY_STAGE into the target, but those; and the keys of those, as text[]. */
+/* From RELAY_STAGE into the target, but those; and the places in the list of keys $1 of those. */
 void sql_drain_insert(StrBuf *out, const Plan *plan);
 void sql_drain_kept(StrBuf *out, const Plan *plan);
 

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/stop.h"
+#include "base/strbuf.h"
 #include "pg/conn.h"
 #include "store/job.h"
 
@@ -18,11 +19,14 @@ bool clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
     __attribute__((warn_unused_result));
 
 /*
- * What a copy has left on the server that it copies from, `source`; before clean_job(), so that it
- * may be repeated.  Errors as below.
+ * What a copy has left on the server that it copies from, `source`, and schema pghaul there when no
+ * job needs it any more; before clean_job(), so that it may be repeated.  Errors as above.
  */
 bool clean_source(PgConn *conn, PgConn *source, const JobRow *job, StopToken *stop, Err *err)
     __attribute__((warn_unused_result));
+
+/* The same as statements, for a server that cannot be reached now. */
+void clean_put_source_sql(StrBuf *out, const JobRow *job);
 
 /* The same for every job, then drop the schema with its history, whatever version it has. */
 bool clean_all(PgConn *conn, StopToken *stop, Err *err) __attribute__((warn_unused_result));

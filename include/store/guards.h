@@ -58,6 +58,13 @@ bool guards_record_source(PgConn *conn, PgConn *source, const Plan *plan, int64_
 bool guards_check_source(PgConn *source, const Plan *plan, const JobRow *job, DriftKind *kind,
     Err *err) __attribute__((warn_unused_result));
 
+/*
+ * COMMIT of a transaction that has read the source: only true when the table is what it was when
+ * the job began.  Nobody can have changed its columns since the read, whose lock is still held.
+ */
+bool guards_end_source(PgConn *source, const Plan *plan, const JobRow *job, Err *err)
+    __attribute__((warn_unused_result));
+
 /* Take the tables as it is now, where what is recorded of them else still holds: they had other
  * names for a while, and the triggers were made anew. */
 bool guards_renew(PgConn *conn, int64_t job, Err *err) __attribute__((warn_unused_result));

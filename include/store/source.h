@@ -42,4 +42,9 @@ bool source_record(PgConn *conn, PgConn *source, int64_t job, const char *reason
 bool source_guards_check(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job,
     DriftKind *kind, Err *err) __attribute__((warn_unused_result));
 
+/* Replace *err, a failure of a statement over the tables, by the drift that explains it, if any;
+ * `source` may be NULL or busy. */
+void
+source_guards_explain(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job, Err *err);
+
 #endif

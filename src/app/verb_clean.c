@@ -69,15 +69,41 @@ has_trigger_elsewhere(const JobRow *job)
 }
 
 /* Only a job with something on another server needs its file's text, which may be of a version that
- * cannot be read any more. */
+ * cannot be read any more.  A source that is gone for good must not keep what is here: the
+ * statements that are left for it are put into `left`. */
 static bool
-clean_elsewhere(App *app, const JobRow *job, StopToken *stop, Err *err)
+clean_elsewhere(
+    App *app, const char *name, const JobRow *job, StopToken *stop, StrBuf *left, Err *err)
 {
     PGCONN_AUTO *conn = NULL;
     PGCONN_AUTO *source = NULL;
     JobSpec spec;
-    return app_open_job(app, app->options.args[0], &spec, &conn, &source, err) &&
-           (source == NULL || clean_source(conn, source, job, stop, err));
+    Err lost = ERR_INIT;
+    if (app_open_job(app, name, &spec, &conn, &source, &lost)) {
+        return source == NULL || clean_source(conn, source, job, stop, err);
+    }
+    if (lost.cls != ERR_CONNECT && lost.cls != ERR_USER) {
+        *err = lost;
+        return false;
+    }
+    strbuf_printf(left, "-- job %s: %s\n", job->name, lost.message);
+    clean_put_source_sql(left, job);
+    return true;
+}
+
+/* The rest is cleaned, but not all of it. */
+static bool
+end_left_elsewhere(App *app, const StrBuf *left, Err *err)
+{
+    if (left->len == 0) {
+        return true;
+    }
+    app_print(app, "\n-- On the old server, which was not reached; its triggers go on filling the "
+                   "change log:\n");
+    app_print(app, strbuf_text(left));
+    app_result(app, "source_sql", json_text(strbuf_text(left)));
+    (void)err_set(err, ERR_CONNECT, "the source was not reached and has not been cleaned");
+    return err_hint(err, "The statements above remove there what is left.");
 }
 
 static bool
@@ -85,16 +111,37 @@ clean_one(App *app, PgConn *conn, const char *name, StopToken *stop, Err *err)
 {
     JobRow job;
     STRBUF_AUTO left = STRBUF_INIT;
+    STRBUF_AUTO elsewhere = STRBUF_INIT;
     if (!app_find_job(app, conn, name, &job, err) ||
         !indexes_left_sql(conn, job.name, &left, err) ||
-        (has_trigger_elsewhere(&job) && !clean_elsewhere(app, &job, stop, err)) ||
+        (has_trigger_elsewhere(&job) &&
+            !clean_elsewhere(app, app->options.args[0], &job, stop, &elsewhere, err)) ||
         !clean_job(conn, &job, stop, err)) {
         return false;
     }
     print_removed(app, &job);
     print_left(app, &left);
     print_old_table(app, conn, &job);
-    return true;
+    return end_left_elsewhere(app, &elsewhere, err);
+}
+
+/* Statements for the operator. */
+typedef struct Left {
+    StrBuf *indexes;
+    StrBuf *elsewhere;
+} Left;
+
+/* What cannot be found out any more once the schema is dropped; one of a version that cannot be
+ * read has nothing elsewhere that we could know of. */
+static bool
+empty_job(App *app, PgConn *conn, const char *name, StopToken *stop, const Left *left, Err *err)
+{
+    JobRow job;
+    Err unreadable = ERR_INIT;
+    bool elsewhere =
+        app_find_job(app, conn, name, &job, &unreadable) && has_trigger_elsewhere(&job);
+    return indexes_left_sql(conn, name, left->indexes, err) &&
+           (!elsewhere || clean_elsewhere(app, name, &job, stop, left->elsewhere, err));
 }
 
 static bool
@@ -112,9 +159,11 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
         return true;
     }
     STRBUF_AUTO left = STRBUF_INIT;
+    STRBUF_AUTO elsewhere = STRBUF_INIT;
     bool ok = job_names(conn, &app->arena, &names, &count, err);
     for (int i = 0; ok && i < count; i++) {
-        ok = indexes_left_sql(conn, names[i], &left, err);
+        Left all = {&left, &elsewhere};
+        ok = empty_job(app, conn, names[i], stop, &all, err);
     }
     if (!ok || !clean_all(conn, stop, err)) {
         return false;
@@ -130,7 +179,7 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
     app_print(app, strbuf_text(&text));
     print_left(app, &left);
     app_result(app, "removed_jobs", list);
-    return true;
+    return end_left_elsewhere(app, &elsewhere, err);
 }
 
 bool

@@ -24,15 +24,22 @@ sql_drain_forget(StrBuf *out, const Plan *plan, int64_t job)
     strbuf_puts(out, " AS pghaul_log WHERE pghaul_log.id = ANY ($1::pg_catalog.int8[])");
 }
 
+/* The list's keys, each as the source has its columns. */
+static void
+put_listed(StrBuf *out, const Plan *plan)
+{
+    for (int i = 0; i < plan->key_count; i++) {
+        strbuf_printf(out, "%s(pghaul_keys.pghaul_key::pg_catalog.text[])[%d]::%s",
+            i == 0 ? "" : ", ", i + 1, sql_bound_type(plan, i));
+    }
+}
+
 /* (key) IN (the list) */
 static void
 put_in_list(StrBuf *out, const Plan *plan, const char *key_list, const char *list)
 {
     strbuf_printf(out, "(%s) IN (\n       SELECT ", key_list);
-    for (int i = 0; i < plan->key_count; i++) {
-        strbuf_printf(out, "%s(pghaul_keys.pghaul_key::pg_catalog.text[])[%d]::%s",
-            i == 0 ? "" : ", ", i + 1, sql_bound_type(plan, i));
-    }
+    put_listed(out, plan);
     strbuf_printf(out,
         "\n         FROM pg_catalog.unnest(%s::pg_catalog.text[]) AS pghaul_keys(pghaul_key))",
         list);
@@ -95,18 +102,23 @@ sql_drain_insert(StrBuf *out, const Plan *plan)
     strbuf_puts(out, "\n      FROM " RELAY_STAGE " AS pghaul_row\n        ON CONFLICT DO NOTHING");
 }
 
+/* By the types' own equality: a key may be written in several ways. */
 void
 sql_drain_kept(StrBuf *out, const Plan *plan)
 {
-    strbuf_puts(out, "SELECT ARRAY[");
+    strbuf_puts(out, "SELECT pghaul_keys.pghaul_place\n"
+                     "  FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY\n"
+                     "       AS pghaul_keys(pghaul_key, pghaul_place)\n WHERE (");
+    put_listed(out, plan);
+    strbuf_puts(out, ") IN (\n       SELECT ");
     for (int i = 0; i < plan->key_count; i++) {
         strbuf_puts(out, i == 0 ? "pghaul_row." : ", pghaul_row.");
         sql_put_ident(out, plan->copy->key[i]->name);
-        strbuf_puts(out, "::pg_catalog.text");
     }
-    strbuf_puts(out, "]\n  FROM " RELAY_STAGE " AS pghaul_row\n WHERE NOT EXISTS (SELECT FROM ");
+    strbuf_puts(out,
+        "\n         FROM " RELAY_STAGE " AS pghaul_row\n        WHERE NOT EXISTS (SELECT FROM ");
     sql_put_into_table(out, plan);
-    strbuf_puts(out, " AS pghaul_into\n        WHERE ");
+    strbuf_puts(out, " AS pghaul_into\n            WHERE ");
     for (int i = 0; i < plan->key_count; i++) {
         const char *column = plan->copy->key[i]->name;
         strbuf_puts(out, i == 0 ? "pghaul_row." : " AND pghaul_row.");
@@ -114,5 +126,5 @@ sql_drain_kept(StrBuf *out, const Plan *plan)
         strbuf_puts(out, " = ");
         sql_put_into_column(out, column);
     }
-    strbuf_puts(out, ")");
+    strbuf_puts(out, "))\n ORDER BY 1");
 }

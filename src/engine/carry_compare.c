@@ -8,6 +8,7 @@
 #include "engine/carve.h"
 #include "engine/compare_keys.h"
 #include "pg/peer.h"
+#include "store/guards.h"
 #include "store/ranges.h"
 
 /* So few rows are listed with their keys; more are hashed together. */
@@ -394,6 +395,15 @@ advance(CompareBatch *batch, const Found *found, bool repair, CarryResult *resul
     return true;
 }
 
+/* After all that was read, of either table: what another one's columns said is worth nothing. */
+static bool
+is_as_recorded(const CompareBatch *batch, Err *err)
+{
+    const Worker *worker = batch->worker;
+    return guards_check_source(worker->source, batch->text.plan, &worker->job, NULL, err) &&
+           guards_check(worker->conn, worker->job.id, NULL, err);
+}
+
 static bool
 compare_batch(CompareBatch *batch, int64_t size, Found *found, CarryResult *result, Err *err)
 {
@@ -407,6 +417,9 @@ compare_batch(CompareBatch *batch, int64_t size, Found *found, CarryResult *resu
     if (found->stopped) {
         *result = (CarryResult){.outcome = CARRY_MORE};
         return true;
+    }
+    if (!is_as_recorded(batch, err)) {
+        return false;
     }
     /* Before the checkpoint: a key that is appended twice is drained twice, which does no harm. */
     if (repair && batch->key_count > 0 && !compare_keys_append(batch, err)) {

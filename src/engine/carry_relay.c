@@ -9,6 +9,7 @@
 #include "core/sql_relay.h"
 #include "pg/copy.h"
 #include "pg/flush.h"
+#include "store/guards.h"
 
 /* A batch that takes longer is too large; one row can be as wide as it likes. */
 #define BATCH_TIMEOUT_MS 10000
@@ -165,8 +166,9 @@ stream_rows(Relay *relay, Err *err)
 static bool
 end_source(const Relay *relay, Err *err)
 {
-    PgConn *source = relay->worker->source;
-    return (query_script(source, "COMMIT", err) && flush_wait(source, err)) ||
+    const Worker *worker = relay->worker;
+    return (guards_end_source(worker->source, relay->plan, &worker->job, err) &&
+               flush_wait(worker->source, err)) ||
            err_wrap(err, "source");
 }
 

@@ -110,26 +110,25 @@ static bool
 look(Drain *drain, Err *err)
 {
     const EngineSetup *setup = &drain->engine->setup;
-    PgConn *conn = drain->worker->conn;
-    Arena arena = ARENA_INIT;
-    JobRow job;
+    Worker *worker = drain->worker;
+    PgConn *conn = worker->conn;
+    JobRow *job = &worker->job;
     DriftKind drift = DRIFT_NONE;
     bool done = false;
-    bool ok = job_read_id(conn, setup->job, &arena, &job, err) &&
-              job_pass_is_done(conn, setup->job, job.pass, &done, err) &&
-              source_guards_check(conn, drain->worker->source, setup->plan, &job, &drift, err) &&
+    arena_reset(&worker->job_arena);
+    bool ok = job_read_id(conn, setup->job, &worker->job_arena, job, err) &&
+              job_pass_is_done(conn, setup->job, job->pass, &done, err) &&
+              source_guards_check(conn, worker->source, setup->plan, job, &drift, err) &&
               changelog_state_above(drain->carrier->log(drain), setup->plan, setup->job,
                   drain->floor.id, &drain->state, err) &&
-              !is_overflowed(drain, err) && finds_repair_drained(drain, &job, done, err);
+              !is_overflowed(drain, err) && finds_repair_drained(drain, job, done, err);
     if (ok) {
-        drain->may_begin = job.pass > 0 && (job.pass_kind != PASS_MOVE || done);
+        drain->may_begin = job->pass > 0 && (job->pass_kind != PASS_MOVE || done);
         drain->looked_us = clock_mono_us();
         drain->look_now = false;
-        drain->worker->job.pass = job.pass;
-        drain->pass_kind = job.pass_kind;
+        drain->pass_kind = job->pass_kind;
         publish(drain);
     }
-    arena_reset(&arena);
     return ok;
 }
 
@@ -434,9 +433,11 @@ handle_failure(Drain *drain, const Err *cause, Err *err)
 static bool
 recover(Drain *drain, Err cause)
 {
-    PgConn *conn = drain->worker->conn;
-    if (conn != NULL && conn_is_idle(conn) && cause.sqlstate[0] != '\0') {
-        guards_explain(conn, drain->engine->setup.job, &cause);
+    const Worker *worker = drain->worker;
+    bool usable = worker->conn != NULL && conn_is_idle(worker->conn);
+    if (usable && worker->job.id > 0 && cause.sqlstate[0] != '\0') {
+        source_guards_explain(
+            worker->conn, worker->source, drain->engine->setup.plan, &worker->job, &cause);
     }
     Err failure = ERR_INIT;
     while (!handle_failure(drain, &cause, &failure)) {

@@ -12,6 +12,7 @@
 #include "pg/copy.h"
 #include "pg/flush.h"
 #include "pg/peer.h"
+#include "store/guards.h"
 
 /* While one side works, the other one has nothing to do. */
 #define IDLE_TIMEOUT_SQL "SET LOCAL idle_in_transaction_session_timeout = 10000"
@@ -190,33 +191,26 @@ write_rows(const Batch *batch, DrainResult *result, Err *err)
         return false;
     }
     result->written = count.taken_rows;
-    return (query_script(source_of(batch), "COMMIT", err) && flush_wait(source_of(batch), err)) ||
+    const Worker *worker = batch->drain->worker;
+    return (guards_end_source(worker->source, batch->plan, &worker->job, err) &&
+               flush_wait(worker->source, err)) ||
            err_wrap(err, "source");
 }
 
 /* ---- rows that are kept out ---- */
 
-static bool
-is_kept(const PgResult *kept, const char *key)
-{
-    for (int i = 0; i < result_rows(kept); i++) {
-        if (strcmp(result_text(kept, i, 0), key) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Only the entries of the others are done. */
+/* `kept` has their places; only the entries of the others are done. */
 static void
 keep_entries(Batch *batch, const PgResult *kept, DrainResult *result)
 {
     int done = 0;
+    int next = 0;
     for (int i = 0; i < batch->count; i++) {
-        if (!is_kept(kept, batch->key_items[i])) {
+        if (next == result_rows(kept) || result_int(kept, next, 0) != i + 1) {
             batch->id_items[done++] = batch->id_items[i];
             continue;
         }
+        next++;
         if (result->kept++ == 0) {
             result->first_kept = strtoll(batch->id_items[i], NULL, 10);
         }
@@ -242,7 +236,9 @@ unstage_rows(Batch *batch, DrainResult *result, Err *err)
         return true;
     }
     result->written = result_affected(written);
-    if (!query_run(target_of(batch), strbuf_text(&rest), &kept, err)) {
+    Params params = PARAMS_INIT;
+    params_text(&params, batch->keys);
+    if (!query_with(target_of(batch), strbuf_text(&rest), &params, &kept, err)) {
         return err_wrap(err, "target");
     }
     keep_entries(batch, kept, result);
@@ -263,7 +259,8 @@ bring_over(Batch *batch, DrainResult *result, Err *err)
     SliceCount count = {.entries = result->entries - result->kept,
         .deleted = result->deleted,
         .written = result->written};
-    return changelog_count(target_of(batch), batch->slice, &count, err) &&
+    return guards_check(target_of(batch), batch->slice->job, NULL, err) &&
+           changelog_count(target_of(batch), batch->slice, &count, err) &&
            (batch->log_on_source || forget_entries(batch, err));
 }
 

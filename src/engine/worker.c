@@ -450,7 +450,8 @@ explain_drift(Worker *worker, Err *cause)
     bool may_be = cause->cls == ERR_DRIFT || cause->cls == ERR_FATAL || cause->cls == ERR_POISON ||
                   cause->cls == ERR_TIMEOUT;
     if (may_be && worker->conn != NULL && conn_is_idle(worker->conn)) {
-        guards_explain(worker->conn, worker->engine->setup.job, cause);
+        source_guards_explain(
+            worker->conn, worker->source, worker->engine->setup.plan, &worker->job, cause);
     }
 }
 

@@ -147,6 +147,25 @@ refuse_alive(PgConn *conn, const JobRow *job, Err *err)
     return true;
 }
 
+/* Nothing of any job, here or elsewhere, and ours to drop. */
+static const char SQL_UNUSED[] =
+    "SELECT NOT EXISTS (SELECT FROM pghaul.job)\n"
+    "       AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c\n"
+    "           WHERE c.relnamespace = n.oid AND c.relname ~ '_[0-9]+_[0-9a-f]{16}$')\n"
+    "       AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p\n"
+    "           WHERE p.pronamespace = n.oid AND p.proname ~ '_[0-9]+_[0-9a-f]{16}$')\n"
+    "       AND pg_catalog.pg_has_role(n.nspowner, 'USAGE')\n"
+    "  FROM pg_catalog.pg_namespace n WHERE n.nspname = 'pghaul'";
+
+/* The schema at the source has no history to keep. */
+static bool
+drop_if_unused(PgConn *source, Err *err)
+{
+    PGRESULT_AUTO *result = NULL;
+    return run_hold_off(source, err) && query_one(source, SQL_UNUSED, 0, NULL, &result, err) &&
+           (!result_bool(result, 0, 0) || schema_drop(source, err));
+}
+
 bool
 clean_source(PgConn *conn, PgConn *source, const JobRow *job, StopToken *stop, Err *err)
 {
@@ -157,8 +176,25 @@ clean_source(PgConn *conn, PgConn *source, const JobRow *job, StopToken *stop, E
     STRBUF_AUTO ending = STRBUF_INIT;
     put_ending(&ending, job);
     return (drop_locked(source, strbuf_text(&ending), stop, err) &&
-               drop_each(source, SQL_FUNCTIONS, strbuf_text(&ending), drop_function, stop, err)) ||
+               drop_each(source, SQL_FUNCTIONS, strbuf_text(&ending), drop_function, stop, err) &&
+               query_script(source, "BEGIN", err) &&
+               query_end(source, drop_if_unused(source, err), err)) ||
            err_wrap(err, "source");
+}
+
+void
+clean_put_source_sql(StrBuf *out, const JobRow *job)
+{
+    static const char *const FUNCTIONS[] = {"capture", "fence"};
+    strbuf_puts(out, "SET lock_timeout = '2s';\n");
+    for (size_t i = 0; i < sizeof(FUNCTIONS) / sizeof(FUNCTIONS[0]); i++) {
+        strbuf_printf(out, "DROP FUNCTION IF EXISTS pghaul.%s_%lld_%s() CASCADE;\n", FUNCTIONS[i],
+            (long long)job->id, job->fingerprint);
+    }
+    strbuf_printf(out,
+        "DROP TABLE IF EXISTS pghaul.log_%lld_%s;\n"
+        "DROP SEQUENCE IF EXISTS pghaul.overflow_%lld_%s;\n",
+        (long long)job->id, job->fingerprint, (long long)job->id, job->fingerprint);
 }
 
 /* Under the job's lock: no run makes functions or registers meanwhile, and none does afterwards. */

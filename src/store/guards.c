@@ -115,6 +115,7 @@ guards_record(PgConn *conn, const Plan *plan, int64_t job, bool trigger_fires, E
 
 /* Names of types are written as the functions at home do it. */
 static const char *const BEGIN_SOURCE[] = {"BEGIN READ ONLY", "SET LOCAL search_path = pg_catalog"};
+#define BEGIN_COUNT 2
 
 static const char SQL_SOURCE[] =
     "SELECT " SQL_SIGNATURE_ITEMS "       || " SQL_SIGNATURE_OF_LOG ",\n"
@@ -128,9 +129,11 @@ static const char SQL_RECORD_SOURCE[] =
     "UPDATE pghaul.job AS j SET signature = $2::pg_catalog.text[]\n"
     " WHERE j.id = $1::pg_catalog.int8";
 
-/* Names are printed as search_path has it, and a session to the source has one of the job's. */
+/* Names are printed as search_path has it, and a session to the source has one of the job's.  The
+ * transaction that this ends may be one that is open already. */
 static bool
-read_source(PgConn *source, const Plan *plan, const GuardTexts *texts, PgResult **row, Err *err)
+read_source(PgConn *source, const Plan *plan, const GuardTexts *texts, bool is_open, PgResult **row,
+    Err *err)
 {
     Params params = PARAMS_INIT;
     params_int(&params, plan->facts->table.oid);
@@ -139,8 +142,8 @@ read_source(PgConn *source, const Plan *plan, const GuardTexts *texts, PgResult 
     params_text(&params, plan->sync_trigger ? strbuf_text(&texts->trigger) : NULL);
     params_text(&params, strbuf_text(&texts->function));
     BatchCall call = {
-        .begin = BEGIN_SOURCE,
-        .begin_count = 2,
+        .begin = BEGIN_SOURCE + (is_open ? 1 : 0),
+        .begin_count = BEGIN_COUNT - (is_open ? 1 : 0),
         .sql = SQL_SOURCE,
         .count = params.count,
         .values = params.values,
@@ -155,7 +158,7 @@ guards_record_source(PgConn *conn, PgConn *source, const Plan *plan, int64_t job
     TEXTS_AUTO texts;
     put_texts(plan, job, &texts);
     PGRESULT_AUTO *row = NULL;
-    if (!read_source(source, plan, &texts, &row, err)) {
+    if (!read_source(source, plan, &texts, false, &row, err)) {
         return false;
     }
     if (plan->sync_trigger && result_int(row, 0, 1) != 2) {
@@ -260,19 +263,32 @@ guards_check(PgConn *conn, int64_t job, DriftKind *kind, Err *err)
     return ok;
 }
 
-bool
-guards_check_source(PgConn *source, const Plan *plan, const JobRow *job, DriftKind *kind, Err *err)
+static bool
+check_source(
+    PgConn *source, const Plan *plan, const JobRow *job, bool is_open, DriftKind *kind, Err *err)
 {
     DriftKind found = DRIFT_NONE;
     TEXTS_AUTO texts;
     put_texts(plan, job->id, &texts);
     PGRESULT_AUTO *row = NULL;
-    bool ok = read_source(source, plan, &texts, &row, err) &&
+    bool ok = read_source(source, plan, &texts, is_open, &row, err) &&
               compare(job->name, "the source: ", job->signature, array_at(row, 0), &found, err);
     if (kind != NULL) {
         *kind = found;
     }
     return ok;
+}
+
+bool
+guards_check_source(PgConn *source, const Plan *plan, const JobRow *job, DriftKind *kind, Err *err)
+{
+    return check_source(source, plan, job, false, kind, err);
+}
+
+bool
+guards_end_source(PgConn *source, const Plan *plan, const JobRow *job, Err *err)
+{
+    return check_source(source, plan, job, true, NULL, err);
 }
 
 void

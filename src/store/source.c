@@ -97,3 +97,16 @@ source_guards_check(
            guards_check(conn, job->id, kind, err) &&
            (!restarted || source_record(conn, source, job->id, "the source was restarted", err));
 }
+
+void
+source_guards_explain(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job, Err *err)
+{
+    DriftKind kind = DRIFT_NONE;
+    Err drift = ERR_INIT;
+    if (source != NULL && conn_is_idle(source) &&
+        !guards_check_source(source, plan, job, &kind, &drift) && kind != DRIFT_NONE) {
+        *err = drift;
+        return;
+    }
+    guards_explain(conn, job->id, err);
+}
