@@ -382,11 +382,12 @@ cutover_rollback(PgConn *conn, const JobRow *job, int64_t yield_us, StopToken *s
 
 /* ---- in between ---- */
 
-/* A round that met somebody's lock is tried again. */
+/* A round that met somebody's lock is not *done, and tried again. */
 static bool
-follow_round(Swap *swap, Err *err)
+follow_round(Swap *swap, bool *done, Err *err)
 {
-    if (swap_drain(swap, INT64_MAX, err)) {
+    *done = swap_drain(swap, INT64_MAX, err);
+    if (*done) {
         return true;
     }
     bool again = err->cls == ERR_RETRY || err->cls == ERR_TIMEOUT;
@@ -404,10 +405,12 @@ cutover_follow(const CutoverFollow *follow, int64_t *drained, Err *err)
     StopToken stop;
     stop_init(&stop); /* nobody raises it */
     bool more = true;
+    bool done = false;
     bool ok = rollback_swap(follow->conn, follow->job, &arena, &swap, err);
     swap.stop = &stop;
-    while (ok && more) {
-        ok = follow->go_on(follow->arg, swap.drained, &more, err) && follow_round(&swap, err);
+    while (ok && (more || !done)) {
+        ok =
+            follow->go_on(follow->arg, swap.drained, &more, err) && follow_round(&swap, &done, err);
     }
     *drained = ok ? swap.drained : 0;
     stop_destroy(&stop);
