@@ -91,6 +91,11 @@ bool changelog_put_slices(PgConn *conn, const Plan *plan, int64_t job, Err *err)
 bool changelog_claim(PgConn *conn, const RangeOwner *owner, SliceSet *set, bool *claimed, Err *err)
     __attribute__((warn_unused_result));
 
+/* Who has the slices that are not in the set: *who is "pid 7, pid 9" or NULL, and lives in `arena`.
+ */
+bool changelog_others(PgConn *conn, int64_t job, const SliceSet *set, Arena *arena,
+    const char **who, Err *err) __attribute__((warn_unused_result));
+
 /* Give it back before its time. */
 bool changelog_release(PgConn *conn, const SliceLease *lease, Err *err)
     __attribute__((warn_unused_result));

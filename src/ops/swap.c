@@ -72,7 +72,7 @@ read_state(const Swap *swap, ChangelogState *state, Err *err)
     return !state->overflowed || incomplete(swap, "changes went unrecorded", err);
 }
 
-/* All of them, or what another session has would be left out. */
+/* All of them: what is in a slice of somebody else would be missing after the swap. */
 static bool
 lease_slices(Swap *swap, Err *err)
 {
@@ -83,8 +83,14 @@ lease_slices(Swap *swap, Err *err)
             return false;
         }
     }
-    return swap->slices.count == LOG_SLICES ||
-           err_set(err, ERR_RETRY, "another session drains the change log");
+    Arena arena = ARENA_INIT;
+    const char *who = NULL;
+    bool ok = changelog_others(swap->conn, swap->job->id, &swap->slices, &arena, &who, err);
+    if (ok && who != NULL) {
+        ok = err_set(err, ERR_RETRY, "the change log is still drained by %s", who);
+    }
+    arena_reset(&arena);
+    return ok;
 }
 
 /* One batch of the entries after *last; `strict`: fail where a unique value is taken. */
@@ -230,7 +236,8 @@ drain_rest(Swap *swap, bool *fits, Err *err)
         !drain_all(swap, err) || !read_state(swap, &state, err)) {
         return false;
     }
-    return state.rows == 0 || err_set(err, ERR_RETRY, "changes are left to be drained");
+    *fits = state.rows == 0;
+    return true;
 }
 
 static bool
@@ -336,6 +343,9 @@ may_retry(const Swap *swap, Arena *arena, const char **who, Err *err)
 {
     if (err->cls != ERR_NONE && err->cls != ERR_RETRY && err->cls != ERR_TIMEOUT) {
         return false;
+    }
+    if (err->cls == ERR_RETRY && err->sqlstate[0] == '\0') { /* we said so ourselves */
+        *who = arena_strdup(arena, err->message);
     }
     *err = ERR_INIT;
     if (*who != NULL) {

@@ -166,7 +166,8 @@ changelog_put_slices(PgConn *conn, const Plan *plan, int64_t job, Err *err)
     return !goes_around || sql_log_tells_conflicts(plan) || refuse_deferrable(plan, err);
 }
 
-/* SKIP LOCKED: the row is locked while a batch of its owner is in flight, whoever that is. */
+/* SKIP LOCKED: the row is locked while a batch of its owner is in flight, whoever that is.  A
+ * cutover is no run (0): behind a pooler its backend may outlive it, and nobody waits for that. */
 static const char SQL_CLAIM[] =
     "WITH c AS MATERIALIZED (\n"
     "    SELECT s.no\n"
@@ -177,9 +178,9 @@ static const char SQL_CLAIM[] =
     "               SELECT FROM pg_catalog.pg_stat_get_activity(s.backend_pid) a\n"
     "                WHERE a.pid = s.backend_pid\n"
     "                  AND COALESCE(a.backend_start = s.backend_start, true))\n"
-    "            OR EXISTS (\n"
+    "            OR NOT EXISTS (\n"
     "               SELECT FROM pghaul.run u WHERE u.id = s.run AND u.heartbeat\n"
-    "                   < pg_catalog.clock_timestamp() - $3 * '1 us'::pg_catalog.interval))\n"
+    "                   >= pg_catalog.clock_timestamp() - $3 * '1 us'::pg_catalog.interval))\n"
     "     ORDER BY s.drained NULLS FIRST, s.no\n"
     "     LIMIT 1\n"
     "       FOR NO KEY UPDATE SKIP LOCKED)\n"
@@ -190,15 +191,22 @@ static const char SQL_CLAIM[] =
     " WHERE s.job = $1 AND s.no = c.no\n"
     "RETURNING s.no, s.epoch, s.lease, s.slices";
 
+/* Those of the set, as text of an int4[]. */
+static void
+put_numbers(StrBuf *out, const SliceSet *set)
+{
+    strbuf_putc(out, '{');
+    for (int i = 0; i < set->count; i++) {
+        strbuf_printf(out, "%s%d", i == 0 ? "" : ",", set->slices[i].no);
+    }
+    strbuf_putc(out, '}');
+}
+
 bool
 changelog_claim(PgConn *conn, const RangeOwner *owner, SliceSet *set, bool *claimed, Err *err)
 {
     STRBUF_AUTO numbers = STRBUF_INIT;
-    strbuf_putc(&numbers, '{');
-    for (int i = 0; i < set->count; i++) {
-        strbuf_printf(&numbers, "%s%d", i == 0 ? "" : ",", set->slices[i].no);
-    }
-    strbuf_putc(&numbers, '}');
+    put_numbers(&numbers, set);
     Params params = PARAMS_INIT;
     params_int(&params, owner->job);
     params_int(&params, owner->run);
@@ -221,6 +229,28 @@ changelog_claim(PgConn *conn, const RangeOwner *owner, SliceSet *set, bool *clai
         };
         (void)snprintf(lease->token, sizeof(lease->token), "%s", result_text(result, 0, 2));
     }
+    return true;
+}
+
+static const char SQL_OTHERS[] =
+    "SELECT pg_catalog.string_agg(DISTINCT 'pid ' || s.backend_pid, ', ')\n"
+    "  FROM pghaul.slice s\n"
+    " WHERE s.job = $1::pg_catalog.int8 AND s.no <> ALL ($2::pg_catalog.int4[])";
+
+bool
+changelog_others(
+    PgConn *conn, int64_t job, const SliceSet *set, Arena *arena, const char **who, Err *err)
+{
+    STRBUF_AUTO numbers = STRBUF_INIT;
+    put_numbers(&numbers, set);
+    Params params = PARAMS_INIT;
+    params_int(&params, job);
+    params_text(&params, strbuf_text(&numbers));
+    PGRESULT_AUTO *result = NULL;
+    if (!query_one_with(conn, SQL_OTHERS, &params, &result, err)) {
+        return err_wrap(err, "look who drains the change log");
+    }
+    *who = result_dup(result, 0, 0, arena);
     return true;
 }
 

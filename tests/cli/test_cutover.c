@@ -162,9 +162,9 @@ Test(cutover, into_a_partitioned_table_and_back_under_traffic)
 
 /* ---- in the way ---- */
 
-/* Start it, wait until it says who is in the way, let that go, and it succeeds. */
-static void
-expect_put_off(const JobTest *test, const char *verb, Session *holder, const char *words)
+/* Start it and wait until it says who is in the way. */
+static Proc *
+start_put_off(const JobTest *test, const char *verb, Session *holder, const char *words)
 {
     Proc *proc = job_start_verb(test, verb, NULL, YES);
     STRBUF_AUTO pid = STRBUF_INIT;
@@ -179,6 +179,14 @@ expect_put_off(const JobTest *test, const char *verb, Session *holder, const cha
         free(text);
         harness_nap_us(10000);
     }
+    return proc;
+}
+
+/* The same, let that go, and it succeeds. */
+static void
+expect_put_off(const JobTest *test, const char *verb, Session *holder, const char *words)
+{
+    Proc *proc = start_put_off(test, verb, holder, words);
     session_release(holder);
     job_expect_exit(proc, 0);
 }
@@ -198,6 +206,24 @@ Test(cutover, old_snapshot_and_long_lock_put_it_off_and_are_named)
     expect_put_off(&test, "rollback", session, "the table is in use by");
     cr_expect(job_is_state(&test, "synced"));
     session_close(session);
+    job_close_cluster(&test);
+}
+
+/* What a run that was killed has left behind: its session still drains a part of the change log. */
+Test(cutover, part_of_the_change_log_that_another_session_drains_is_waited_for)
+{
+    JobTest test;
+    open_synced(&test, "", TARGET);
+    Session *session = session_open(test.uri);
+    pg_exec(session_conn(session),
+        "UPDATE pghaul.slice SET lease = gen_random_uuid(), backend_pid = pg_backend_pid(),"
+        " run = (SELECT max(id) FROM pghaul.run), backend_start = (SELECT backend_start"
+        " FROM pg_stat_activity WHERE pid = pg_backend_pid()) WHERE no = 1");
+    pg_exec(test.conn, "UPDATE app SET note = 'late' WHERE id <= 20");
+    Proc *proc = start_put_off(&test, "cutover", session, "the change log is still drained by");
+    session_close(session);
+    job_expect_exit(proc, 0);
+    cr_expect(eq(i64, 20, pg_int(test.conn, "SELECT count(*) FROM app WHERE note = 'late'")));
     job_close_cluster(&test);
 }
 

@@ -443,6 +443,11 @@ Test(changelog, a_slice_that_was_taken_over_is_lost_before_anything_is_changed)
     expect_outcome(&f, f.sql, &second.slices[0], "drained");
     cr_expect(changelog_release(other, &second.slices[0], &err), "%s", err.message);
     expect_outcome(&f, f.sql, &second.slices[0], "lost");
+
+    pg_exec(f.sql, "UPDATE pghaul.run SET heartbeat = now()");
+    SliceSet third = claim_all(&f, f.conn, 0);
+    SliceSet fourth = claim_all(&f, other, f.run);
+    cr_expect(eq(int, third.count, fourth.count), "a cutover is no run, alive as its session is");
     conn_close(other);
     job_fixture_close(&f);
 }
