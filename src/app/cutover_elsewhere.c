@@ -96,7 +96,7 @@ rollback_elsewhere(const Elsewhere *e, Err *err)
         return false;
     }
     if (!there && e->job->state == JOB_SYNCED) {
-        return already(e, "the job is rolled back already\n");
+        return already(e, "the job is not cut over; there is nothing to take back\n");
     }
     bool cut_over = e->job->state == JOB_CUT_OVER;
     if ((!there && !cutover_check_state(e->job, JOB_CUT_OVER, err)) ||

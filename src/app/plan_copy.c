@@ -289,11 +289,12 @@ plan_copy_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NO
 void
 plan_copy_add_log(PlanLister *lister)
 {
-    if (lister->plan->sync_trigger) {
-        plan_add_made(lister, "The change log, beside the source", sql_log_table);
-        plan_add_made(
-            lister, "A mark beside it, for changes that went unrecorded", sql_log_overflow);
-    }
+    bool sync = lister->plan->sync_trigger;
+    plan_add_made(lister,
+        sync ? "The change log, beside the source"
+             : "Keys that a repair changes, beside the target",
+        sql_log_table);
+    plan_add_made(lister, "A mark beside it, for changes that went unrecorded", sql_log_overflow);
 }
 
 void

@@ -37,25 +37,6 @@ print_old_table(App *app, PgConn *conn, const JobRow *job)
     }
 }
 
-static void
-print_removed(App *app, const JobRow *job)
-{
-    STRBUF_AUTO line = STRBUF_INIT;
-    STRBUF_AUTO text = STRBUF_INIT;
-    strbuf_printf(&line, "job %s is cleaned: ", job->name);
-    if (job->trigger_name != NULL) {
-        strbuf_printf(&line, "trigger %s on %s, ", job->trigger_name, job->table_name);
-    }
-    strbuf_puts(&line, "functions and ranges are removed, the history of its runs stays");
-    if (job->state != JOB_COMPLETE && job->state != JOB_CUT_OVER) {
-        strbuf_puts(&line, "; pghaul run with its job file begins it anew");
-    }
-    text_put_wrapped(&text, "", strbuf_text(&line), term_text_width(&app->out));
-    app_print(app, strbuf_text(&text));
-    app_result(app, "job", json_text(job->name));
-    app_result(app, "trigger", json_text(job->trigger_name));
-}
-
 /* Names of triggers on another server end with the plan's fingerprint. */
 static bool
 has_trigger_elsewhere(const JobRow *job)
@@ -68,15 +49,38 @@ has_trigger_elsewhere(const JobRow *job)
     return name > end && strcmp(job->trigger_name + name - end, job->fingerprint) == 0;
 }
 
+static void
+print_removed(App *app, const JobRow *job)
+{
+    STRBUF_AUTO line = STRBUF_INIT;
+    STRBUF_AUTO text = STRBUF_INIT;
+    strbuf_printf(&line, "job %s is cleaned: ", job->name);
+    if (job->trigger_name != NULL) {
+        strbuf_printf(&line, "trigger %s on %s, ", job->trigger_name, job->table_name);
+    }
+    strbuf_puts(&line, "functions and ranges are removed, the history of its runs stays");
+    if (job->state == JOB_CUT_OVER && has_trigger_elsewhere(job)) {
+        strbuf_printf(
+            &line, "; writes to %s on the old server are no longer refused", job->table_name);
+    }
+    if (job->state != JOB_COMPLETE && job->state != JOB_CUT_OVER) {
+        strbuf_puts(&line, "; pghaul run with its job file begins it anew");
+    }
+    text_put_wrapped(&text, "", strbuf_text(&line), term_text_width(&app->out));
+    app_print(app, strbuf_text(&text));
+    app_result(app, "job", json_text(job->name));
+    app_result(app, "trigger", json_text(job->trigger_name));
+}
+
 /* Only a job with something on another server needs its file's text, which may be of a version that
  * cannot be read any more. */
 static bool
-clean_elsewhere(App *app, const JobRow *job, StopToken *stop, Err *err)
+clean_elsewhere(App *app, const char *name, const JobRow *job, StopToken *stop, Err *err)
 {
     PGCONN_AUTO *conn = NULL;
     PGCONN_AUTO *source = NULL;
     JobSpec spec;
-    return app_open_job(app, app->options.args[0], &spec, &conn, &source, err) &&
+    return app_open_job(app, name, &spec, &conn, &source, err) &&
            (source == NULL || clean_source(conn, source, job, stop, err));
 }
 
@@ -87,13 +91,35 @@ clean_one(App *app, PgConn *conn, const char *name, StopToken *stop, Err *err)
     STRBUF_AUTO left = STRBUF_INIT;
     if (!app_find_job(app, conn, name, &job, err) ||
         !indexes_left_sql(conn, job.name, &left, err) ||
-        (has_trigger_elsewhere(&job) && !clean_elsewhere(app, &job, stop, err)) ||
+        (has_trigger_elsewhere(&job) &&
+            !clean_elsewhere(app, app->options.args[0], &job, stop, err)) ||
         !clean_job(conn, &job, stop, err)) {
         return false;
     }
     print_removed(app, &job);
     print_left(app, &left);
     print_old_table(app, conn, &job);
+    return true;
+}
+
+/* What jobs have on other servers, which only their rows know of; the schema there stays, since
+ * jobs of its own may be in it. */
+static bool
+clean_sources(App *app, PgConn *conn, const char **names, int count, int *elsewhere,
+    StopToken *stop, Err *err)
+{
+    for (int i = 0; i < count; i++) {
+        JobRow job;
+        if (!app_find_job(app, conn, names[i], &job, err)) {
+            return false;
+        }
+        if (has_trigger_elsewhere(&job)) {
+            (*elsewhere)++;
+            if (!clean_elsewhere(app, names[i], &job, stop, err)) {
+                return err_wrap(err, "job %s", names[i]);
+            }
+        }
+    }
     return true;
 }
 
@@ -116,7 +142,9 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
     for (int i = 0; ok && i < count; i++) {
         ok = indexes_left_sql(conn, names[i], &left, err);
     }
-    if (!ok || !clean_all(conn, stop, err)) {
+    int elsewhere = 0;
+    if (!ok || !clean_sources(app, conn, names, count, &elsewhere, stop, err) ||
+        !clean_all(conn, stop, err)) {
         return false;
     }
     json_t *list = json_array();
@@ -127,6 +155,9 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
         json_append(list, json_text(names[i]));
     }
     strbuf_puts(&text, "schema pghaul is removed with its history\n");
+    strbuf_puts(&text,
+        elsewhere > 0 ? "at the sources of copies it stays, empty: pghaul clean --all -d SOURCE\n"
+                      : "");
     app_print(app, strbuf_text(&text));
     print_left(app, &left);
     app_result(app, "removed_jobs", list);
