@@ -69,7 +69,8 @@ bool job_read_id(PgConn *conn, int64_t id, Arena *arena, JobRow *job, Err *err)
 bool job_names(PgConn *conn, Arena *arena, const char ***names, int *count, Err *err)
     __attribute__((warn_unused_result));
 
-/* Number and name, nothing else, of all jobs that are not cleaned; in a schema of any version. */
+/* Number, name, fingerprint and trigger, nothing else, of all jobs that are not cleaned; in a
+ * schema of any version. */
 bool job_ids(PgConn *conn, Arena *arena, JobRow **jobs, int *count, Err *err)
     __attribute__((warn_unused_result));
 

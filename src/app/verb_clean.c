@@ -105,18 +105,13 @@ clean_one(App *app, PgConn *conn, const char *name, StopToken *stop, Err *err)
 /* What jobs have on other servers, which only their rows know of; the schema there stays, since
  * jobs of its own may be in it. */
 static bool
-clean_sources(App *app, PgConn *conn, const char **names, int count, int *elsewhere,
-    StopToken *stop, Err *err)
+clean_sources(App *app, const JobRow *jobs, int count, int *elsewhere, StopToken *stop, Err *err)
 {
     for (int i = 0; i < count; i++) {
-        JobRow job;
-        if (!app_find_job(app, conn, names[i], &job, err)) {
-            return false;
-        }
-        if (has_trigger_elsewhere(&job)) {
+        if (has_trigger_elsewhere(&jobs[i])) {
             (*elsewhere)++;
-            if (!clean_elsewhere(app, names[i], &job, stop, err)) {
-                return err_wrap(err, "job %s", names[i]);
+            if (!clean_elsewhere(app, jobs[i].name, &jobs[i], stop, err)) {
+                return err_wrap(err, "job %s", jobs[i].name);
             }
         }
     }
@@ -126,7 +121,7 @@ clean_sources(App *app, PgConn *conn, const char **names, int count, int *elsewh
 static bool
 clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
 {
-    const char **names = NULL;
+    JobRow *jobs = NULL;
     int count = 0;
     bool exists = false;
     if (!schema_exists(conn, &exists, err)) {
@@ -138,12 +133,12 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
         return true;
     }
     STRBUF_AUTO left = STRBUF_INIT;
-    bool ok = job_names(conn, &app->arena, &names, &count, err);
+    bool ok = job_ids(conn, &app->arena, &jobs, &count, err);
     for (int i = 0; ok && i < count; i++) {
-        ok = indexes_left_sql(conn, names[i], &left, err);
+        ok = indexes_left_sql(conn, jobs[i].name, &left, err);
     }
     int elsewhere = 0;
-    if (!ok || !clean_sources(app, conn, names, count, &elsewhere, stop, err) ||
+    if (!ok || !clean_sources(app, jobs, count, &elsewhere, stop, err) ||
         !clean_all(conn, stop, err)) {
         return false;
     }
@@ -151,8 +146,8 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
     STRBUF_AUTO text = STRBUF_INIT;
     for (int i = 0; i < count; i++) {
         strbuf_printf(
-            &text, "job %s is cleaned: trigger, functions and ranges are removed\n", names[i]);
-        json_append(list, json_text(names[i]));
+            &text, "job %s is cleaned: trigger, functions and ranges are removed\n", jobs[i].name);
+        json_append(list, json_text(jobs[i].name));
     }
     strbuf_puts(&text, "schema pghaul is removed with its history\n");
     strbuf_puts(&text,

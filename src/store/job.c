@@ -100,8 +100,9 @@ job_names(PgConn *conn, Arena *arena, const char ***names, int *count, Err *err)
 }
 
 /* Only columns that every version has. */
-static const char SQL_IDS[] = "SELECT j.id, j.name FROM pghaul.job j\n"
-                              " WHERE j.cleaned IS NULL ORDER BY j.id";
+static const char SQL_IDS[] =
+    "SELECT j.id, j.name, j.fingerprint, j.trigger_name FROM pghaul.job j\n"
+    " WHERE j.cleaned IS NULL ORDER BY j.id";
 
 bool
 job_ids(PgConn *conn, Arena *arena, JobRow **jobs, int *count, Err *err)
@@ -116,6 +117,8 @@ job_ids(PgConn *conn, Arena *arena, JobRow **jobs, int *count, Err *err)
         (*jobs)[i] = (JobRow){
             .id = result_int(result, i, 0),
             .name = result_dup(result, i, 1, arena),
+            .fingerprint = result_dup(result, i, 2, arena),
+            .trigger_name = result_dup(result, i, 3, arena),
         };
     }
     return true;
