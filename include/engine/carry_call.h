@@ -6,6 +6,9 @@
 
 #include "engine/carrier.h"
 
+/* Of a batch that holds no lock on rows that the application uses. */
+#define CARRY_LOCKLESS_TIMEOUT_MS 5000
+
 /* Of the vtable in carrier.h. */
 bool carry_call(Worker *worker, int64_t size, bool skip_locked, CarryResult *result, Err *err)
     __attribute__((warn_unused_result));

@@ -10,6 +10,9 @@
 
 #include "engine/carrier.h"
 
+/* Of each statement of a batch. */
+#define CARRY_RELAY_TIMEOUT_MS 10000
+
 /* Of the vtable in carrier.h. */
 bool carry_relay(Worker *worker, int64_t size, bool skip_locked, CarryResult *result, Err *err)
     __attribute__((warn_unused_result));

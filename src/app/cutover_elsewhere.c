@@ -3,10 +3,14 @@
  * name, so all that can be done is to stop the writes to the source and see to it that none is
  * missing.
  */
+#include <stdio.h>
+
 #include "app/cutover.h"
 #include "app/drive.h"
 #include "app/json.h"
 #include "app/text.h"
+#include "base/clock.h"
+#include "core/format.h"
 #include "ops/fence.h"
 #include "store/changelog.h"
 
@@ -36,20 +40,44 @@ check_drained(const Elsewhere *e, const Plan *plan, Err *err)
     return err_hint(err, "pghaul cutover %s goes on with it.", e->job->name);
 }
 
+/* What an answer means. */
 static void
-print_next(const Elsewhere *e, int sequences)
+announce(const Elsewhere *e)
 {
+    if (e->app->options.quiet || e->app->options.json) {
+        return;
+    }
     STRBUF_AUTO line = STRBUF_INIT;
     STRBUF_AUTO text = STRBUF_INIT;
     strbuf_printf(&line,
-        "cut over: writes to %s on the old server are refused, every row was compared, %d "
-        "sequence%s advanced. Now let the application connect to the new server. Next: pghaul "
+        "Cutover: writes to %s on the old server will be refused from now on; then the last "
+        "changes "
+        "are drained, and every row is compared. Until that has ended, the application can write "
+        "to "
+        "neither server.",
+        e->spec->table);
+    text_put_wrapped(&text, "", strbuf_text(&line), term_text_width(&e->app->err));
+    (void)fputs(strbuf_text(&text), stderr);
+}
+
+static void
+print_next(const Elsewhere *e, int sequences, int64_t refused_us)
+{
+    char refused[FORMAT_SIZE];
+    STRBUF_AUTO line = STRBUF_INIT;
+    STRBUF_AUTO text = STRBUF_INIT;
+    strbuf_printf(&line,
+        "cut over: writes to %s on the old server are refused, for %s by now, every row was "
+        "compared, %d sequence%s advanced. Now let the application connect to the new server. "
+        "Next: pghaul "
         "rollback %s lets the old server be written again; it does not bring back what was written "
         "to the new one. pghaul clean %s ends it and removes the fence.",
-        e->spec->table, sequences, sequences == 1 ? " was" : "s were", e->job->name, e->job->name);
+        e->spec->table, format_duration(refused_us, refused), sequences,
+        sequences == 1 ? " was" : "s were", e->job->name, e->job->name);
     text_put_wrapped(&text, "", strbuf_text(&line), term_text_width(&e->app->out));
     app_print(e->app, strbuf_text(&text));
     app_result(e->app, "advanced_sequences", json_integer(sequences));
+    app_result(e->app, "refused_ms", json_real((double)refused_us / 1000));
 }
 
 static bool
@@ -67,11 +95,15 @@ cutover_elsewhere(const Elsewhere *e, Err *err)
     if (e->job->state == JOB_CUT_OVER) {
         return already(e, "the job is cut over already\n");
     }
-    if (!check_begin(e, err) || !app_survey(e->app, *e->conn, e->source, e->spec, &survey, err) ||
-        !cutover_ask(e->app, "Refuse writes to the source and cut over?", err) ||
+    if (!check_begin(e, err) || !app_survey(e->app, *e->conn, e->source, e->spec, &survey, err)) {
+        return false;
+    }
+    announce(e);
+    if (!cutover_ask(e->app, "Refuse writes to the source and cut over?", err) ||
         !fence_put(e->source, &survey.plan, e->job->id, e->stop, err)) {
         return false;
     }
+    int64_t since_us = clock_mono_us();
     bool ok = drive_compare(e->app, e->conn, e->source, &survey.plan, err) &&
               check_drained(e, &survey.plan, err) &&
               fence_carry_sequences(e->source, *e->conn, &survey.plan, &sequences, err) &&
@@ -83,7 +115,7 @@ cutover_elsewhere(const Elsewhere *e, Err *err)
             "be written again.",
             e->job->name, e->job->name);
     }
-    print_next(e, sequences);
+    print_next(e, sequences, clock_mono_us() - since_us);
     return true;
 }
 
@@ -96,7 +128,7 @@ rollback_elsewhere(const Elsewhere *e, Err *err)
         return false;
     }
     if (!there && e->job->state == JOB_SYNCED) {
-        return already(e, "the job is rolled back already\n");
+        return already(e, "the job is not cut over; there is nothing to take back\n");
     }
     bool cut_over = e->job->state == JOB_CUT_OVER;
     if ((!there && !cutover_check_state(e->job, JOB_CUT_OVER, err)) ||

@@ -20,7 +20,10 @@ static const Verb VERBS[VERB_COUNT] = {
     [VERB_NEW] = {"new", "KIND [TABLE]", "a commented job file on standard output",
         "KIND is backfill: fill columns of a table from other columns of the same row; or\n"
         "copy: copy and transform a table, here or to another server.\n",
-        "0 done", "pghaul new backfill orders > orders.yaml\n", 1, 2, verb_new},
+        "0 done",
+        "pghaul new backfill orders > orders.yaml\n"
+        "pghaul new copy orders > copy.yaml\n",
+        1, 2, verb_new},
     [VERB_CHECK] = {"check", "JOB", "all findings at once: job file, server, privileges, risks",
         "Reads the catalog and has the server check the expressions. Nothing survives it.\n",
         "0 nothing refuses the job, 3 no connection, 4 refused, 8 the table is locked",
@@ -36,12 +39,16 @@ static const Verb VERBS[VERB_COUNT] = {
         "needs --yes. Later runs of the same plan do not ask. Several runs, also on several "
         "hosts, may work on one job together. The first Ctrl-C or SIGTERM ends the batches in "
         "flight and says how to go on; the second one cancels them. A run that was killed in any "
-        "way is taken up by the next one without a row lost or changed twice.\n",
+        "way is taken up by the next one without a row lost or changed twice.\n\n"
+        "The run of a copy ends when the target is less than a second behind, with --follow not "
+        "before it is stopped. After a cutover it brings the old table into step with the new "
+        "one.\n",
         "0 done, 3 no connection, 4 refused or not accepted, 5 done but rows are set aside, 6 "
         "verify found differences, 7 stopped "
         "with work left, 8 held by another, 9 limit, 130 second signal",
         "pghaul run orders.yaml -d shop\n"
-        "pghaul run orders.yaml -d shop --yes --max-runtime 2h\n",
+        "pghaul run orders.yaml -d shop --yes --max-runtime 2h\n"
+        "pghaul run copy-orders -d shop --follow\n",
         1, 1, verb_run},
     [VERB_STATUS] = {"status", "[JOB]", "how a job is doing, why, and what to do next; or all jobs",
         "Reads the database only, so it works from any host. How a job is doing is one word: "
@@ -102,13 +109,15 @@ static const Verb VERBS[VERB_COUNT] = {
         "pghaul set orders-amount workers=1 throttle.lag=1s -d shop\n"
         "pghaul set orders-amount workers=default -d shop\n",
         1, 65, verb_set},
-    [VERB_VERIFY] = {"verify", "JOB", "compare all rows again with what the job makes of them",
+    [VERB_VERIFY] = {"verify", "JOB",
+        "compare all rows again with what the job makes of them; --repair mends",
         "A new verify pass over a job whose move has ended, with the job's own throttle and "
-        "workers. With --repair rows that differ are changed in a pass by key, and all are "
-        "compared "
-        "once more; a sync trigger that was dropped or disabled is put back first, and a move that "
-        "it was missing from begins anew. The next run or verify --repair goes on with a repair "
-        "that was cut off.\n",
+        "workers; of a copy also over the target, for rows that are too many. Keys of rows that "
+        "differ are in pghaul.difference. With --repair rows that differ are changed in a pass by "
+        "key, and all are compared once more; a trigger that was dropped or disabled is put back "
+        "first, a change log that was full or met a TRUNCATE begins anew, and a move that it was "
+        "missing from does too. The next run or verify --repair goes on with a repair that was cut "
+        "off.\n",
         "0 no row differs (any more), 3 no connection, 4 refused, 5 none differs but rows are set "
         "aside, 6 rows differ, 7 stopped, 8 the job is at "
         "work",
@@ -131,20 +140,33 @@ static const Verb VERBS[VERB_COUNT] = {
         "are drained and the names exchanged in one short transaction, which waits for a lock for "
         "throttle.yield_after at most and tries again: the target gets the source's name, and the "
         "source becomes NAME_old. From then on pghaul run (--follow) keeps the old table in step. "
-        "A cutover that was killed is repeated: it goes on with what is left.\n",
-        "0 done, 3 no connection, 4 refused or not agreed to, 8 a run of the job is alive",
-        "pghaul cutover events-v2 -d shop\n"
-        "pghaul cutover events-v2 -d shop --yes\n",
+        "A cutover that was killed is repeated: it goes on with what is left.\n\n"
+        "Of a copy to another server: writes to the source are refused, with SQLSTATE 25006, the "
+        "last changes are drained, every row is compared, for as long as that takes, sequences are "
+        "advanced, and the application may connect to the target.\n",
+        "0 done, 3 no connection, 4 refused or not agreed to, 6 rows differ, 8 a run of the job is "
+        "alive",
+        "pghaul cutover copy-orders -d shop\n"
+        "pghaul cutover copy-orders -d shop --yes\n",
         1, 1, verb_cutover},
     [VERB_ROLLBACK] = {"rollback", "JOB", "take a cutover back, without losing a write",
         "Drains what was written since into the old table and exchanges the names again, as "
-        "cutover does. The copy is synced afterwards, and may be cut over another time.\n",
+        "cutover does. The copy is synced afterwards, and may be cut over another time. Of a copy "
+        "to "
+        "another server the source may be written again, and what was written to the target stays "
+        "there.\n",
         "0 done, 3 no connection, 4 refused or not agreed to, 8 a run of the job is alive",
-        "pghaul rollback events-v2 -d shop\n", 1, 1, verb_rollback},
-    [VERB_CLEAN] = {"clean", "JOB | --all", "remove the trigger and functions of a job",
-        "Removes what the job made in the database and what it knows of its progress; the history "
-        "of runs and events stays. With --all every job is cleaned and schema pghaul is dropped. "
-        "From then on the application has to write the new columns itself.\n",
+        "pghaul rollback copy-orders -d shop\n", 1, 1, verb_rollback},
+    [VERB_CLEAN] = {"clean", "JOB | --all",
+        "remove what a job made: triggers, functions, change log",
+        "Removes what the job made in the database, of a copy also at its source, and what it "
+        "knows "
+        "of its progress; the history of runs and events stays, and so do both tables of a copy. "
+        "With --all every job is cleaned and schema pghaul is dropped. From then on the "
+        "application "
+        "has to write the new columns of a backfill itself, and changes do not reach the target of "
+        "a "
+        "copy any more.\n",
         "0 done, 3 no connection, 4 not permitted, 8 a run is alive",
         "pghaul clean orders-amount -d shop\n"
         "pghaul clean --all -d shop\n",

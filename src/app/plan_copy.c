@@ -10,6 +10,8 @@
 #include "core/sql_backfill.h"
 #include "core/sql_log.h"
 #include "core/sql_relay.h"
+#include "engine/carry_call.h"
+#include "engine/carry_relay.h"
 
 static const char *const CONFLICTS[] = {
     [ON_CONFLICT_ERROR] = "error", [ON_CONFLICT_SKIP] = "skip", [ON_CONFLICT_UPDATE] = "update"};
@@ -181,6 +183,12 @@ plan_copy_put_target(StrBuf *out, const Plan *plan, int width)
 
 /* ---- locks ---- */
 
+static int64_t
+copy_timeout_ms(const Plan *plan)
+{
+    return plan->copy->remote ? CARRY_RELAY_TIMEOUT_MS : CARRY_LOCKLESS_TIMEOUT_MS;
+}
+
 int
 plan_copy_locks(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_MAX])
 {
@@ -195,9 +203,10 @@ plan_copy_locks(const Plan *plan, Arena *arena, const char *notes[static PLAN_NO
     }
     notes[count++] = arena_printf(arena,
         "Batches: ACCESS SHARE on the source and no lock on its rows; ROW EXCLUSIVE on the target, "
-        "for at most %s (statement_timeout); aim of one batch %lld ms. A batch that a session "
-        "waits for is cancelled.",
-        yield, (long long)(plan->spec->batch_time_us / 1000));
+        "for at most %lld s (statement_timeout of its statements); aim of one batch %lld ms. A "
+        "batch "
+        "that a session waits for is cancelled.",
+        (long long)(copy_timeout_ms(plan) / 1000), (long long)(plan->spec->batch_time_us / 1000));
     if (plan->sync_trigger) {
         notes[count++] = "Drain of the change log: ROW EXCLUSIVE on the target and on the log, and "
                          "locks on the target's rows that it replaces.";
@@ -289,11 +298,12 @@ plan_copy_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NO
 void
 plan_copy_add_log(PlanLister *lister)
 {
-    if (lister->plan->sync_trigger) {
-        plan_add_made(lister, "The change log, beside the source", sql_log_table);
-        plan_add_made(
-            lister, "A mark beside it, for changes that went unrecorded", sql_log_overflow);
-    }
+    bool sync = lister->plan->sync_trigger;
+    plan_add_made(lister,
+        sync ? "The change log, beside the source"
+             : "Keys that a repair changes, beside the target",
+        sql_log_table);
+    plan_add_made(lister, "A mark beside it, for changes that went unrecorded", sql_log_overflow);
 }
 
 void

@@ -10,6 +10,7 @@
 #include "core/sql_batch.h"
 #include "core/sql_functions.h"
 #include "core/sql_parts.h"
+#include "engine/carry_call.h"
 
 /* ---- costs ---- */
 
@@ -199,7 +200,9 @@ add_batch(PlanLister *lister)
         "BEGIN ISOLATION LEVEL READ COMMITTED;\n"
         "SET LOCAL statement_timeout = %lld;\n"
         "SET LOCAL synchronous_commit = %s;\n",
-        (long long)(spec->throttle.yield_after_us / 1000), MODES[spec->commit]);
+        (long long)(lister->plan->copy != NULL ? CARRY_LOCKLESS_TIMEOUT_MS
+                                               : spec->throttle.yield_after_us / 1000),
+        MODES[spec->commit]);
     sql_batch_call(&sql, lister->plan, "move", 0);
     strbuf_puts(&sql, ";\nCOMMIT;\n");
     add(lister, "Each batch, in one round trip", &sql);

@@ -219,7 +219,7 @@ plan_put_long(StrBuf *out, const Plan *plan, Arena *arena, int width)
         text_put_wrapped(out, "  - ", notes[i], width);
     }
     count = plan_notes(plan, arena, notes);
-    strbuf_puts(out, "\nTo know\n");
+    strbuf_puts(out, count > 0 ? "\nTo know\n" : "");
     for (int i = 0; i < count; i++) {
         text_put_wrapped(out, "  - ", notes[i], width);
     }

@@ -75,8 +75,10 @@ cutover_check_state(const JobRow *job, JobState wanted, Err *err)
     }
     (void)err_set(err, ERR_REFUSED, "job %s is %s, not %s", job->name, jobstate_name(job->state),
         jobstate_name(wanted));
-    return wanted == JOB_SYNCED ? err_hint(err, "pghaul run %s; it needs sync: trigger.", job->name)
-                                : err_hint(err, "Only a job that was cut over can be rolled back.");
+    return wanted != JOB_SYNCED ? err_hint(err, "Only a job that was cut over can be rolled back.")
+           : job->trigger_name == NULL
+               ? err_hint(err, "Only a copy with sync: trigger can be cut over.")
+               : err_hint(err, "pghaul status %s says what comes first.", job->name);
 }
 
 bool
@@ -231,7 +233,7 @@ roll_back(App *app, PgConn *conn, const JobSpec *spec, const JobRow *job, StopTo
 {
     CutoverResult result;
     if (job->state == JOB_SYNCED) {
-        app_print(app, "the job is rolled back already\n");
+        app_print(app, "the job is not cut over; there is nothing to take back\n");
         app_result(app, "already_rolled_back", json_true());
         return settle(app, conn, job->id, stop, err);
     }

@@ -66,7 +66,9 @@ tell_built(const Collector *c, const IndexPlan *indexes)
                  "found only at the end."
                : NULL,
         "%d index%s of %s %s when the move is done%s: %s", count, count == 1 ? "" : "es", c->table,
-        own ? "are dropped when the job begins, and built again" : "are built, as the source's,",
+        own ? (count == 1 ? "is dropped when the job begins, and built again"
+                          : "are dropped when the job begins, and built again")
+            : (count == 1 ? "is built, as the source's," : "are built, as the source's,"),
         c->facts->table.relkind == 'p' ? " on each partition" : "", names);
     check_rights(c, indexes);
 }

@@ -213,10 +213,8 @@ judge_complete(const HealthFacts *facts, Arena *arena)
     }
     return (HealthVerdict){HEALTH_DONE,
         facts->pass_kind == PASS_VERIFY ? "every row is done, and compared" : "every row is done",
-        arena_printf(arena,
-            "pghaul clean %s removes what the job made, when the application writes the columns "
-            "itself",
-            facts->job)};
+        arena_printf(arena, "pghaul clean %s removes what the job made%s", facts->job,
+            facts->is_copy ? "" : ", when the application writes the columns itself")};
 }
 
 /* A run drains the changes as they come; that none came is no sign of being stuck. */
@@ -234,7 +232,19 @@ judge_following(const HealthFacts *facts, Arena *arena)
         put_behind(&reason, facts);
     }
     return (HealthVerdict){HEALTH_PROGRESSING, arena_strdup(arena, strbuf_text(&reason)),
-        arena_printf(arena, "nothing; pghaul stop %s ends the run", facts->job)};
+        arena_printf(arena,
+            "nothing; pghaul stop %s ends the run, then pghaul cutover %s may begin", facts->job,
+            facts->job)};
+}
+
+/* The change log of another server cannot be seen from here while no run reads it. */
+static const char *
+caught_up(const HealthFacts *facts, Arena *arena)
+{
+    return arena_printf(arena, "every row is copied%s; %s",
+        facts->pass_kind == PASS_VERIFY ? ", and compared" : "",
+        facts->backlog_rows < 0 ? "what changed since the last run is in the log at the source"
+                                : "nothing is left to drain");
 }
 
 static HealthVerdict
@@ -251,10 +261,7 @@ judge_synced(const HealthFacts *facts, Arena *arena)
             arena_printf(arena, "pghaul run %s drains them, with --follow as long as it is alive",
                 facts->job)};
     }
-    return (HealthVerdict){HEALTH_DONE,
-        facts->pass_kind == PASS_VERIFY
-            ? "every row is copied, and compared; nothing is left to drain"
-            : "every row is copied; nothing is left to drain",
+    return (HealthVerdict){HEALTH_DONE, caught_up(facts, arena),
         arena_printf(arena,
             "pghaul run %s --follow keeps it so; pghaul cutover %s lets the application use the "
             "new table, pghaul clean %s ends the job",

@@ -433,6 +433,7 @@ sql_copy_steps(StrBuf *out, const Plan *plan)
     if (!plan->sync_trigger) {
         strbuf_puts(out, "-- rows that were written to the source since are not in it\n");
     }
-    strbuf_printf(
-        out, "-- when pghaul is not needed any more:\n--   pghaul clean %s\n", plan->spec->job);
+    strbuf_printf(out, "%s%s%s-- when pghaul is not needed any more:\n--   pghaul clean %s\n",
+        plan->sync_trigger ? "-- when the application is to use it:\n--   pghaul cutover " : "",
+        plan->sync_trigger ? plan->spec->job : "", plan->sync_trigger ? "\n" : "", plan->spec->job);
 }

@@ -11,8 +11,7 @@
 
 /* A verify batch locks no row, nor does a copy lock one that the application knows: its statement
  * may take as long as a snapshot may live.  Whoever waits for it is still seen by the monitor. */
-#define LOCKLESS_TIMEOUT_MS 5000
-#define LOCATE_TIMEOUT_MS   10000
+#define LOCATE_TIMEOUT_MS 10000
 /* A page row by row takes a while, and a smaller batch there is not.  Whoever waits for it is still
  * seen by the monitor, which cancels it. */
 #define ISOLATE_TIMEOUT_MS 2000
@@ -169,7 +168,7 @@ static int64_t
 batch_timeout_ms(const Worker *worker)
 {
     bool lockless = compares(worker) || worker->engine->setup.plan->copy != NULL;
-    return lockless ? LOCKLESS_TIMEOUT_MS : worker->settings.throttle.yield_after_us / 1000;
+    return lockless ? CARRY_LOCKLESS_TIMEOUT_MS : worker->settings.throttle.yield_after_us / 1000;
 }
 
 typedef struct BatchFunction {

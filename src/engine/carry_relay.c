@@ -12,8 +12,7 @@
 #include "store/guards.h"
 
 /* A batch that takes longer is too large; one row can be as wide as it likes. */
-#define BATCH_TIMEOUT_MS 10000
-#define ROW_TIMEOUT_MS   600000
+#define ROW_TIMEOUT_MS 600000
 /* While one side works, the other one has nothing to do. */
 #define IDLE_TIMEOUT_SQL "SET LOCAL idle_in_transaction_session_timeout = 30000"
 /* What a batch should have, and what one of rows that are wider than those before may. */
@@ -246,7 +245,7 @@ relay_of(Worker *worker, int64_t size)
         .worker = worker,
         .plan = worker->engine->setup.plan,
         .size = size,
-        .timeout_ms = size == 1 ? ROW_TIMEOUT_MS : BATCH_TIMEOUT_MS,
+        .timeout_ms = size == 1 ? ROW_TIMEOUT_MS : CARRY_RELAY_TIMEOUT_MS,
         .arena = ARENA_INIT,
     };
 }

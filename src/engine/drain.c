@@ -99,7 +99,7 @@ publish(Drain *drain)
 {
     Engine *engine = drain->engine;
     (void)pthread_mutex_lock(&engine->lock);
-    engine->progress.backlog_rows = drain->state.rows;
+    engine->progress.backlog_rows = engine->setup.plan->sync_trigger ? drain->state.rows : -1;
     engine->progress.backlog_s = drain->state.age_s;
     engine->in_sync = engine->finished && is_caught_up(drain);
     (void)pthread_mutex_unlock(&engine->lock);

@@ -378,7 +378,7 @@ engine_run(const EngineSetup *setup, Progress *final, bool *second_signal, Err *
     engine.progress.stripes = setup->plan->stripes;
     engine.progress.hot_ratio = -1;
     engine.progress.eta_s = -1;
-    engine.progress.backlog_rows = setup->plan->copy == NULL ? -1 : 0;
+    engine.progress.backlog_rows = setup->plan->copy != NULL && setup->plan->sync_trigger ? 0 : -1;
     int rc = pthread_mutex_init(&engine.lock, NULL);
     assert(rc == 0);
     rc = pthread_mutex_init(&engine.vacuum_lock, NULL);

@@ -156,8 +156,9 @@ static bool
 report_left(Worker *worker, const CarryResult *result, Err *err)
 {
     if (worker->job.pass_kind == PASS_VERIFY) {
-        log_line(LOG_WARNING, worker->name, "range %lld: %lld rows differ",
-            (long long)worker->lease.no, (long long)result->left);
+        log_line(LOG_WARNING, worker->name, "range %lld: %lld row%s differ%s",
+            (long long)worker->lease.no, (long long)result->left, result->left == 1 ? "" : "s",
+            result->left == 1 ? "s" : "");
         return true;
     }
     char holders[128] = "another session";

@@ -232,10 +232,14 @@ each_job(PgConn *conn, bool drop, StopToken *stop, Err *err)
     return ok;
 }
 
+/* Of copies whose jobs are in other databases: dropping the schema would wait for their locks. */
+#define ANY_JOB "[0-9]+_[0-9a-f]{16}"
+
 bool
 clean_all(PgConn *conn, StopToken *stop, Err *err)
 {
-    if (!each_job(conn, true, stop, err) || !query_script(conn, "BEGIN", err)) {
+    if (!each_job(conn, true, stop, err) || !drop_locked(conn, ANY_JOB, stop, err) ||
+        !query_script(conn, "BEGIN", err)) {
         return false;
     }
     bool ok = run_hold_off(conn, err) && each_job(conn, false, stop, err) && schema_drop(conn, err);

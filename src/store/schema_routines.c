@@ -44,8 +44,8 @@ static const char SQL_SIGNATURE[] =
     "$pghaul$;\n";
 
 /* The change log of a copy, where it is in this database and the caller may read it; else NULL.
- * Of a job that is cut over, the one that leads back (plan_reverse_fingerprint()).  Entries of a
- * large one are counted by the server's statistics. */
+ * Of a job that is cut over, the one that leads back (plan_reverse_fingerprint()).  Without
+ * triggers nothing writes it.  Entries of a large one are counted by the server's statistics. */
 static const char SQL_BACKLOG[] =
     "CREATE FUNCTION pghaul.backlog(job pg_catalog.int8, OUT entries pg_catalog.int8,\n"
     "    OUT age_s pg_catalog.float8)\n"
@@ -53,8 +53,8 @@ static const char SQL_BACKLOG[] =
     "DECLARE\n"
     "    log regclass := (SELECT to_regclass(format('pghaul.log_%s_%s', j.id,\n"
     "            CASE WHEN j.state <> 'cut_over' THEN j.fingerprint\n"
-    "                 ELSE translate(j.fingerprint, '0123456789abcdef', 'fedcba9876543210') END))\n"
-    "        FROM pghaul.job j WHERE j.id = $1);\n"
+    "            ELSE translate(j.fingerprint, '0123456789abcdef', 'fedcba9876543210') END))\n"
+    "        FROM pghaul.job j WHERE j.id = $1 AND j.trigger_name IS NOT NULL);\n"
     "BEGIN\n"
     "    IF log IS NULL OR NOT has_table_privilege(log, 'SELECT') THEN\n"
     "        RETURN;\n"

@@ -344,6 +344,11 @@ Test(cutover, following_run_keeps_the_old_table_in_step_until_it_is_stopped)
     JobTest test;
     open_synced(&test, "", TARGET);
     cutover(&test);
+    pg_exec(test.conn, "UPDATE app SET note = 'once' WHERE id < 8");
+    char *text = job_verb_output(&test, "status", NULL, 0);
+    cr_expect(strstr(text, "the old one is behind by 7 changes") != NULL, "%s", text);
+    cr_expect(strstr(text, " --follow keeps the old table in step") != NULL, "%s", text);
+    free(text);
     Proc *proc = job_start_verb(&test, "run", NULL, FOLLOW);
     for (int i = 0; i < 3; i++) {
         pg_execf(test.conn, "UPDATE app SET note = 'round %d' WHERE id < 100", i);
@@ -437,7 +442,7 @@ Test(cutover, is_refused_where_it_would_be_wrong)
 {
     JobTest test;
     open_synced(&test, "", TARGET);
-    expect_refused(&test, "rollback", 0, "rolled back already");
+    expect_refused(&test, "rollback", 0, "nothing to take back");
     char *text = job_verb_output(&test, "cutover", NULL, 4);
     cr_expect(strstr(text, "nobody has agreed") != NULL, "%s", text);
     free(text);
@@ -517,5 +522,31 @@ Test(cutover, source_on_another_server_is_fenced_and_nothing_is_missing)
     cr_expect(eq(i64, 0,
         pg_int(test.source, "SELECT count(*) FROM pg_trigger"
                             " WHERE NOT tgisinternal")));
+    remote_close(&test);
+}
+
+Test(cutover, clean_all_lets_a_fenced_source_be_written_again)
+{
+    RemoteCase test;
+    remote_open(&test,
+        "CREATE TABLE src (id int PRIMARY KEY); INSERT INTO src SELECT generate_series(1, 50)",
+        "CREATE TABLE dst (id int PRIMARY KEY)");
+    remote_write_job(&test, NULL, NULL, "throttle: {standbys: none}\n");
+    remote_run(&test, 0);
+    expect_remote(&test, "cutover", 0, "every row was compared");
+    CliResult result = CLI("clean", "--all", "-d", test.to);
+    cr_expect(eq(int, 0, result.code), "%s", result.err);
+    cr_expect(ne(ptr, strstr(result.out, "pghaul clean --all -d SOURCE"), NULL), "%s", result.out);
+    cli_free(&result);
+    cr_expect(eq(i64, 0,
+        pg_int(test.source, "SELECT count(*) FROM pg_class c, pg_trigger t WHERE NOT t.tgisinternal"
+                            " OR c.relname ~ '^(log|overflow)_[0-9]'")));
+    pg_exec(test.source, "INSERT INTO src VALUES (51)");
+    result = CLI("clean", "--all", "-d", test.from);
+    cr_expect(eq(int, 0, result.code), "%s", result.err);
+    cli_free(&result);
+    static const char SCHEMAS[] = "SELECT count(*) FROM pg_namespace WHERE nspname = 'pghaul'";
+    cr_expect(eq(i64, 0, pg_int(test.source, SCHEMAS)));
+    cr_expect(eq(i64, 0, pg_int(test.target, SCHEMAS)));
     remote_close(&test);
 }

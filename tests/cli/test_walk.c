@@ -1,7 +1,7 @@
 /*
- * test_walk.c - a stranger's walk: what the README's step by step says, word for word.
+ * test_walk.c - a stranger's walk: what the README's sections say to do, word for word.
  *
- * Its indented blocks are run one after the other by bash, in an empty folder, against a server
+ * Their indented blocks are run one after the other by bash, in an empty folder, against a server
  * of their own.  A block that comes after the words "from another terminal" is run while the one
  * before it is still at work.
  */
@@ -18,7 +18,6 @@
 #include "harness/proc.h"
 #include "harness/session.h"
 
-#define SECTION   "\n## A backfill, step by step\n"
 #define MEANWHILE "from another terminal"
 #define BLOCKS    16
 
@@ -27,19 +26,19 @@ typedef struct Block {
     bool meanwhile;
 } Block;
 
-/* The indented blocks of the section; returns their number. */
+/* The indented blocks of the section with this heading; returns their number. */
 static int
-read_blocks(Block blocks[static BLOCKS])
+read_blocks(const char *heading, Block blocks[static BLOCKS])
 {
     STRBUF_AUTO path = STRBUF_INIT;
     strbuf_printf(&path, "%s/../README.md", harness_env("PGHAUL_TEST_DIR", "tests"));
     char *text = harness_read_file(strbuf_text(&path));
-    char *line = strstr(text, SECTION);
+    char *line = strstr(text, heading);
     cr_assert(ne(ptr, line, NULL), "README.md has no section of that title");
     int count = 0;
     bool inside = false;
     bool meanwhile = false;
-    char *rest = line + strlen(SECTION);
+    char *rest = line + strlen(heading);
     while ((line = strsep(&rest, "\n")) != NULL && strncmp(line, "## ", 3) != 0) {
         bool indented = strncmp(line, "    ", 4) == 0;
         if (indented && !inside) {
@@ -94,13 +93,10 @@ folder_with_pghaul(void)
     return folder;
 }
 
-Test(walk, readme_leads_from_a_table_to_a_finished_backfill_and_back, .timeout = 240)
+/* Run it where psql and pghaul find the cluster; what it prints must have all of `said`. */
+static void
+walk(const StrBuf *script, const char *const said[])
 {
-    Block blocks[BLOCKS];
-    int count = read_blocks(blocks);
-    STRBUF_AUTO script = STRBUF_INIT;
-    write_script(&script, blocks, count);
-
     PgCluster *cluster = cluster_start(&(ClusterOptions){.with_standby = false});
     char *folder = folder_with_pghaul();
     STRBUF_AUTO path = STRBUF_INIT;
@@ -112,20 +108,55 @@ Test(walk, readme_leads_from_a_table_to_a_finished_backfill_and_back, .timeout =
     strbuf_printf(&port, "PGPORT=%d", cluster_port(cluster));
     const char *const env[] = {
         strbuf_text(&path), strbuf_text(&host), strbuf_text(&port), "PGUSER=postgres", NULL};
-    const char *const argv[] = {"/bin/bash", "-c", strbuf_text(&script), NULL};
+    const char *const argv[] = {"/bin/bash", "-c", strbuf_text(script), NULL};
     Proc *proc = proc_start(&(ProcSpec){.argv = argv, .env = env, .cwd = folder});
     int code = proc_finish(proc, SECONDS_US(200));
     char *out = proc_stdout(proc);
     char *err = proc_stderr(proc);
-    cr_expect(eq(int, code, 0), "%s\n%s\n%s", strbuf_text(&script), out, err);
-    static const char *const SAID[] = {
-        "paused", "right: 2000000\n", "none differs", "\n7|7.50\nwalked\n"};
-    for (size_t i = 0; i < sizeof(SAID) / sizeof(SAID[0]); i++) {
-        cr_expect(ne(ptr, strstr(out, SAID[i]), NULL), "no \"%s\" in:\n%s\n%s", SAID[i], out, err);
+    cr_expect(eq(int, code, 0), "%s\n%s\n%s", strbuf_text(script), out, err);
+    for (; *said != NULL; said++) {
+        cr_expect(ne(ptr, strstr(out, *said), NULL), "no \"%s\" in:\n%s\n%s", *said, out, err);
     }
     free(out);
     free(err);
     proc_free(proc);
     harness_scratch_remove(folder);
     cluster_stop(cluster);
+}
+
+Test(walk, readme_leads_from_a_table_to_a_finished_backfill_and_back, .timeout = 240)
+{
+    static const char *const SAID[] = {
+        "paused", "right: 2000000\n", "none differs", "\n7|7.50\nwalked\n", NULL};
+    Block blocks[BLOCKS];
+    int count = read_blocks("\n## A backfill, step by step\n", blocks);
+    STRBUF_AUTO script = STRBUF_INIT;
+    write_script(&script, blocks, count);
+    walk(&script, SAID);
+}
+
+/* The table is as the backfill's section leaves it, but smaller. */
+Test(walk, readme_leads_from_a_table_over_a_copy_to_a_cutover_and_back, .timeout = 240)
+{
+    static const char *const SAID[] = {"may start", "none differs", "cut over; writes were blocked",
+        "the old table is caught up", "rolled back: the old table serves again",
+        "DROP TABLE public.orders_old;", "\n7|7.50\nwalked\n", "numeric text 0\n", NULL};
+    static const char *const HEADINGS[] = {"\n## Copy a table\n", "\n## Cut over and go back\n"};
+    STRBUF_AUTO script = STRBUF_INIT;
+    strbuf_puts(&script,
+        "set -eu\ncreatedb shop\n"
+        "psql shop -qc 'CREATE TABLE orders (id bigint PRIMARY KEY, amount_text text NOT NULL)'\n"
+        "psql shop -qc \"INSERT INTO orders SELECT g, g || '.50' FROM generate_series(1, 20000) "
+        "g\"\n");
+    for (size_t i = 0; i < sizeof(HEADINGS) / sizeof(HEADINGS[0]); i++) {
+        Block blocks[BLOCKS];
+        write_script(&script, blocks, read_blocks(HEADINGS[i], blocks));
+    }
+    strbuf_puts(&script,
+        "psql shop -Atc \"SELECT string_agg(format_type(atttypid, -1), ' ' ORDER BY "
+        "attrelid::regclass"
+        "::text) || ' ' || (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal) FROM "
+        "pg_attribute"
+        " WHERE attrelid IN ('orders'::regclass, 'orders_old'::regclass) AND attnum = 2\"\n");
+    walk(&script, SAID);
 }

@@ -67,7 +67,9 @@ static const Case CASES[] = {
     {{.job = "j", .state = JOB_CUT_OVER, .is_copy = true, .backlog_rows = -1}, HEALTH_DONE,
         "the application uses the new table", "pghaul clean j ends it"},
     {{.job = "j", .state = JOB_SYNCED, .is_copy = true, .pass_kind = PASS_VERIFY}, HEALTH_DONE,
-        "copied, and compared; nothing is left", "pghaul run j --follow"},
+        "copied, and compared; nothing is left", "pghaul cutover j"},
+    {{.job = "j", .state = JOB_SYNCED, .is_copy = true, .backlog_rows = -1}, HEALTH_DONE,
+        "copied; what changed since the last run is in the log at the source", "pghaul run j"},
     {{RUNNING, .idle_s = 31}, HEALTH_STUCK, "committed for 31 s", "pghaul blockers j"},
     {{RUNNING, .idle_s = 1, .vain_visits = 9}, HEALTH_STUCK, "at least 9 times",
         "pghaul blockers j"},
@@ -106,7 +108,10 @@ static const Case CASES[] = {
         "verify was cut off", "pghaul verify j goes on"},
     {{.job = "j", .state = JOB_COMPLETE, .pass_kind = PASS_VERIFY, .pass_is_done = true},
         HEALTH_DONE, "and compared", "pghaul clean j"},
-    {{.job = "j", .state = JOB_COMPLETE}, HEALTH_DONE, "every row is done", "pghaul clean j"},
+    {{.job = "j", .state = JOB_COMPLETE}, HEALTH_DONE, "every row is done",
+        "when the application writes the columns itself"},
+    {{.job = "j", .state = JOB_COMPLETE, .is_copy = true}, HEALTH_DONE, "every row is done",
+        "removes what the job made"},
 };
 
 Test(health, tells_by_what_is_known_how_a_job_is_doing_and_what_comes_next)
