@@ -45,6 +45,40 @@ Test(preflight_copy, targets_that_cannot_take_the_rows)
             NULL, "as it is", 0, NULL},
         {"partitioned", S "CREATE TABLE t " T_COLUMNS " PARTITION BY RANGE (id)", JOB,
             "target-partitioned", "note", "default partition", 0, NULL},
+        {"no index to walk by",
+            S "CREATE TABLE t (id bigint, a text, b text, PRIMARY KEY (a, id))"
+              " PARTITION BY LIST (a)",
+            JOB, "target-scan", NULL, "CREATE INDEX ON \"public\".\"t\" (\"id\");", true, NULL},
+        {"deferrable", S T "ALTER TABLE t ADD CONSTRAINT late UNIQUE (b) DEFERRABLE", JOB,
+            "target-deferrable", NULL, "\"late\"", true, NULL},
+        {"its own foreign key",
+            S T "CREATE TABLE b (b text PRIMARY KEY);"
+                "ALTER TABLE t ADD CONSTRAINT of_b FOREIGN KEY (b) REFERENCES b",
+            JOB, "target-foreign-key", "warning", "of_b to public.b", 0, NULL},
+        {"parent of the source",
+            "CREATE TABLE t (id bigint PRIMARY KEY, a text, b text) PARTITION BY RANGE (id);"
+            "CREATE TABLE s PARTITION OF t DEFAULT",
+            JOB, "target-is-source", NULL, "is a partition or a child", 0, NULL},
+        {"parent of others", S T "CREATE TABLE older () INHERITS (t)", JOB, "target-inheritance",
+            NULL, "public.older", 0, NULL},
+        {"unlogged partition",
+            S "CREATE TABLE t " T_COLUMNS " PARTITION BY RANGE (id);"
+              "CREATE UNLOGGED TABLE t1 PARTITION OF t DEFAULT",
+            JOB, "target-unlogged", NULL, "ALTER TABLE public.t1 SET LOGGED;", 0, NULL},
+        {"partition",
+            S "CREATE TABLE p " T_COLUMNS " PARTITION BY RANGE (id);"
+              "CREATE TABLE t PARTITION OF p DEFAULT",
+            JOB, "target-partition", "warning", "a partition of public.p", 0, NULL},
+        {"trigger of a partition",
+            S "CREATE TABLE t " T_COLUMNS " PARTITION BY RANGE (id);"
+              "CREATE TABLE t1 PARTITION OF t DEFAULT;"
+              "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+              "CREATE TRIGGER audit BEFORE INSERT ON t1 FOR EACH ROW EXECUTE FUNCTION f()",
+            JOB, "user-triggers", NULL, "\"audit\" of public.t1", true, NULL},
+        {"table of the server", S, "copy: s\ninto: pg_catalog.pg_class\n", "system-table", NULL,
+            "\"pg_class\" is a table of the server", 0, NULL},
+        {"narrower", S "CREATE TABLE t (id bigint PRIMARY KEY, a varchar(5), b text)", JOB,
+            "target-constraint", "warning", "\"a\" (character varying(5))", 0, NULL},
         {"constraints", S T "ALTER TABLE t ALTER a SET NOT NULL, ADD CHECK (b <> '')", JOB,
             "target-constraint", "warning", "\"a\" (NOT NULL), \"b\" (check constraint)", 0, NULL},
     };
