@@ -139,7 +139,8 @@ typedef struct StandbyFacts {
 
 /* An object of a job that schema pghaul does not know, or knows as cleaned. */
 typedef struct LeftoverFacts {
-    bool is_trigger;  /* on the table of the job; else a function of schema pghaul */
+    bool is_trigger;  /* on the table of the job; else an object of schema pghaul */
+    bool elsewhere;   /* a trigger of a copy whose job is in another database, gone or not */
     const char *name; /* quoted where needed */
     const char *drop; /* the statement that removes it */
 } LeftoverFacts;

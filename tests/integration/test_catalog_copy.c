@@ -187,3 +187,37 @@ Test(catalog_copy, triggers_of_partitions_exclusions_and_labels_are_read)
     cr_expect(f.facts.indexes[0].exclusion && column(&f, "during")->in_unique);
     close_copy(&f);
 }
+
+Test(catalog_copy, leftovers_of_copies_are_their_logs_marks_and_triggers)
+{
+    Fixture f;
+    open_copy(&f, "CREATE TABLE src (id int); CREATE SCHEMA pghaul;"
+                  "CREATE FUNCTION pghaul.capture_3_0123456789abcdef() RETURNS trigger"
+                  " LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+                  "CREATE FUNCTION pghaul.capture_3_fedcba9876543210() RETURNS trigger"
+                  " LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+                  "CREATE TABLE pghaul.log_3_0123456789abcdef (id bigserial);"
+                  "CREATE SEQUENCE pghaul.overflow_3_0123456789abcdef;"
+                  "CREATE TABLE pghaul.log_3_fedcba9876543210 (id bigserial);"
+                  "CREATE TRIGGER zzzz_pghaul_3 AFTER UPDATE ON src FOR EACH ROW"
+                  " EXECUTE FUNCTION pghaul.capture_3_0123456789abcdef();"
+                  "CREATE TRIGGER zzzz_pghaul_3_t AFTER TRUNCATE ON src"
+                  " EXECUTE FUNCTION pghaul.capture_3_0123456789abcdef();"
+                  "CREATE TRIGGER zzzz_pghaul_3_fedcba9876543210 AFTER UPDATE ON src FOR EACH ROW"
+                  " EXECUTE FUNCTION pghaul.capture_3_fedcba9876543210()");
+    static const char *const NAMES[] = {"zzzz_pghaul_3", "zzzz_pghaul_3_fedcba9876543210",
+        "zzzz_pghaul_3_t", "pghaul.capture_3_0123456789abcdef", "pghaul.log_3_0123456789abcdef",
+        "pghaul.overflow_3_0123456789abcdef"};
+    (void)read_table(&f, catalog_source(&f.spec));
+    Err err = ERR_INIT;
+    cr_assert(catalog_read_leftovers(f.conn, "{1,2}", &f.arena, &f.facts, &err), "%s", err.message);
+    cr_assert(eq(int, f.facts.leftover_count, 6));
+    for (int i = 0; i < 6; i++) {
+        cr_expect(zero(int, strcmp(f.facts.leftovers[i].name, NAMES[i])), "%s", NAMES[i]);
+        cr_expect(f.facts.leftovers[i].elsewhere == (i == 1));
+        pg_exec(f.sql, f.facts.leftovers[i].drop);
+    }
+    cr_assert(catalog_read_leftovers(f.conn, "{3}", &f.arena, &f.facts, &err), "%s", err.message);
+    cr_expect(zero(int, f.facts.leftover_count));
+    close_copy(&f);
+}

@@ -475,6 +475,23 @@ Test(findings_copy, what_the_way_to_another_server_loses_is_named)
     arena_reset(&job.arena);
 }
 
+Test(findings_copy, triggers_of_copies_to_other_databases_are_a_note)
+{
+    COPY(job);
+    copy_job_make_remote(&job);
+    LeftoverFacts leftover = {.is_trigger = true,
+        .elsewhere = true,
+        .name = "zzzz_pghaul_7_0123456789abcdef",
+        .drop = "DROP TRIGGER x;"};
+    job.facts.leftovers = &leftover;
+    job.facts.leftover_count = 1;
+    (void)copy_expect(&job, FINDING_NOTE, "leftovers", "whose jobs are in other databases: zzzz");
+    (void)copy_expect(&job, FINDING_NOTE, "leftovers", "DROP TRIGGER x;");
+    job.facts.stored = (StoredJob){.exists = true, .fingerprint = "0123456789abcdef"};
+    copy_expect_no(&job, "leftovers"); /* its own */
+    arena_reset(&job.arena);
+}
+
 Test(findings_copy, leftovers_are_told_of_the_database_that_has_the_state)
 {
     COPY(job);
@@ -482,5 +499,13 @@ Test(findings_copy, leftovers_are_told_of_the_database_that_has_the_state)
     job.facts.leftovers = &leftover;
     job.facts.leftover_count = 1;
     (void)copy_expect(&job, FINDING_REFUSE, "leftovers", "\"public\".\"orders\" still has");
+    leftover = (LeftoverFacts){.name = "pghaul.log_7_0123456789abcdef", .drop = "DROP TABLE"};
+    copy_expect_no(&job, "leftovers"); /* those of the target are */
+    job.into.leftovers = &leftover;
+    job.into.leftover_count = 1;
+    (void)copy_expect(&job, FINDING_WARN, "leftovers", "pghaul.log_7_0123456789abcdef");
+    leftover.is_trigger = true;
+    job.facts.leftover_count = 0;
+    (void)copy_expect(&job, FINDING_REFUSE, "leftovers", "\"public\".\"orders_v2\" still has");
     arena_reset(&job.arena);
 }
