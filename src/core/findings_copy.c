@@ -399,6 +399,31 @@ check_unsynced(const Copy *copy)
     }
 }
 
+/* What a cutover would be refused for, whatever is done until then; the names change places. */
+static void
+check_cutover(const Copy *copy)
+{
+    const Collector *c = copy->source;
+    const TableFacts *from = &copy->from->table;
+    const TableFacts *into = &copy->into->table;
+    const char *why = NULL;
+    const char *hint = NULL;
+    if (!c->trigger) {
+        why = "it needs the change log of sync: trigger";
+    } else if (strcmp(from->schema, into->schema) != 0) {
+        why = arena_printf(
+            c->arena, "the tables are in two schemas, %s and %s", from->schema, into->schema);
+        hint = arena_printf(c->arena, "ALTER TABLE %s SET SCHEMA %s; before the job begins.",
+            copy->target->table, finding_ident(c, from->schema));
+    } else if (from->is_partition) {
+        why = "the source is a partition, and the target would not be";
+    }
+    if (why != NULL) {
+        finding_add(
+            c, FINDING_NOTE, "no-cutover", hint, "pghaul cutover will not be possible: %s", why);
+    }
+}
+
 static void
 check_remote(const Copy *copy)
 {
@@ -468,5 +493,7 @@ findings_copy(const Collector *source, const Collector *target)
     check_unsynced(&copy);
     if (copy.remote) {
         check_remote(&copy);
+    } else {
+        check_cutover(&copy);
     }
 }

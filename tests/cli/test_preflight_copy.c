@@ -107,6 +107,11 @@ Test(preflight_copy, maps_that_leave_something_open)
             JOB, "map-identity", "note", "its counter stays behind", 0, NULL},
         {"gap of no sync", S T, JOB "sync: none\n", "append-only", "warning", "is not seen", true,
             NULL},
+        {"two schemas",
+            S "DROP SCHEMA IF EXISTS x CASCADE; CREATE SCHEMA x;"
+              "CREATE TABLE x.t " T_COLUMNS,
+            "copy: s\ninto: x.t\n", "no-cutover", "note", "SET SCHEMA \"public\"; before", 0,
+            "DROP SCHEMA x CASCADE"},
         {"no key", "CREATE TABLE s (id bigint, a text, b text);" T, JOB, "key", NULL,
             "CREATE UNIQUE INDEX CONCURRENTLY", 0, NULL},
         {"partitioned source", "CREATE TABLE s " T_COLUMNS " PARTITION BY RANGE (id);" T, JOB,
@@ -164,17 +169,21 @@ Test(preflight_copy, plan_says_what_goes_where_and_every_statement)
         "\ntarget key  id (index t_pkey)", "\non conflict a row whose key", "change log of at most",
         "\nindexes     secondary indexes", "SHARE ROW EXCLUSIVE on the source",
         "no lock on its rows", "CREATE INDEX CONCURRENTLY", "about 150 bytes of WAL",
-        "column \"a\" of the source cannot be computed", "CREATE TABLE pghaul.log_0_",
+        "refused without allow: [no-rollback]:", "CREATE TABLE pghaul.log_0_",
         "CREATE FUNCTION pghaul.capture_0_", "CREATE FUNCTION pghaul.drain_0_",
         "CREATE FUNCTION pghaul.move_0_", "CREATE TRIGGER zzzz_pghaul_0 AFTER",
         "CREATE TRIGGER zzzz_pghaul_0_t AFTER TRUNCATE", "ENABLE ALWAYS TRIGGER"};
-    static const char *const ALONE[] = {"\nsync        none: what the application changes"};
+    static const char *const ALONE[] = {
+        "\nsync        none: what the application changes", "it needs the change log of sync"};
+    static const char *const REVERSED[] = {"reverse_map: does not say what column \"b\""};
     CliBase base = cli_base_new(1);
     pg_exec(base.conn, S "CREATE TABLE t (id bigint PRIMARY KEY, a text)");
     cli_base_write_job(&base, "job: c\n" JOB "map: {a: upper(a)}\nindexes: after\n");
     expect_parts(&base, SYNCED, COUNT_OF(SYNCED));
     cli_base_write_job(&base, "job: c\n" JOB "map: {a: upper(a)}\nsync: none\n");
     expect_parts(&base, ALONE, COUNT_OF(ALONE));
+    cli_base_write_job(&base, "job: c\n" JOB "map: {a: upper(a)}\nreverse_map: {a: lower(a)}\n");
+    expect_parts(&base, REVERSED, COUNT_OF(REVERSED));
     const char *dbname = cluster_create_database(base.cluster, NULL);
     PGconn *other = pg_open(cluster_uri(base.cluster, dbname));
     pg_exec(other, S);

@@ -475,6 +475,22 @@ Test(findings_copy, what_the_way_to_another_server_loses_is_named)
     arena_reset(&job.arena);
 }
 
+Test(findings_copy, a_job_that_can_never_be_cut_over_is_told)
+{
+    COPY(job);
+    job.into.table.schema = "archive";
+    (void)copy_expect(&job, FINDING_NOTE, "no-cutover", "public and archive");
+    (void)copy_expect(&job, FINDING_NOTE, "no-cutover", "SET SCHEMA \"public\";");
+    job.into.table.schema = "public";
+    job.facts.table.is_partition = true;
+    (void)copy_expect(&job, FINDING_NOTE, "no-cutover", "is a partition");
+    job.spec.sync = SYNC_NONE;
+    (void)copy_expect(&job, FINDING_NOTE, "no-cutover", "sync: trigger");
+    copy_job_make_remote(&job);
+    copy_expect_no(&job, "no-cutover");
+    arena_reset(&job.arena);
+}
+
 Test(findings_copy, triggers_of_copies_to_other_databases_are_a_note)
 {
     COPY(job);
