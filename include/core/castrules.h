@@ -21,4 +21,7 @@ typedef struct CastType {
 /* True when two different values of `from` may become the same value of `to`. */
 bool castrules_lossy(CastType from, CastType to);
 
+/* True when some value of `from` raises an error as `to`: too long, or too many digits. */
+bool castrules_narrower(CastType from, CastType to);
+
 #endif

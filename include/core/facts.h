@@ -53,12 +53,14 @@ typedef struct ColumnFacts {
     bool collation_version_drift; /* the library sorts otherwise than when the index was made */
     bool is_float;
     bool indexed;   /* a column, expression or predicate of any index mentions it */
-    bool in_unique; /* of a unique index */
+    bool in_unique; /* of a unique index or an exclusion constraint */
     bool in_foreign_key;
-    bool in_check;      /* of a check constraint */
-    bool fresh;         /* all NULL as far as statistics and a missing default can tell */
-    double correlation; /* of its order with the heap's, -1..1; 1 where nothing is known */
-    bool may_update;    /* column privileges of the current role */
+    bool in_check;       /* of a check constraint */
+    bool fresh;          /* all NULL as far as statistics and a missing default can tell */
+    double correlation;  /* of its order with the heap's, -1..1; 1 where nothing is known */
+    const char **labels; /* of an enum type; NULL for other types */
+    int label_count;
+    bool may_update; /* column privileges of the current role */
     bool may_insert;
     bool may_select;
 } ColumnFacts;
@@ -67,13 +69,15 @@ typedef struct IndexFacts {
     uint32_t oid;
     const char *name;
     bool unique, primary, valid, ready, immediate, partial, has_expressions, default_order;
-    int *attnums; /* key columns in order */
+    bool exclusion; /* of an exclusion constraint */
+    int *attnums;   /* key columns in order */
     int attnum_count;
 } IndexFacts;
 
 typedef struct TriggerFacts {
     uint32_t oid;
     const char *name;
+    const char *table;    /* the partition whose own it is, quoted; NULL = the table's */
     const char *function; /* schema.name */
     bool before, after, row, on_insert, on_update, on_delete, enabled, is_ours;
     bool fires_on_set; /* an UPDATE of the job's SET columns fires it (UPDATE OF list) */
@@ -95,20 +99,30 @@ typedef struct TableFacts {
     bool owner_is_trusted; /* superuser asks: owner is us, a superuser, or in `allow` */
     bool is_partition;
     bool row_security_filters; /* row security would hide rows from the current role */
-    bool has_rules;
+    bool is_system;            /* in a schema of the server's own, or in ours */
     bool has_rows;             /* at least one was seen; asked for the target of a copy only */
-    int referenced_count;      /* foreign keys that point here, its own too */
-    const char *referenced_by; /* one of those tables, quoted; NULL = none */
-    double rows;               /* reltuples, -1 = never analysed */
-    int64_t blocks;            /* pg_relation_size / block size: now, not relpages */
-    int64_t total_bytes;       /* with indexes and toast */
-    int64_t index_bytes;
+    const char *rules;         /* names of its rewrite rules, quoted; NULL = none */
+    const char *referenced_by; /* a table with a foreign key to it, quoted; NULL = none */
+    int referenced_count;      /* such foreign keys, its own too */
     int index_count;
+    double rows;         /* reltuples, -1 = never analysed */
+    int64_t blocks;      /* pg_relation_size / block size: now, not relpages */
+    int64_t total_bytes; /* with indexes and toast */
+    int64_t index_bytes;
     uint32_t filenode;
-    const char **children; /* old-style inheritance children, quoted names */
     int child_count;
-    int *partition_attnums; /* columns that choose the partition, of all levels */
+    const char **children; /* old-style inheritance children, quoted names */
+    /* asked for the tables of a copy only */
+    uint32_t *ancestors; /* that it is a partition or child of, on all levels, nearest first */
+    const char *parent;  /* name of the first of them, quoted; NULL = none */
+    /* asked for the target of a copy only */
+    const char **foreign_keys; /* "orders_customer to shop.customer", without those to itself */
+    const char *odd_leaf;      /* a partition that is foreign or not logged, quoted; or NULL */
+    int *partition_attnums;    /* columns that choose the partition, of all levels */
+    int ancestor_count;
+    int foreign_key_count;
     int partition_attnum_count;
+    char odd_leaf_kind; /* its relkind, 'r' when it is not logged */
     bool may_select, may_update, may_trigger;
     bool may_insert, may_delete;
     bool may_select_system; /* ctid and xmax, by which rows that somebody holds are found */
@@ -125,7 +139,8 @@ typedef struct StandbyFacts {
 
 /* An object of a job that schema pghaul does not know, or knows as cleaned. */
 typedef struct LeftoverFacts {
-    bool is_trigger;  /* on the table of the job; else a function of schema pghaul */
+    bool is_trigger;  /* on the table of the job; else an object of schema pghaul */
+    bool elsewhere;   /* a trigger of a copy whose job is in another database, gone or not */
     const char *name; /* quoted where needed */
     const char *drop; /* the statement that removes it */
 } LeftoverFacts;

@@ -54,6 +54,13 @@ void findings_source(const Collector *c); /* of a copy */
 void findings_target(const Collector *c); /* of a copy */
 void findings_key(const Collector *c);
 void findings_copy(const Collector *source, const Collector *target);
+
+struct CopyKey;
+
+/* Of findings_copy(): the target as a table, and its indexes beside the map's key. */
+void findings_into(const Collector *source, const Collector *target);
+void findings_into_indexes(const Collector *target, const struct CopyKey *copied, int key_count);
+
 void findings_columns(const Collector *c);
 void findings_expressions(const Collector *c);
 void findings_needs(const Collector *c);

@@ -60,6 +60,8 @@ typedef struct CopyPlan {
     const ColumnFacts *key[PLAN_KEY_COLUMNS_MAX]; /* of the target, in order of the source's key */
     const IndexFacts *arbiter;                    /* unique index of the target over those columns,
                                                      alone or with the partition key's */
+    const IndexFacts *walk;                       /* index of the target by which its rows are
+                                                     found in the order of the key; NULL = none */
     bool invertible; /* the map can be walked back, or `reverse_map:` says how */
     bool reversed;   /* it is the way back of another, of which no guards are recorded */
     const ColumnFacts *irreversible; /* else a column of the source that nothing leads back to */

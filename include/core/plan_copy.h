@@ -22,6 +22,7 @@ MapColumn copy_map_column(
 typedef struct CopyKey {
     const ColumnFacts *column[PLAN_KEY_COLUMNS_MAX]; /* of the target, in order of the key */
     const IndexFacts *arbiter;
+    const IndexFacts *walk;    /* an index that begins with the key, in its order; NULL = none */
     const char *why;           /* a static phrase that says why it will not do; NULL = it will */
     const ColumnFacts *source; /* the key column that is to blame, or NULL */
 } CopyKey;

@@ -37,6 +37,7 @@ bool sqlstate_may_quote_row(const ErrorOrigin *origin);
 #define SQLSTATE_READ_ONLY   "25006"
 #define SQLSTATE_LOCKED      "55P03"
 #define SQLSTATE_UNIQUE      "23505"
+#define SQLSTATE_EXCLUSION   "23P01"
 /* Raised by the functions of schema pghaul that people call. */
 #define SQLSTATE_NOT_DONE  "PH010"
 #define SQLSTATE_UNKNOWN   "PH011"

@@ -362,9 +362,11 @@ unknown_job(App *app, PgConn *conn, const char *name, Err *err)
     if (near != NULL) {
         (void)err_hint(err, "Did you mean \"%s\"?", near);
     } else if (count == 0) {
-        (void)err_hint(err, "It has no jobs at all: pghaul run JOB.yaml begins one.");
+        (void)err_hint(err, "It has no jobs at all: pghaul run JOB.yaml begins one; a copy's job "
+                            "is in the database of its target, that of to: in its file.");
     } else {
-        (void)err_hint(err, "pghaul status lists the jobs of a database.");
+        (void)err_hint(err, "pghaul status lists the jobs of a database; a copy's job is in that "
+                            "of its target, which to: in its file names.");
     }
 }
 

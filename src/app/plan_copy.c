@@ -7,6 +7,7 @@
 #include "app/plan_parts.h"
 #include "app/text.h"
 #include "core/format.h"
+#include "core/plan_reverse.h"
 #include "core/sql_backfill.h"
 #include "core/sql_log.h"
 #include "core/sql_relay.h"
@@ -259,6 +260,35 @@ put_log_notes(const Plan *plan, const char *notes[static PLAN_NOTES_MAX], int co
     return count;
 }
 
+/* Why there would be no way back from a cutover, or NULL. */
+static const char *
+no_way_back(const Plan *plan, Arena *arena)
+{
+    Plan reverse;
+    ReverseNames names = {.source = "new", .into = "old"};
+    const CopyPlan *copy = plan->copy;
+    const ColumnFacts *left = copy->irreversible;
+    if (copy->remote) {
+        return NULL;
+    }
+    if (left == NULL && plan->spec->reverse_count > 0) {
+        left = plan_reverse(plan, names, arena, &reverse);
+    }
+    if (left == NULL) {
+        return NULL;
+    }
+    return plan->spec->reverse_count > 0
+               ? arena_printf(arena,
+                     "A cutover would be refused: reverse_map: does not say what column \"%s\" of "
+                     "the source becomes.",
+                     left->name)
+               : arena_printf(arena,
+                     "A cutover could not be rolled back, and is refused without allow: "
+                     "[no-rollback]: column \"%s\" of the source cannot be computed from the "
+                     "target. reverse_map: can say how.",
+                     left->name);
+}
+
 int
 plan_copy_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_MAX])
 {
@@ -277,11 +307,9 @@ plan_copy_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NO
         notes[count++] = "An expression gives another value each time it is evaluated, so there is "
                          "no verify pass; a row that the application changes gets a new one.";
     }
-    if (!plan->copy->remote && plan->copy->irreversible != NULL) {
-        notes[count++] = arena_printf(arena,
-            "A cutover could not be rolled back: column \"%s\" of the source cannot be computed "
-            "from the target. reverse_map: can say how.",
-            plan->copy->irreversible->name);
+    const char *one_way = no_way_back(plan, arena);
+    if (one_way != NULL) {
+        notes[count++] = one_way;
     }
     if (plan->copy->remote) {
         const char *why = NULL;

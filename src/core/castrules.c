@@ -147,3 +147,58 @@ castrules_lossy(CastType from, CastType to)
     }
     return false;
 }
+
+/* ---- what raises an error ---- */
+
+static bool
+is_character(const char *name)
+{
+    return strcmp(name, "text") == 0 || strcmp(name, "varchar") == 0 || strcmp(name, "bpchar") == 0;
+}
+
+static bool
+is_bits(const char *name)
+{
+    return strcmp(name, "bit") == 0 || strcmp(name, "varbit") == 0;
+}
+
+/* Decimal digits before the point; 0 = as many as one likes. */
+static int
+whole_digits(CastType type)
+{
+    if (is_integer(type.name)) {
+        return type.name[3] == '2' ? 5 : type.name[3] == '4' ? 10 : 19;
+    }
+    if (strcmp(type.name, "numeric") != 0 || type.modifier == NO_MODIFIER) {
+        return 0;
+    }
+    return ((type.modifier - VARHDR_BYTES) >> 16) - numeric_scale(type.modifier);
+}
+
+static bool
+is_shorter(CastType from, CastType to)
+{
+    return to.modifier != NO_MODIFIER &&
+           (from.modifier == NO_MODIFIER || from.modifier > to.modifier);
+}
+
+bool
+castrules_narrower(CastType from, CastType to)
+{
+    if (from.name[0] == '_' && to.name[0] == '_') {
+        from.name++;
+        to.name++;
+    }
+    if (is_character(from.name) && is_character(to.name)) {
+        return is_shorter(from, to);
+    }
+    if (is_bits(from.name) && is_bits(to.name)) {
+        bool exact = strcmp(to.name, "bit") == 0 && from.modifier != to.modifier;
+        return exact || is_shorter(from, to);
+    }
+    bool from_number = is_integer(from.name) || strcmp(from.name, "numeric") == 0;
+    bool to_number = is_integer(to.name) || strcmp(to.name, "numeric") == 0;
+    int room = whole_digits(to);
+    return from_number && to_number && room > 0 &&
+           (whole_digits(from) == 0 || whole_digits(from) > room);
+}

@@ -367,7 +367,8 @@ collect_copy(const Collector *c)
     findings_copy(c, &target);
     findings_expressions(c);
     findings_needs(c);
-    findings_past(facts_is_remote(c->facts) ? &target : c);
+    findings_past(c);
+    findings_past(&target);
 }
 
 void

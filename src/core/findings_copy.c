@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "core/castrules.h"
 #include "core/findings_collector.h"
 #include "core/plan_copy.h"
 
@@ -27,76 +28,6 @@ is_written(const Copy *copy, const ColumnFacts *target)
 {
     MapColumn map = map_of(copy, target);
     return !target->generated && (map.source != NULL || map.expr != NULL);
-}
-
-/* ---- the target ---- */
-
-static void
-check_target_kind(const Copy *copy)
-{
-    const Collector *c = copy->target;
-    const TableFacts *table = &copy->into->table;
-    if (table->relkind == 'p') {
-        finding_add(c, FINDING_NOTE, "target-partitioned",
-            "Create the partitions first, or a default partition.",
-            "%s is partitioned: a row that no partition takes ends the run", c->table);
-    } else if (table->relkind != 'r') {
-        finding_add(c, FINDING_REFUSE, "target-kind",
-            "Rows can be copied into an ordinary or a partitioned table.", "%s is %s", c->table,
-            finding_kind_word(table->relkind));
-    }
-    if (table->persistence == 'u') {
-        finding_add(c, FINDING_REFUSE, "target-unlogged",
-            arena_printf(c->arena, "ALTER TABLE %s SET LOGGED;", c->table),
-            "%s is unlogged: after a crash it is empty while the job says that rows were copied",
-            c->table);
-    } else if (table->persistence == 't') {
-        finding_add(c, FINDING_REFUSE, "target-temporary", "Name a table that other sessions see.",
-            "%s is a temporary table", c->table);
-    }
-}
-
-static void
-check_target_rows(const Copy *copy)
-{
-    const Collector *c = copy->target;
-    bool begun = copy->from->stored.exists || copy->into->stored.exists;
-    if (copy->into->table.has_rows && !begun && c->spec->on_conflict == ON_CONFLICT_ERROR) {
-        finding_add(c, FINDING_REFUSE, "target-not-empty",
-            "Empty it, or say what becomes of rows that are there: on_conflict: skip or update.",
-            "%s is not empty", c->table);
-    }
-}
-
-/* The drain replaces a row by DELETE and INSERT. */
-static void
-check_referenced(const Copy *copy)
-{
-    const Collector *c = copy->target;
-    const TableFacts *table = &copy->into->table;
-    if (table->referenced_count > 0) {
-        finding_add(c, c->trigger ? FINDING_REFUSE : FINDING_WARN, "target-referenced",
-            c->trigger ? "Create them after the job, or use sync: none."
-                       : "A repair would fail on rows that are referenced.",
-            "%d foreign key%s point%s to %s, the first of %s: rows that the "
-            "application changes are replaced there by DELETE and INSERT",
-            table->referenced_count, table->referenced_count == 1 ? "" : "s",
-            table->referenced_count == 1 ? "s" : "", c->table, table->referenced_by);
-    }
-}
-
-static void
-check_indexes_after(const Copy *copy)
-{
-    const Collector *c = copy->target;
-    const TableFacts *table = &copy->into->table;
-    if (c->spec->indexes == INDEXES_AFTER && !table->owned_by_us) {
-        const char *owner = finding_ident(c, table->owner);
-        finding_add(c, FINDING_REFUSE, "owner",
-            arena_printf(c->arena, "GRANT %s TO %s; or run as %s; or indexes: before.", owner,
-                c->role, owner),
-            "indexes: after needs the owner of %s, which is %s", c->table, owner);
-    }
 }
 
 /* ---- the map ---- */
@@ -279,11 +210,34 @@ has_attnum(const IndexFacts *index, int attnum)
     return false;
 }
 
+static CastType
+cast_type(const ColumnFacts *column)
+{
+    return (CastType){.name = column->base_type_name, .modifier = column->base_type_mod};
+}
+
+/* A label of the source's enum type that the target's lacks, or NULL. */
+static const char *
+lacking_label(const ColumnFacts *from, const ColumnFacts *to)
+{
+    for (int i = 0; i < from->label_count && to->label_count > 0; i++) {
+        bool found = false;
+        for (int k = 0; k < to->label_count && !found; k++) {
+            found = strcmp(from->labels[i], to->labels[k]) == 0;
+        }
+        if (!found) {
+            return from->labels[i];
+        }
+    }
+    return NULL;
+}
+
 /* What a value of the column has to satisfy that the source does not promise, or NULL. */
 static const char *
 constraint_of(const Copy *copy, const IndexFacts *arbiter, const ColumnFacts *column)
 {
     const ColumnFacts *source = map_of(copy, column).source;
+    const char *label = source == NULL ? NULL : lacking_label(source, column);
     if (column->in_check) {
         return "check constraint";
     }
@@ -292,6 +246,12 @@ constraint_of(const Copy *copy, const IndexFacts *arbiter, const ColumnFacts *co
     }
     if (column->in_unique && !has_attnum(arbiter, column->attnum)) {
         return "unique index";
+    }
+    if (label != NULL) {
+        return arena_printf(copy->target->arena, "%s without \"%s\"", column->type, label);
+    }
+    if (source != NULL && castrules_narrower(cast_type(source), cast_type(column))) {
+        return column->type;
     }
     return column->not_null && (source == NULL || !source->not_null) ? "NOT NULL" : NULL;
 }
@@ -312,8 +272,7 @@ check_constraints(const Copy *copy, const IndexFacts *arbiter)
     if (names.len > 0) {
         finding_add(c, FINDING_WARN, "target-constraint",
             "Make sure that every row of the source satisfies them, or leave rows out by where:.",
-            "a row that violates a constraint of %s ends the run: %s", c->table,
-            strbuf_text(&names));
+            "a row that %s does not take ends the run: %s", c->table, strbuf_text(&names));
     }
 }
 
@@ -357,6 +316,7 @@ check_target_key(const Copy *copy)
             copied.why, copied.source == NULL ? "" : " (\"",
             copied.source == NULL ? "" : copied.source->name, copied.source == NULL ? "" : "\")");
     }
+    findings_into_indexes(c, &copied, key->attnum_count);
     return copied.arbiter;
 }
 
@@ -439,6 +399,31 @@ check_unsynced(const Copy *copy)
     }
 }
 
+/* What a cutover would be refused for, whatever is done until then; the names change places. */
+static void
+check_cutover(const Copy *copy)
+{
+    const Collector *c = copy->source;
+    const TableFacts *from = &copy->from->table;
+    const TableFacts *into = &copy->into->table;
+    const char *why = NULL;
+    const char *hint = NULL;
+    if (!c->trigger) {
+        why = "it needs the change log of sync: trigger";
+    } else if (strcmp(from->schema, into->schema) != 0) {
+        why = arena_printf(
+            c->arena, "the tables are in two schemas, %s and %s", from->schema, into->schema);
+        hint = arena_printf(c->arena, "ALTER TABLE %s SET SCHEMA %s; before the job begins.",
+            copy->target->table, finding_ident(c, from->schema));
+    } else if (from->is_partition) {
+        why = "the source is a partition, and the target would not be";
+    }
+    if (why != NULL) {
+        finding_add(
+            c, FINDING_NOTE, "no-cutover", hint, "pghaul cutover will not be possible: %s", why);
+    }
+}
+
 static void
 check_remote(const Copy *copy)
 {
@@ -469,6 +454,17 @@ check_remote(const Copy *copy)
     }
 }
 
+static bool
+is_above(const TableFacts *above, const TableFacts *table)
+{
+    for (int i = 0; i < table->ancestor_count; i++) {
+        if (table->ancestors[i] == above->oid) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void
 findings_copy(const Collector *source, const Collector *target)
 {
@@ -482,15 +478,22 @@ findings_copy(const Collector *source, const Collector *target)
             "%s is source and target", target->table);
         return;
     }
-    check_target_kind(&copy);
-    check_target_rows(&copy);
-    check_referenced(&copy);
-    check_indexes_after(&copy);
+    if (!copy.remote && (is_above(&copy.into->table, &copy.from->table) ||
+                            is_above(&copy.from->table, &copy.into->table))) {
+        finding_add(target, FINDING_REFUSE, "target-is-source", "Name another table in into:.",
+            "one of %s and %s is a partition or a child of the other: what is written to one is "
+            "read from both",
+            source->table, target->table);
+        return;
+    }
+    findings_into(source, target);
     check_map(&copy);
     check_constraints(&copy, check_target_key(&copy));
     check_privileges(&copy);
     check_unsynced(&copy);
     if (copy.remote) {
         check_remote(&copy);
+    } else {
+        check_cutover(&copy);
     }
 }

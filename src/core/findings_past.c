@@ -10,16 +10,30 @@
 /* Leftovers that one finding names. */
 #define LEFTOVERS_NAMED 6
 
+typedef enum LeftoverKind { OF_TABLE = 0, OF_SCHEMA, OF_OTHERS } LeftoverKind;
+
+/* A job that has begun has triggers itself. */
+static bool
+is_of_kind(const Collector *c, const LeftoverFacts *leftover, LeftoverKind kind)
+{
+    const StoredJob *stored = &c->facts->stored;
+    bool ours = stored->exists && strstr(leftover->name, stored->fingerprint) != NULL;
+    if (leftover->elsewhere) {
+        return kind == OF_OTHERS && !ours;
+    }
+    return kind == (leftover->is_trigger ? OF_TABLE : OF_SCHEMA);
+}
+
 static void
-check_leftovers(const Collector *c, bool triggers)
+check_leftovers(const Collector *c, LeftoverKind kind)
 {
     STRBUF_AUTO names = STRBUF_INIT;
     STRBUF_AUTO drops = STRBUF_INIT;
     int count = 0;
     for (int i = 0; i < c->facts->leftover_count; i++) {
         const LeftoverFacts *leftover = &c->facts->leftovers[i];
-        if (leftover->is_trigger == triggers && count++ < LEFTOVERS_NAMED) {
-            strbuf_printf(&names, "%s%s", names.len == 0 ? "" : ", ", leftover->name);
+        if (is_of_kind(c, leftover, kind) && count++ < LEFTOVERS_NAMED) {
+            finding_put_name(&names, leftover->name);
             strbuf_printf(&drops, "%s ", leftover->drop);
         }
     }
@@ -32,22 +46,30 @@ check_leftovers(const Collector *c, bool triggers)
     const char *hint = arena_printf(c->arena,
         "%sWhen no job of this database is needed any more, pghaul clean --all removes everything.",
         strbuf_text(&drops));
-    if (triggers) {
+    if (kind == OF_TABLE) {
         finding_add(c, FINDING_REFUSE, "leftovers", hint,
-            "%s still has the sync trigger of a job that is gone and would go on to change what "
-            "is written: %s%s",
+            "%s still has triggers of a job that is gone, which would go on to change or record "
+            "what is written: %s%s",
             c->table, strbuf_text(&names), more);
-    } else {
+    } else if (kind == OF_SCHEMA) {
         finding_add(c, FINDING_WARN, "leftovers", hint,
-            "schema pghaul has functions of jobs that are gone: %s%s", strbuf_text(&names), more);
+            "schema pghaul has objects of jobs that are gone: %s%s", strbuf_text(&names), more);
+    } else {
+        finding_add(c, FINDING_NOTE, "leftovers",
+            arena_printf(c->arena, "If such a job is gone: %s", strbuf_text(&drops)),
+            "%s has triggers of copies whose jobs are in other databases: %s%s", c->table,
+            strbuf_text(&names), more);
     }
 }
 
 void
 findings_past(const Collector *c)
 {
-    check_leftovers(c, true);
-    check_leftovers(c, false);
+    check_leftovers(c, OF_TABLE);
+    check_leftovers(c, OF_OTHERS);
+    if (c->facts == facts_here(c->facts)) { /* once, where two tables are in one database */
+        check_leftovers(c, OF_SCHEMA);
+    }
 }
 
 void

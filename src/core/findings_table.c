@@ -73,6 +73,15 @@ check_kind(const Collector *c)
 }
 
 static void
+check_system(const Collector *c)
+{
+    if (c->facts->table.is_system) {
+        finding_add(c, FINDING_REFUSE, "system-table", "Name a table of your own.",
+            "%s is a table of the server or of pghaul itself", c->table);
+    }
+}
+
+static void
 check_children(const Collector *c)
 {
     const TableFacts *table = &c->facts->table;
@@ -182,14 +191,14 @@ static void
 check_rules(const Collector *c)
 {
     const TableFacts *table = &c->facts->table;
-    if (table->has_rules) {
+    if (table->rules != NULL) {
         finding_add(c, FINDING_REFUSE, "rules",
             arena_printf(c->arena,
                 "Drop them: SELECT rulename, definition FROM pg_rules WHERE schemaname = '%s' "
                 "AND tablename = '%s';",
                 table->schema, table->name),
-            "%s has rewrite rules, which would turn an %s into something else", c->table,
-            c->is_target ? "INSERT" : "UPDATE");
+            "%s has rewrite rules, which would turn an %s into something else: %s", c->table,
+            c->is_target ? "INSERT" : "UPDATE", table->rules);
     }
 }
 
@@ -221,7 +230,8 @@ check_trigger_fires(const Collector *c, const TriggerFacts *trigger)
     finding_risk(c, "user-triggers",
         "Make sure that it may run once for each row, or give it a WHEN clause.",
         "trigger \"%s\" of %s (function %s) fires on each row%s that the job changes",
-        trigger->name, c->table, trigger->function, trigger->row ? "" : " or batch");
+        trigger->name, trigger->table == NULL ? c->table : trigger->table, trigger->function,
+        trigger->row ? "" : " or batch");
 }
 
 static void
@@ -314,6 +324,7 @@ check_reserved_names(const Collector *c)
 void
 findings_table(const Collector *c)
 {
+    check_system(c);
     check_kind(c);
     check_children(c);
     check_privileges(c);
@@ -329,6 +340,7 @@ findings_table(const Collector *c)
 void
 findings_source(const Collector *c)
 {
+    check_system(c);
     check_kind(c);
     check_children(c);
     check_privileges(c);
@@ -343,6 +355,7 @@ findings_source(const Collector *c)
 void
 findings_target(const Collector *c)
 {
+    check_system(c);
     check_usage(c);
     check_untrusted_owner(c);
     check_row_security(c);

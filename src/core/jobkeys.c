@@ -66,6 +66,8 @@ static const KeyWord risk_words[] = {
         "writes of roles without the rights of the expression leave the columns NULL"},
     {"append-only", 0, "rows that the application changes behind a copy without sync are not seen"},
     {"collation-drift", 0, "the key's collation is of another version than its index"},
+    {"target-scan", 0, "each batch of drain and verify reads the whole target"},
+    {"target-deferrable", 0, "a unique value that changes hands may end the run"},
     {"no-rollback", 0, "a cutover has no way back, since nothing says what the old columns become"},
     {NULL, 0, NULL},
 };

@@ -208,6 +208,27 @@ take_fingerprint(const JobSpec *spec, const Facts *facts, Plan *plan)
     (void)XXH3_freeState(state);
 }
 
+/* The statistics by which a copy's path is chosen may say otherwise by now: a job goes on by the
+ * one that it was begun with. */
+static void
+stay_on_path(const JobSpec *spec, const Facts *facts, Plan *plan)
+{
+    const StoredJob *stored = &facts->stored;
+    AccessPath decided = plan->path;
+    if (plan->copy == NULL || spec->path != PATH_AUTO || !stored->exists ||
+        strcmp(stored->fingerprint, plan->fingerprint) == 0) {
+        return;
+    }
+    plan->path = decided == PATH_KEY ? PATH_BLOCK : PATH_KEY;
+    take_fingerprint(spec, facts, plan);
+    if (strcmp(stored->fingerprint, plan->fingerprint) == 0) {
+        plan->path_reason = "the job was begun with it";
+        return;
+    }
+    plan->path = decided;
+    take_fingerprint(spec, facts, plan);
+}
+
 void
 plan_build(const JobSpec *spec, const Facts *facts, const ExprReport *exprs, const IndexFacts *key,
     Arena *arena, Plan *plan)
@@ -226,11 +247,12 @@ plan_build(const JobSpec *spec, const Facts *facts, const ExprReport *exprs, con
         decide_path(spec, facts, plan);
         decide_stripes(spec, facts, plan);
     }
+    take_fingerprint(spec, facts, plan);
+    stay_on_path(spec, facts, plan);
     plan->workers = spec->workers > 0 ? spec->workers : PLAN_WORKERS_AUTO;
     decide_sizes(facts, plan);
     plan->may_skip_locked = !copies && !plan->self_referring && !plan->is_volatile;
     plan->strict = spec->strict && plan->may_skip_locked;
     plan->verify = spec->verify && !plan->self_referring && !plan->is_volatile;
     plan->vacuum = !copies && spec->vacuum;
-    take_fingerprint(spec, facts, plan);
 }

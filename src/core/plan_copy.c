@@ -168,33 +168,44 @@ is_arbiter(const TableFacts *table, const IndexFacts *index, const int *key, int
     return true;
 }
 
-/* An index that begins with the key can be walked by it; the fewest columns, then the primary key.
- */
+/* Can rows be read from it in the order of the key? */
+static bool
+walks(const IndexFacts *index, const int *key, int key_count)
+{
+    return index->valid && index->ready && !index->partial && !index->has_expressions &&
+           index->default_order && index->attnum_count >= key_count &&
+           memcmp(index->attnums, key, (size_t)key_count * sizeof(*key)) == 0;
+}
+
+/* One that begins with the key; the fewest columns, then the primary key. */
 static int
 arbiter_rank(const IndexFacts *index, const int *key, int key_count)
 {
-    bool walks =
-        index->default_order && memcmp(index->attnums, key, (size_t)key_count * sizeof(*key)) == 0;
-    return (walks ? 100 : 0) - 2 * index->attnum_count + (index->primary ? 1 : 0);
+    return (walks(index, key, key_count) ? 100 : 0) - 2 * index->attnum_count +
+           (index->primary ? 1 : 0);
 }
 
-static const IndexFacts *
-find_arbiter(const Facts *into, const CopyKey *copied, int key_count)
+static void
+find_indexes(const Facts *into, CopyKey *copied, int key_count)
 {
     int attnums[PLAN_KEY_COLUMNS_MAX];
-    const IndexFacts *best = NULL;
     for (int i = 0; i < key_count; i++) {
         attnums[i] = copied->column[i]->attnum;
     }
     for (int i = 0; i < into->index_count; i++) {
         const IndexFacts *index = &into->indexes[i];
+        int rank = arbiter_rank(index, attnums, key_count);
         if (is_arbiter(&into->table, index, attnums, key_count) &&
-            (best == NULL ||
-                arbiter_rank(index, attnums, key_count) > arbiter_rank(best, attnums, key_count))) {
-            best = index;
+            (copied->arbiter == NULL || rank > arbiter_rank(copied->arbiter, attnums, key_count))) {
+            copied->arbiter = index;
+        }
+        if (copied->walk == NULL && walks(index, attnums, key_count)) {
+            copied->walk = index;
         }
     }
-    return best;
+    if (copied->arbiter != NULL && walks(copied->arbiter, attnums, key_count)) {
+        copied->walk = copied->arbiter;
+    }
 }
 
 CopyKey
@@ -211,7 +222,7 @@ copy_find_key(
         }
     }
     copied.source = NULL;
-    copied.arbiter = find_arbiter(facts->into, &copied, key->attnum_count);
+    find_indexes(facts->into, &copied, key->attnum_count);
     if (copied.arbiter == NULL) {
         copied.why = "the target has no unique index over exactly the key's columns";
     }
@@ -276,6 +287,7 @@ plan_decide_copy(Plan *plan, const ExprReport *exprs, const IndexFacts *key, Are
     assert(copied.why == NULL);
     memcpy(copy->key, copied.column, sizeof(copy->key));
     copy->arbiter = copied.arbiter;
+    copy->walk = copied.walk;
     copy->irreversible = spec->reverse_count > 0 ? NULL : find_irreversible(facts, copy);
     copy->invertible = copy->irreversible == NULL;
 

@@ -83,7 +83,7 @@ sql_drain_is_staged(const Plan *plan)
     }
     for (int i = 0; i < copy->into->index_count; i++) {
         const IndexFacts *index = &copy->into->indexes[i];
-        if (index->unique && index->oid != copy->arbiter->oid) {
+        if ((index->unique || index->exclusion) && index->oid != copy->arbiter->oid) {
             return sql_log_tells_conflicts(plan);
         }
     }

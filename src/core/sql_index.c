@@ -10,7 +10,8 @@ bool
 sql_index_is_secondary(const IndexDef *def, const CopyPlan *copy)
 {
     bool is_arbiter = copy->arbiter != NULL && copy->arbiter->oid == def->oid;
-    return def->kept_for == NULL && !is_arbiter;
+    bool is_walk = copy->walk != NULL && copy->walk->oid == def->oid; /* drain and verify need it */
+    return def->kept_for == NULL && !is_arbiter && !is_walk;
 }
 
 /* ---- translation ---- */

@@ -275,6 +275,14 @@ isolate_poison(Worker *worker, Err *err)
     return take_batch(worker, &result, size, duration_us, err);
 }
 
+/* By a unique index, or by an exclusion constraint. */
+static bool
+is_taken(const Err *err)
+{
+    return strcmp(err->sqlstate, SQLSTATE_UNIQUE) == 0 ||
+           strcmp(err->sqlstate, SQLSTATE_EXCLUSION) == 0;
+}
+
 /* A unique value is taken, perhaps by a row that was copied before the application wrote it: leave
  * the rows that it has written to the drain. */
 static bool
@@ -282,7 +290,7 @@ may_go_around(const Worker *worker, const Err *cause)
 {
     const Plan *plan = worker->engine->setup.plan;
     return plan->copy != NULL && plan->sync_trigger && worker->job.pass_kind == PASS_MOVE &&
-           strcmp(cause->sqlstate, SQLSTATE_UNIQUE) == 0;
+           is_taken(cause);
 }
 
 static bool
@@ -309,7 +317,7 @@ locate_poison(Worker *worker, const Err *cause, Err *err)
         if (go_around(worker, err)) {
             return true;
         }
-        if (strcmp(err->sqlstate, SQLSTATE_UNIQUE) != 0) {
+        if (!is_taken(err)) {
             return false;
         }
         *err = ERR_INIT; /* a row that is not ours is in the way: which one? */

@@ -41,24 +41,22 @@ read_past(PgConn *conn, const JobSpec *spec, Arena *arena, Facts *facts, Err *er
     return true;
 }
 
-/* State lives where the target is; triggers of jobs are on the source, which may be elsewhere. */
+/* State lives where the target is; at a source elsewhere only who makes objects there may look into
+ * schema pghaul. */
 static bool
-read_target(PgConn *conn, const JobSpec *spec, Arena *arena, Facts *facts, Err *err)
+read_target(PgConn *conn, PgConn *source, const JobSpec *spec, Arena *arena, Facts *facts, Err *err)
 {
     Facts *into = arena_alloc(arena, sizeof(*into));
     if (!catalog_read(conn, spec, catalog_target(spec), arena, into, err)) {
         return false;
     }
     facts->into = into;
-    if (!facts_is_remote(facts)) {
-        return read_past(conn, spec, arena, facts, err);
-    }
-    if (!read_past(conn, spec, arena, into, err)) {
+    bool looks = spec->sync != SYNC_NONE || !facts_is_remote(facts);
+    if (!read_past(conn, spec, arena, into, err) ||
+        (looks && !read_past(source, spec, arena, facts, err))) {
         return false;
     }
     facts->stored = into->stored;
-    facts->leftovers = into->leftovers;
-    facts->leftover_count = into->leftover_count;
     return true;
 }
 
@@ -105,7 +103,7 @@ survey_run(
     Facts *facts = &survey->facts;
     source = source == NULL ? conn : source;
     if (!catalog_read(source, spec, catalog_source(spec), arena, facts, err) ||
-        !(spec->kind == KIND_COPY ? read_target(conn, spec, arena, facts, err)
+        !(spec->kind == KIND_COPY ? read_target(conn, source, spec, arena, facts, err)
                                   : read_past(conn, spec, arena, facts, err))) {
         return false;
     }

@@ -26,12 +26,12 @@ static const char SQL_COLUMNS[] =
     "    SELECT base.attnum, t.typbasetype, t.typtypmod\n"
     "      FROM base\n"
     "      JOIN pg_catalog.pg_type t ON t.oid = base.oid AND t.typtype = 'd'\n"
-    "), idx AS (\n"
-    "    SELECT i.indisunique, k.attnum\n"
+    "), idx(indisunique, attnum) AS (\n"
+    "    SELECT i.indisunique OR i.indisexclusion, k.attnum\n"
     "      FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) AS k(attnum)\n"
     "     WHERE i.indrelid = $1::pg_catalog.oid\n"
     "    UNION ALL\n"
-    "    SELECT i.indisunique, d.refobjsubid\n"
+    "    SELECT i.indisunique OR i.indisexclusion, d.refobjsubid\n"
     "      FROM pg_catalog.pg_index i\n"
     "      JOIN pg_catalog.pg_depend d ON d.objid = i.indexrelid\n"
     "     WHERE i.indrelid = $1::pg_catalog.oid\n"
@@ -92,6 +92,13 @@ static const char SQL_COLUMNS[] =
     "    ON a.attrelid = $1::pg_catalog.oid AND a.attnum = base.attnum\n"
     "  LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation\n"
     " ORDER BY a.attnum";
+
+static const char SQL_LABELS[] =
+    "SELECT a.attnum, pg_catalog.array_agg(e.enumlabel ORDER BY e.enumsortorder)\n"
+    "  FROM pg_catalog.pg_attribute a\n"
+    "  JOIN pg_catalog.pg_enum e ON e.enumtypid = a.atttypid\n"
+    " WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
+    " GROUP BY a.attnum";
 
 #define DATABASE_COLLATION_VERSION_NUM 150000
 
@@ -189,6 +196,28 @@ settle_fresh(const CatalogReader *reader, ColumnFacts *column, Err *err)
     return !column->fresh || probe_fresh(reader, column, err);
 }
 
+static bool
+read_labels(const CatalogReader *reader, Err *err)
+{
+    Facts *facts = reader->facts;
+    Params params = PARAMS_INIT;
+    params_text(&params, reader->oid);
+    PGRESULT_AUTO *result = NULL;
+    if (!query_with(reader->conn, SQL_LABELS, &params, &result, err)) {
+        return false;
+    }
+    for (int i = 0; i < facts->column_count * result_rows(result); i++) {
+        ColumnFacts *column = &facts->columns[i % facts->column_count];
+        int row = i / facts->column_count;
+        if (column->attnum == result_int(result, row, 0) &&
+            !pg_array_parse(result_text(result, row, 1), reader->arena, &column->labels,
+                &column->label_count, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool
 catalog_read_columns(const CatalogReader *reader, Err *err)
 {
@@ -212,5 +241,5 @@ catalog_read_columns(const CatalogReader *reader, Err *err)
     }
     reader->facts->columns = columns;
     reader->facts->column_count = count;
-    return true;
+    return reader->spec->kind == KIND_BACKFILL || read_labels(reader, err);
 }

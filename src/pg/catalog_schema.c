@@ -29,31 +29,50 @@ static const char SQL_STRANGERS[] =
     " WHERE NOT o.rolsuper\n"
     "   AND (r.rolsuper OR NOT pg_catalog.pg_has_role(r.oid, o.oid, 'MEMBER'))";
 
-/* The number of the job stands in the name of each of its objects. */
+/* Triggers of a copy whose job is in another database: with its fingerprint, as numbers there are
+ * others. */
+#define ELSEWHERE "^zzzz_pghaul_[0-9]+_[0-9a-f]{16}(_t)?$"
+
+/*
+ * The number of the job stands in the name of each of its objects, and `ending` is what the names
+ * of its functions, of its change log and of the mark beside that have in common.
+ */
 static const char SQL_LEFTOVERS[] =
-    "SELECT x.is_trigger, x.name, x.drop\n"
+    "WITH object(name, drop, ending) AS (\n"
+    "    SELECT pg_catalog.format('%I.%I', n.nspname, p.proname),\n"
+    "           pg_catalog.format('DROP FUNCTION %s;', (pg_catalog.pg_identify_object(\n"
+    "               'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, 0)).identity),\n"
+    "           pg_catalog.substring(p.proname, '^[a-z_]+_([0-9]{1,18}_[0-9a-f]{16})$')\n"
+    "      FROM pg_catalog.pg_proc p\n"
+    "      JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace\n"
+    "     WHERE n.nspname = 'pghaul'\n"
+    "    UNION ALL\n"
+    "    SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),\n"
+    "           pg_catalog.format('DROP %s %I.%I;', CASE c.relkind WHEN 'S' THEN 'SEQUENCE'\n"
+    "               ELSE 'TABLE' END, n.nspname, c.relname),\n"
+    "           pg_catalog.substring(c.relname, '^[a-z_]+_([0-9]{1,18}_[0-9a-f]{16})$')\n"
+    "      FROM pg_catalog.pg_class c\n"
+    "      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
+    "     WHERE n.nspname = 'pghaul' AND c.relkind IN ('r', 'S'))\n"
+    "SELECT x.is_trigger, x.name, x.drop, x.elsewhere\n"
     "  FROM (SELECT true, t.tgname::pg_catalog.text,\n"
     "               pg_catalog.format('DROP TRIGGER %I ON %I.%I;', t.tgname, n.nspname,\n"
     "                                 c.relname),\n"
-    "               pg_catalog.substring(t.tgname, '^zzzz_pghaul_([0-9]{1,18})(?:_t)?$')\n"
+    "               pg_catalog.substring(t.tgname, '^zzzz_pghaul_([0-9]{1,18})(?:_[tf])?$'),\n"
+    "               t.tgname ~ '" ELSEWHERE "'\n"
     "          FROM pg_catalog.pg_trigger t\n"
     "          JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid\n"
     "          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
     "         WHERE t.tgrelid = $1::pg_catalog.oid AND NOT t.tgisinternal\n"
     "        UNION ALL\n"
-    "        SELECT false, pg_catalog.format('%I.%I', n.nspname, p.proname),\n"
-    "               pg_catalog.format('DROP FUNCTION %s;', (pg_catalog.pg_identify_object(\n"
-    "                   'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, 0)).identity),\n"
-    "               pg_catalog.substring(p.proname, '^[a-z_]+_([0-9]{1,18})_[0-9a-f]{16}$')\n"
-    "          FROM pg_catalog.pg_proc p\n"
-    "          JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace\n"
-    "         WHERE n.nspname = 'pghaul'\n"
-    /* of a copy whose job is in another database */
-    "           AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgfoid = p.oid\n"
-    "                  AND t.tgname ~ '^zzzz_pghaul_[0-9]+_[0-9a-f]{16}(_t)?$')) AS x(is_trigger, "
-    "name, drop, job)\n"
-    " WHERE x.job IS NOT NULL\n"
-    "   AND x.job::pg_catalog.int8 <> ALL ($2::pg_catalog.int8[])\n"
+    "        SELECT false, o.name, o.drop, pg_catalog.split_part(o.ending, '_', 1), false\n"
+    "          FROM object o\n"
+    "         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t\n"
+    "                WHERE t.tgname ~ '" ELSEWHERE "'\n"
+    "                  AND pg_catalog.starts_with(t.tgname, 'zzzz_pghaul_' || o.ending))\n"
+    "       ) AS x(is_trigger, name, drop, job, elsewhere)\n"
+    " WHERE x.elsewhere\n"
+    "    OR x.job <> '' AND x.job::pg_catalog.int8 <> ALL ($2::pg_catalog.int8[])\n"
     " ORDER BY x.is_trigger DESC, x.name COLLATE \"C\"";
 
 bool
@@ -91,6 +110,7 @@ catalog_read_leftovers(PgConn *conn, const char *job_ids, Arena *arena, Facts *f
             .is_trigger = result_bool(result, i, 0),
             .name = result_dup(result, i, 1, arena),
             .drop = result_dup(result, i, 2, arena),
+            .elsewhere = result_bool(result, i, 3),
         };
     }
     return true;

@@ -20,8 +20,10 @@ static const char SQL_TABLE[] =
     "       o.rolname = current_user OR o.rolsuper OR NOT r.rolsuper,\n"
     "       c.relispartition,\n"
     "       pg_catalog.row_security_active(c.oid),\n"
-    "       EXISTS (SELECT FROM pg_catalog.pg_rewrite w\n"
-    "                WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN'),\n"
+    "       (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(w.rulename), ', '\n"
+    "                                     ORDER BY w.rulename)\n"
+    "          FROM pg_catalog.pg_rewrite w\n"
+    "         WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN'),\n"
     "       c.reltuples,\n"
     "       pg_catalog.pg_relation_size(c.oid)\n"
     "       / pg_catalog.current_setting('block_size')::pg_catalog.int8,\n"
@@ -39,7 +41,9 @@ static const char SQL_TABLE[] =
     "       OR CASE WHEN $2::pg_catalog.bool\n"
     "               THEN pg_catalog.has_table_privilege(c.oid, 'MAINTAIN') ELSE false END,\n"
     "       pg_catalog.has_table_privilege(c.oid, 'INSERT'),\n"
-    "       pg_catalog.has_table_privilege(c.oid, 'DELETE')\n"
+    "       pg_catalog.has_table_privilege(c.oid, 'DELETE'),\n"
+    "       c.relpersistence <> 't'\n"
+    "       AND (n.nspname ~ '^pg_' OR n.nspname IN ('information_schema', 'pghaul'))\n"
     "  FROM pg_catalog.pg_class c\n"
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
     "  JOIN pg_catalog.pg_roles o ON o.oid = c.relowner\n"
@@ -86,6 +90,43 @@ static const char SQL_REFERENCED[] =
     "   AND (k.confrelid = $1::pg_catalog.oid OR k.confrelid IN (\n"
     "           SELECT t.relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.oid) AS t))";
 
+/* All that it is a partition or a child of. */
+static const char SQL_ANCESTORS[] =
+    "WITH RECURSIVE above(oid, level) AS (\n"
+    "    SELECT i.inhparent, 1 FROM pg_catalog.pg_inherits i\n"
+    "     WHERE i.inhrelid = $1::pg_catalog.oid\n"
+    "    UNION ALL\n"
+    "    SELECT i.inhparent, above.level + 1 FROM pg_catalog.pg_inherits i, above\n"
+    "     WHERE i.inhrelid = above.oid)\n"
+    "SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname)\n"
+    "  FROM above\n"
+    "  JOIN pg_catalog.pg_class c ON c.oid = above.oid\n"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
+    " ORDER BY above.level, c.oid";
+
+/* Its own and those of single partitions; one to a partitioned table is one. */
+static const char SQL_FOREIGN_KEYS[] =
+    "SELECT pg_catalog.format('%I to %I.%I', k.conname, n.nspname, c.relname)\n"
+    "  FROM pg_catalog.pg_constraint k\n"
+    "  JOIN pg_catalog.pg_class c ON c.oid = k.confrelid\n"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
+    " WHERE k.contype = 'f' AND k.confrelid <> $1::pg_catalog.oid\n"
+    "   AND (k.conrelid = $1::pg_catalog.oid AND NOT EXISTS (\n"
+    "            SELECT FROM pg_catalog.pg_constraint p\n"
+    "             WHERE p.oid = k.conparentid AND p.conrelid = k.conrelid)\n"
+    "        OR k.conparentid = 0 AND k.conrelid IN (\n"
+    "            SELECT t.relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.oid) AS t))\n"
+    " ORDER BY k.conname, k.oid";
+
+static const char SQL_ODD_LEAF[] =
+    "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), c.relkind\n"
+    "  FROM pg_catalog.pg_partition_tree($1::pg_catalog.oid) AS t\n"
+    "  JOIN pg_catalog.pg_class c ON c.oid = t.relid\n"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
+    " WHERE t.isleaf AND c.oid <> $1\n"
+    "   AND (c.relkind <> 'r' OR c.relpersistence <> 'p')\n"
+    " ORDER BY 1 LIMIT 1";
+
 /* Columns of the table by which its rows go to a partition, on all levels; an expression is none.
  */
 static const char SQL_PARTITION_COLUMNS[] =
@@ -116,7 +157,7 @@ static const char SQL_INDEXES[] =
     "               OR i.indcollation[k.n] <> a.attcollation),\n"
     "       (SELECT pg_catalog.string_agg(i.indkey[k.n]::pg_catalog.text, ' ' ORDER BY k.n)\n"
     "          FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) AS k(n)),\n"
-    "       i.indnkeyatts\n"
+    "       i.indnkeyatts, i.indisexclusion\n"
     "  FROM pg_catalog.pg_index i\n"
     "  JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid\n"
     "  JOIN pg_catalog.pg_am m ON m.oid = c.relam\n"
@@ -126,7 +167,9 @@ static const char SQL_INDEXES[] =
 /*
  * The bits of tgtype are those of pg_trigger.h: 1 row, 2 before, 4 insert, 8 delete, 16 update,
  * 64 instead.  An ordinary session fires triggers that are enabled (O) or ALWAYS (A).  The order
- * by name, a type of its own that sorts by bytes, is the firing order.
+ * by name, a type of its own that sorts by bytes, is the firing order.  Of a partitioned target
+ * ($3) also those that single partitions have for rows; for a statement only the table's own fire,
+ * and rules are those of the table that it names.
  */
 static const char SQL_TRIGGERS[] =
     "SELECT t.oid, t.tgname, pg_catalog.format('%I.%I', n.nspname, p.proname),\n"
@@ -136,12 +179,18 @@ static const char SQL_TRIGGERS[] =
     "       t.tgtype & 16 <> 0 AND (pg_catalog.cardinality(t.tgattr::pg_catalog.int2[]) = 0\n"
     "           OR EXISTS (SELECT FROM pg_catalog.pg_attribute a\n"
     "                       WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr)\n"
-    "                         AND a.attname = ANY ($2::pg_catalog.text[])))\n"
+    "                         AND a.attname = ANY ($2::pg_catalog.text[]))),\n"
+    "       CASE WHEN c.oid <> $1 THEN pg_catalog.format('%I.%I', s.nspname, c.relname) END\n"
     "  FROM pg_catalog.pg_trigger t\n"
     "  JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid\n"
     "  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace\n"
-    " WHERE t.tgrelid = $1::pg_catalog.oid AND NOT t.tgisinternal\n"
-    " ORDER BY t.tgname";
+    "  JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid\n"
+    "  JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace\n"
+    " WHERE NOT t.tgisinternal AND (t.tgrelid = $1::pg_catalog.oid\n"
+    "       OR $3::pg_catalog.bool AND t.tgparentid = 0 AND t.tgtype & 1 <> 0\n"
+    "          AND t.tgrelid IN (SELECT p.relid\n"
+    "                  FROM pg_catalog.pg_partition_tree($1::pg_catalog.oid) AS p(relid)))\n"
+    " ORDER BY c.oid <> $1, t.tgname, c.oid";
 
 /* A partition may be published under the name of its root. */
 static const char SQL_PUBLICATIONS[] =
@@ -225,6 +274,47 @@ read_partition_columns(const CatalogReader *reader, Err *err)
     return true;
 }
 
+static bool
+read_ancestors(const CatalogReader *reader, Err *err)
+{
+    TableFacts *table = &reader->facts->table;
+    Params params = PARAMS_INIT;
+    params_text(&params, reader->oid);
+    PGRESULT_AUTO *result = NULL;
+    if (!query_with(reader->conn, SQL_ANCESTORS, &params, &result, err)) {
+        return false;
+    }
+    int count = result_rows(result);
+    table->ancestor_count = count;
+    table->ancestors = arena_alloc(reader->arena, ((size_t)count + 1) * sizeof(*table->ancestors));
+    for (int i = 0; i < count; i++) {
+        table->ancestors[i] = (uint32_t)result_int(result, i, 0);
+    }
+    table->parent = count == 0 ? NULL : result_dup(result, 0, 1, reader->arena);
+    return true;
+}
+
+/* What only the target is asked. */
+static bool
+read_of_target(const CatalogReader *reader, Err *err)
+{
+    TableFacts *table = &reader->facts->table;
+    Params params = PARAMS_INIT;
+    params_text(&params, reader->oid);
+    PGRESULT_AUTO *leaf = NULL;
+    if (!read_has_rows(reader, err) || !read_partition_columns(reader, err) ||
+        !read_names(
+            reader, SQL_FOREIGN_KEYS, &table->foreign_keys, &table->foreign_key_count, err) ||
+        !query_with(reader->conn, SQL_ODD_LEAF, &params, &leaf, err)) {
+        return false;
+    }
+    if (result_rows(leaf) == 1) {
+        table->odd_leaf = result_dup(leaf, 0, 0, reader->arena);
+        table->odd_leaf_kind = result_text(leaf, 0, 1)[0];
+    }
+    return true;
+}
+
 bool
 catalog_read_of_copy(const CatalogReader *reader, Err *err)
 {
@@ -237,8 +327,7 @@ catalog_read_of_copy(const CatalogReader *reader, Err *err)
     }
     table->referenced_count = (int)result_int(row, 0, 0);
     table->referenced_by = result_dup(row, 0, 1, reader->arena);
-    return !reader->table.is_target ||
-           (read_has_rows(reader, err) && read_partition_columns(reader, err));
+    return read_ancestors(reader, err) && (!reader->table.is_target || read_of_target(reader, err));
 }
 
 bool
@@ -270,7 +359,7 @@ catalog_read_table(const CatalogReader *reader, Err *err)
             result_bool(row, 0, 7) || jobspec_allows(reader->spec, "untrusted-owner"),
         .is_partition = result_bool(row, 0, 8),
         .row_security_filters = result_bool(row, 0, 9),
-        .has_rules = result_bool(row, 0, 10),
+        .rules = result_dup(row, 0, 10, arena),
         .rows = result_float(row, 0, 11),
         .blocks = result_int(row, 0, 12),
         .total_bytes = result_int(row, 0, 13),
@@ -286,6 +375,7 @@ catalog_read_table(const CatalogReader *reader, Err *err)
         .may_vacuum = result_bool(row, 0, 23),
         .may_insert = result_bool(row, 0, 24),
         .may_delete = result_bool(row, 0, 25),
+        .is_system = result_bool(row, 0, 26),
         .wraparound_vacuum_pid = (int)result_int(vacuum, 0, 0),
     };
     return read_names(reader, SQL_CHILDREN, &table->children, &table->child_count, err);
@@ -329,6 +419,7 @@ catalog_read_indexes(const CatalogReader *reader, Err *err)
             .has_expressions = result_bool(result, i, 8),
             .default_order = result_bool(result, i, 9),
             .attnum_count = (int)result_int(result, i, 11),
+            .exclusion = result_bool(result, i, 12),
         };
         read_attnums(reader, result_text(result, i, 10), &indexes[i]);
     }
@@ -351,6 +442,7 @@ catalog_read_triggers(const CatalogReader *reader, Err *err)
     Params params = PARAMS_INIT;
     params_text(&params, reader->oid);
     params_text(&params, pg_array_format(columns, spec->set_count, reader->arena));
+    params_bool(&params, reader->table.is_target);
     PGRESULT_AUTO *result = NULL;
     if (!query_with(reader->conn, SQL_TRIGGERS, &params, &result, err)) {
         return false;
@@ -371,6 +463,7 @@ catalog_read_triggers(const CatalogReader *reader, Err *err)
             .enabled = result_bool(result, i, 9),
             .is_ours = result_bool(result, i, 10),
             .fires_on_set = result_bool(result, i, 11),
+            .table = result_dup(result, i, 12, reader->arena),
         };
     }
     reader->facts->triggers = triggers;

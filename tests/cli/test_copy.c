@@ -98,7 +98,8 @@ static const MoveCase KEYS[] = {
             " FROM generate_series(1, 60) AS g;"
             "CREATE TABLE t (d date NOT NULL, wide bigint NOT NULL, z text NOT NULL,"
             " a int NOT NULL, v text, UNIQUE (d, z, wide, a))",
-        .job = "copy: s\ninto: t\n" QUIET "map: {wide: b}\n",
+        .job = "copy: s\ninto: t\nsync: none\nallow: [append-only, target-scan]\n"
+               "map: {wide: b}\n",
         .wrong = DIFFERENT("SELECT d, b, z, a, v FROM s", "TABLE t"),
         .rows = 60},
     {.title = "a key that is not the primary key",
@@ -153,7 +154,7 @@ static const MoveCase PARTITIONED[] = {
         "ALTER TABLE t1 DROP gone;"
         "ALTER TABLE t ATTACH PARTITION t1 FOR VALUES FROM (MINVALUE) TO ('2024-02-01');"
         "CREATE TABLE t2 PARTITION OF t FOR VALUES FROM ('2024-02-01') TO (MAXVALUE)",
-        .job = "copy: s\ninto: t\n" QUIET,
+        .job = "copy: s\ninto: t\nsync: none\nallow: [append-only, target-scan]\n",
         .wrong = DIFFERENT("SELECT id::bigint, region, day FROM s", "TABLE t"),
         .rows = 60},
     {.title = "by hash",

@@ -83,6 +83,23 @@ Test(copy_moving, table_that_is_rewritten_is_walked_over_anew_around_what_is_the
     job_close_cluster(&test);
 }
 
+Test(copy_moving, value_of_an_exclusion_constraint_may_change_hands)
+{
+    JobTest test;
+    open_copy(&test,
+        "ALTER TABLE src ADD u int; UPDATE src SET u = id;"
+        "CREATE TABLE dst (id int PRIMARY KEY, region int, note text, u int,"
+        " EXCLUDE USING btree (u WITH =))",
+        2000);
+    Proc *run = job_start(&test);
+    cr_assert(job_wait_batches(&test, run, 0, 3));
+    pg_exec(test.conn, "UPDATE src SET u = 3001 - id WHERE id < 10 OR id > 2991");
+    job_set_slow(&test, 0);
+    job_expect_exit(run, 0);
+    expect_copied(&test);
+    job_close_cluster(&test);
+}
+
 Test(copy_moving, change_log_that_was_dropped_is_not_taken_for_an_empty_one)
 {
     static const char *const REPAIR[] = {"--repair", NULL};

@@ -102,6 +102,7 @@ Test(copy_survey, each_end_is_named_by_the_file_or_the_command_line)
     expect(CLI("check", job, "-d", ends.uri), 0, ends.base.dbname, "the source in the file");
     write_ends(&ends, NULL, ends.uri, "");
     expect(CLI("plan", job, "-d", uri), 0, ends.dbname, "the target in the file");
+    expect(CLI("status", "c", "-d", uri), 2, "in the database of its target", "looked for there");
     write_ends(&ends, "host=/nowhere", ends.uri, "");
     expect(CLI("check", job), 3, "source", "no source");
     ends_free(&ends);

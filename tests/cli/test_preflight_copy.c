@@ -45,6 +45,40 @@ Test(preflight_copy, targets_that_cannot_take_the_rows)
             NULL, "as it is", 0, NULL},
         {"partitioned", S "CREATE TABLE t " T_COLUMNS " PARTITION BY RANGE (id)", JOB,
             "target-partitioned", "note", "default partition", 0, NULL},
+        {"no index to walk by",
+            S "CREATE TABLE t (id bigint, a text, b text, PRIMARY KEY (a, id))"
+              " PARTITION BY LIST (a)",
+            JOB, "target-scan", NULL, "CREATE INDEX ON \"public\".\"t\" (\"id\");", true, NULL},
+        {"deferrable", S T "ALTER TABLE t ADD CONSTRAINT late UNIQUE (b) DEFERRABLE", JOB,
+            "target-deferrable", NULL, "\"late\"", true, NULL},
+        {"its own foreign key",
+            S T "CREATE TABLE b (b text PRIMARY KEY);"
+                "ALTER TABLE t ADD CONSTRAINT of_b FOREIGN KEY (b) REFERENCES b",
+            JOB, "target-foreign-key", "warning", "of_b to public.b", 0, NULL},
+        {"parent of the source",
+            "CREATE TABLE t (id bigint PRIMARY KEY, a text, b text) PARTITION BY RANGE (id);"
+            "CREATE TABLE s PARTITION OF t DEFAULT",
+            JOB, "target-is-source", NULL, "is a partition or a child", 0, NULL},
+        {"parent of others", S T "CREATE TABLE older () INHERITS (t)", JOB, "target-inheritance",
+            NULL, "public.older", 0, NULL},
+        {"unlogged partition",
+            S "CREATE TABLE t " T_COLUMNS " PARTITION BY RANGE (id);"
+              "CREATE UNLOGGED TABLE t1 PARTITION OF t DEFAULT",
+            JOB, "target-unlogged", NULL, "ALTER TABLE public.t1 SET LOGGED;", 0, NULL},
+        {"partition",
+            S "CREATE TABLE p " T_COLUMNS " PARTITION BY RANGE (id);"
+              "CREATE TABLE t PARTITION OF p DEFAULT",
+            JOB, "target-partition", "warning", "a partition of public.p", 0, NULL},
+        {"trigger of a partition",
+            S "CREATE TABLE t " T_COLUMNS " PARTITION BY RANGE (id);"
+              "CREATE TABLE t1 PARTITION OF t DEFAULT;"
+              "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+              "CREATE TRIGGER audit BEFORE INSERT ON t1 FOR EACH ROW EXECUTE FUNCTION f()",
+            JOB, "user-triggers", NULL, "\"audit\" of public.t1", true, NULL},
+        {"table of the server", S, "copy: s\ninto: pg_catalog.pg_class\n", "system-table", NULL,
+            "\"pg_class\" is a table of the server", 0, NULL},
+        {"narrower", S "CREATE TABLE t (id bigint PRIMARY KEY, a varchar(5), b text)", JOB,
+            "target-constraint", "warning", "\"a\" (character varying(5))", 0, NULL},
         {"constraints", S T "ALTER TABLE t ALTER a SET NOT NULL, ADD CHECK (b <> '')", JOB,
             "target-constraint", "warning", "\"a\" (NOT NULL), \"b\" (check constraint)", 0, NULL},
     };
@@ -73,6 +107,11 @@ Test(preflight_copy, maps_that_leave_something_open)
             JOB, "map-identity", "note", "its counter stays behind", 0, NULL},
         {"gap of no sync", S T, JOB "sync: none\n", "append-only", "warning", "is not seen", true,
             NULL},
+        {"two schemas",
+            S "DROP SCHEMA IF EXISTS x CASCADE; CREATE SCHEMA x;"
+              "CREATE TABLE x.t " T_COLUMNS,
+            "copy: s\ninto: x.t\n", "no-cutover", "note", "SET SCHEMA \"public\"; before", 0,
+            "DROP SCHEMA x CASCADE"},
         {"no key", "CREATE TABLE s (id bigint, a text, b text);" T, JOB, "key", NULL,
             "CREATE UNIQUE INDEX CONCURRENTLY", 0, NULL},
         {"partitioned source", "CREATE TABLE s " T_COLUMNS " PARTITION BY RANGE (id);" T, JOB,
@@ -130,17 +169,21 @@ Test(preflight_copy, plan_says_what_goes_where_and_every_statement)
         "\ntarget key  id (index t_pkey)", "\non conflict a row whose key", "change log of at most",
         "\nindexes     secondary indexes", "SHARE ROW EXCLUSIVE on the source",
         "no lock on its rows", "CREATE INDEX CONCURRENTLY", "about 150 bytes of WAL",
-        "column \"a\" of the source cannot be computed", "CREATE TABLE pghaul.log_0_",
+        "refused without allow: [no-rollback]:", "CREATE TABLE pghaul.log_0_",
         "CREATE FUNCTION pghaul.capture_0_", "CREATE FUNCTION pghaul.drain_0_",
         "CREATE FUNCTION pghaul.move_0_", "CREATE TRIGGER zzzz_pghaul_0 AFTER",
         "CREATE TRIGGER zzzz_pghaul_0_t AFTER TRUNCATE", "ENABLE ALWAYS TRIGGER"};
-    static const char *const ALONE[] = {"\nsync        none: what the application changes"};
+    static const char *const ALONE[] = {
+        "\nsync        none: what the application changes", "it needs the change log of sync"};
+    static const char *const REVERSED[] = {"reverse_map: does not say what column \"b\""};
     CliBase base = cli_base_new(1);
     pg_exec(base.conn, S "CREATE TABLE t (id bigint PRIMARY KEY, a text)");
     cli_base_write_job(&base, "job: c\n" JOB "map: {a: upper(a)}\nindexes: after\n");
     expect_parts(&base, SYNCED, COUNT_OF(SYNCED));
     cli_base_write_job(&base, "job: c\n" JOB "map: {a: upper(a)}\nsync: none\n");
     expect_parts(&base, ALONE, COUNT_OF(ALONE));
+    cli_base_write_job(&base, "job: c\n" JOB "map: {a: upper(a)}\nreverse_map: {a: lower(a)}\n");
+    expect_parts(&base, REVERSED, COUNT_OF(REVERSED));
     const char *dbname = cluster_create_database(base.cluster, NULL);
     PGconn *other = pg_open(cluster_uri(base.cluster, dbname));
     pg_exec(other, S);

@@ -134,3 +134,90 @@ Test(catalog_copy, columns_tell_order_default_collation_and_base_type)
     cr_expect(column(&f, "t")->may_insert && f.facts.table.may_insert && f.facts.table.may_delete);
     close_copy(&f);
 }
+
+Test(catalog_copy, family_and_foreign_keys_of_the_target_are_read)
+{
+    Fixture f;
+    open_copy(&f, "CREATE TABLE a (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+                  "CREATE TABLE a1 PARTITION OF a DEFAULT;"
+                  "CREATE TABLE top (id int, a int CONSTRAINT to_a REFERENCES a)"
+                  " PARTITION BY RANGE (id);"
+                  "CREATE TABLE dst PARTITION OF top DEFAULT PARTITION BY RANGE (id);"
+                  "CREATE TABLE d1 PARTITION OF dst FOR VALUES FROM (0) TO (9);"
+                  "CREATE UNLOGGED TABLE d2 PARTITION OF dst DEFAULT;"
+                  "ALTER TABLE d1 ADD CONSTRAINT \"Own\" FOREIGN KEY (id) REFERENCES a;"
+                  "CREATE TABLE src (id int)");
+    const TableFacts *table = read_table(&f, catalog_target(&f.spec));
+    cr_assert(eq(int, table->ancestor_count, 1));
+    cr_expect(eq(
+        u32, table->ancestors[0], (uint32_t)pg_int(f.sql, "SELECT 'top'::regclass::oid::bigint")));
+    cr_expect(zero(int, strcmp(table->parent, "public.top")));
+    cr_assert(eq(int, table->foreign_key_count, 2));
+    cr_expect(zero(int, strcmp(table->foreign_keys[0], "\"Own\" to public.a")));
+    cr_expect(zero(int, strcmp(table->foreign_keys[1], "to_a to public.a")));
+    cr_expect(zero(int, strcmp(table->odd_leaf, "public.d2")));
+    cr_expect(table->odd_leaf_kind == 'r');
+    cr_expect(not(table->is_system));
+    close_copy(&f);
+}
+
+Test(catalog_copy, triggers_of_partitions_exclusions_and_labels_are_read)
+{
+    Fixture f;
+    open_copy(&f,
+        "CREATE TYPE state AS ENUM ('new', 'se,nt');"
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        "CREATE TABLE dst (id int, during int4range, s state) PARTITION BY RANGE (id);"
+        "CREATE TABLE d1 (LIKE dst);"
+        "CREATE TRIGGER every AFTER INSERT ON dst FOR EACH ROW EXECUTE FUNCTION f();"
+        "ALTER TABLE dst ATTACH PARTITION d1 DEFAULT;"
+        "CREATE TRIGGER own BEFORE INSERT ON d1 FOR EACH ROW EXECUTE FUNCTION f();"
+        "CREATE TRIGGER of_statements AFTER INSERT ON d1 EXECUTE FUNCTION f();"
+        "CREATE TABLE src (id int, during int4range, EXCLUDE USING gist (during WITH &&))");
+    (void)read_table(&f, catalog_target(&f.spec));
+    cr_assert(eq(int, f.facts.trigger_count, 2));
+    cr_expect(f.facts.triggers[0].table == NULL);
+    cr_expect(zero(int, strcmp(f.facts.triggers[1].table, "public.d1")));
+    cr_expect(zero(int, strcmp(f.facts.triggers[1].name, "own")));
+    cr_assert(eq(int, column(&f, "s")->label_count, 2));
+    cr_expect(zero(int, strcmp(column(&f, "s")->labels[1], "se,nt")));
+    cr_expect(eq(int, column(&f, "id")->label_count, 0));
+    (void)read_table(&f, catalog_source(&f.spec));
+    cr_assert(eq(int, f.facts.index_count, 1));
+    cr_expect(f.facts.indexes[0].exclusion && column(&f, "during")->in_unique);
+    close_copy(&f);
+}
+
+Test(catalog_copy, leftovers_of_copies_are_their_logs_marks_and_triggers)
+{
+    Fixture f;
+    open_copy(&f, "CREATE TABLE src (id int); CREATE SCHEMA pghaul;"
+                  "CREATE FUNCTION pghaul.capture_3_0123456789abcdef() RETURNS trigger"
+                  " LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+                  "CREATE FUNCTION pghaul.capture_3_fedcba9876543210() RETURNS trigger"
+                  " LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+                  "CREATE TABLE pghaul.log_3_0123456789abcdef (id bigserial);"
+                  "CREATE SEQUENCE pghaul.overflow_3_0123456789abcdef;"
+                  "CREATE TABLE pghaul.log_3_fedcba9876543210 (id bigserial);"
+                  "CREATE TRIGGER zzzz_pghaul_3 AFTER UPDATE ON src FOR EACH ROW"
+                  " EXECUTE FUNCTION pghaul.capture_3_0123456789abcdef();"
+                  "CREATE TRIGGER zzzz_pghaul_3_t AFTER TRUNCATE ON src"
+                  " EXECUTE FUNCTION pghaul.capture_3_0123456789abcdef();"
+                  "CREATE TRIGGER zzzz_pghaul_3_fedcba9876543210 AFTER UPDATE ON src FOR EACH ROW"
+                  " EXECUTE FUNCTION pghaul.capture_3_fedcba9876543210()");
+    static const char *const NAMES[] = {"zzzz_pghaul_3", "zzzz_pghaul_3_fedcba9876543210",
+        "zzzz_pghaul_3_t", "pghaul.capture_3_0123456789abcdef", "pghaul.log_3_0123456789abcdef",
+        "pghaul.overflow_3_0123456789abcdef"};
+    (void)read_table(&f, catalog_source(&f.spec));
+    Err err = ERR_INIT;
+    cr_assert(catalog_read_leftovers(f.conn, "{1,2}", &f.arena, &f.facts, &err), "%s", err.message);
+    cr_assert(eq(int, f.facts.leftover_count, 6));
+    for (int i = 0; i < 6; i++) {
+        cr_expect(zero(int, strcmp(f.facts.leftovers[i].name, NAMES[i])), "%s", NAMES[i]);
+        cr_expect(f.facts.leftovers[i].elsewhere == (i == 1));
+        pg_exec(f.sql, f.facts.leftovers[i].drop);
+    }
+    cr_assert(catalog_read_leftovers(f.conn, "{3}", &f.arena, &f.facts, &err), "%s", err.message);
+    cr_expect(zero(int, f.facts.leftover_count));
+    close_copy(&f);
+}

@@ -144,7 +144,9 @@ Test(sql_prepare, batch_functions_of_every_kind_of_plan_run)
     " PRIMARY KEY (no, part)) PARTITION BY LIST (part);"                                           \
     "CREATE TABLE target_1 PARTITION OF target FOR VALUES IN ('p1');"                              \
     "CREATE TABLE target_2 PARTITION OF target DEFAULT;"
-#define COPY "job: j\ncopy: t\ninto: target\nmap:\n  no: id\n  c: upper(src) -- all\n" THROTTLE
+#define COPY                                                                                       \
+    "job: j\ncopy: t\ninto: target\nmap:\n  no: id\n  c: upper(src) -- all\n"                      \
+    "allow: [append-only, target-scan]\n" THROTTLE
 
 static void
 check_copy(const char *target, const char *more_lines)
@@ -174,7 +176,7 @@ Test(sql_prepare, batch_functions_of_every_kind_of_copy_run)
 {
     static const char *const MODES[] = {"error", "skip", "update"};
     static const char *const PATHS[] = {
-        "path: key\n", "path: block\nwhere: d = 0 -- all\n", "sync: none\nallow: [append-only]\n"};
+        "path: key\n", "path: block\nwhere: d = 0 -- all\n", "sync: none\n"};
     for (int i = 0; i < 9; i++) {
         STRBUF_AUTO lines = STRBUF_INIT;
         strbuf_printf(&lines, "%son_conflict: %s\n", PATHS[i / 3], MODES[i % 3]);

@@ -97,3 +97,37 @@ Test(castrules, arrays_follow_their_elements)
     };
     CHECK(CASES);
 }
+
+Test(castrules, what_may_be_too_long_or_have_too_many_digits_is_narrower)
+{
+    static const struct {
+        CastType from;
+        CastType to;
+        bool narrower;
+    } CASES[] = {
+        {{"text", -1}, {"varchar", 14}, true},
+        {{"varchar", 24}, {"varchar", 14}, true},
+        {{"varchar", 14}, {"varchar", 14}, false},
+        {{"varchar", 14}, {"text", -1}, false},
+        {{"bpchar", 14}, {"varchar", 24}, false},
+        {{"_varchar", 24}, {"_varchar", 14}, true},
+        {{"int8", -1}, {"int4", -1}, true},
+        {{"int4", -1}, {"int8", -1}, false},
+        {{"int4", -1}, {"numeric", NUMERIC(10, 0)}, false},
+        {{"int4", -1}, {"numeric", NUMERIC(10, 2)}, true},
+        {{"numeric", -1}, {"int8", -1}, true},
+        {{"numeric", -1}, {"numeric", NUMERIC(10, 2)}, true},
+        {{"numeric", NUMERIC(12, 2)}, {"numeric", NUMERIC(10, 2)}, true},
+        {{"numeric", NUMERIC(10, 4)}, {"numeric", NUMERIC(10, 2)}, false},
+        {{"numeric", NUMERIC(10, 2)}, {"numeric", -1}, false},
+        {{"bit", 8}, {"bit", 4}, true},
+        {{"bit", 4}, {"bit", 8}, true},
+        {{"bit", 4}, {"varbit", 8}, false},
+        {{"text", -1}, {"int4", -1}, false},
+    };
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        cr_expect(eq(int, CASES[i].narrower, castrules_narrower(CASES[i].from, CASES[i].to)),
+            "%s(%d) to %s(%d)", CASES[i].from.name, CASES[i].from.modifier, CASES[i].to.name,
+            CASES[i].to.modifier);
+    }
+}

@@ -18,7 +18,7 @@ Test(findings, worst_come_first)
     job.facts.table.rows = -1;        /* note */
     job.columns[2].in_check = true;   /* warning */
     job.columns[2].generated = true;  /* refusal */
-    job.facts.table.has_rules = true; /* refusal, found earlier */
+    job.facts.table.rules = "r"; /* refusal, found earlier */
     job_collect(&job);
     cr_assert(eq(int, job.findings.count, 4));
     cr_expect(eq(int, job.findings.refuse_count, 2));
@@ -193,7 +193,7 @@ Test(findings, rows_that_are_hidden_or_rewritten_are_refused)
     job.facts.table.row_security_filters = true;
     expect_finding(&job, FINDING_REFUSE, "row-security", "BYPASSRLS");
     job.facts.table.row_security_filters = false;
-    job.facts.table.has_rules = true;
+    job.facts.table.rules = "r";
     expect_finding(&job, FINDING_REFUSE, "rules", "pg_rules");
     arena_reset(&job.arena);
 }

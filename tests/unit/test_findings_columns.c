@@ -190,7 +190,7 @@ Test(findings, where_may_not_mention_a_set_column)
 Test(findings, unchecked_expressions_leave_the_other_findings)
 {
     JOB(job);
-    job.facts.table.has_rules = true;
+    job.facts.table.rules = "r";
     findings_collect(&job.spec, &job.facts, NULL, &job.arena, &job.findings);
     cr_expect(eq(int, job.findings.count, 1));
     arena_reset(&job.arena);

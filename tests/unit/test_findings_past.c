@@ -166,7 +166,7 @@ Test(findings, writer_without_a_right_of_the_expression_is_a_risk_of_the_trigger
 Test(findings, expressions_that_the_server_refuses_stand_beside_all_other_findings)
 {
     JOB(job);
-    job.facts.table.has_rules = true;
+    job.facts.table.rules = "r";
     job.expr.refusal = "j.yaml:4:11: column \"amuont\" does not exist";
     expect_finding(&job, FINDING_REFUSE, "expression", "j.yaml:4:11: column");
     cr_expect(findings_find(&job.findings, "rules") != NULL);

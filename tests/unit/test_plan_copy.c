@@ -3,6 +3,7 @@
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/drift.h"
@@ -195,6 +196,22 @@ Test(plan_copy, blocks_need_the_change_log_and_the_same_database)
     job.spec.sync = SYNC_AUTO;
     copy_job_make_remote(&job);
     cr_expect(eq(int, copy_job_plan(&job)->path, PATH_KEY));
+}
+
+Test(plan_copy, job_that_was_begun_stays_on_its_path_whatever_statistics_say)
+{
+    COPY_JOB(job);
+    char begun[17];
+    (void)snprintf(begun, sizeof(begun), "%s", copy_job_plan(&job)->fingerprint);
+    cr_expect(eq(int, PATH_KEY, (int)job.plan.path));
+    job.columns[0].correlation = 0;
+    job.facts.stored = (StoredJob){.exists = true, .fingerprint = begun};
+    cr_expect(eq(int, PATH_KEY, (int)copy_job_plan(&job)->path));
+    cr_expect(zero(int, strcmp(begun, job.plan.fingerprint)));
+    cr_expect(eq(i64, job.plan.range_rows, job.plan.range_size));
+    job.map[0].expr.text = "0"; /* another job */
+    cr_expect(eq(int, PATH_BLOCK, (int)copy_job_plan(&job)->path));
+    cr_expect(ne(int, 0, strcmp(begun, job.plan.fingerprint)));
 }
 
 Test(plan_copy, a_standby_or_another_database_is_remote)

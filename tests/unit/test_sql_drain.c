@@ -46,6 +46,9 @@ Test(sql_drain, rows_go_by_the_stage_where_another_unique_value_may_be_taken)
     job.into_indexes[1].attnums = &job.into_attnums[1];
     job.into.index_count = 2;
     cr_expect(sql_drain_is_staged(copy_job_plan(&job)));
+    job.into_indexes[1].unique = false;
+    job.into_indexes[1].exclusion = true;
+    cr_expect(sql_drain_is_staged(copy_job_plan(&job)));
     job.into_indexes[1].immediate = false;
     cr_expect(not(sql_drain_is_staged(copy_job_plan(&job))), "what is deferrable cannot tell");
     arena_reset(&job.arena);
