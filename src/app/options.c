@@ -94,7 +94,9 @@ static const Verb VERBS[VERB_COUNT] = {
         "allow it",
         "pghaul resume orders-amount -d shop\n", 0, 1, verb_control},
     [VERB_STOP] = {"stop", "JOB | --all", "have the runs of a job end their batches and exit",
-        "As the first Ctrl-C would, from any host: they exit with 7. Runs that begin later are "
+        "As the first Ctrl-C would, from any host: they exit with 7, or with 0 where they only "
+        "follow "
+        "a copy that is in sync. Runs that begin later are "
         "not affected; pause holds those too.\n",
         "0 asked for, also when no run is alive; 3 no connection, 4 not permitted",
         "pghaul stop orders-amount -d shop\n", 0, 1, verb_control},

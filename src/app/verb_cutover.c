@@ -75,10 +75,12 @@ cutover_check_state(const JobRow *job, JobState wanted, Err *err)
     }
     (void)err_set(err, ERR_REFUSED, "job %s is %s, not %s", job->name, jobstate_name(job->state),
         jobstate_name(wanted));
-    return wanted != JOB_SYNCED ? err_hint(err, "Only a job that was cut over can be rolled back.")
-           : job->trigger_name == NULL
-               ? err_hint(err, "Only a copy with sync: trigger can be cut over.")
-               : err_hint(err, "pghaul status %s says what comes first.", job->name);
+    return wanted == JOB_SYNCED ? err_hint(err,
+                                      "pghaul status %s says what comes first; only a copy with "
+                                      "sync: trigger can be "
+                                      "cut over.",
+                                      job->name)
+                                : err_hint(err, "Only a job that was cut over can be rolled back.");
 }
 
 bool
