@@ -37,25 +37,6 @@ print_old_table(App *app, PgConn *conn, const JobRow *job)
     }
 }
 
-static void
-print_removed(App *app, const JobRow *job)
-{
-    STRBUF_AUTO line = STRBUF_INIT;
-    STRBUF_AUTO text = STRBUF_INIT;
-    strbuf_printf(&line, "job %s is cleaned: ", job->name);
-    if (job->trigger_name != NULL) {
-        strbuf_printf(&line, "trigger %s on %s, ", job->trigger_name, job->table_name);
-    }
-    strbuf_puts(&line, "functions and ranges are removed, the history of its runs stays");
-    if (job->state != JOB_COMPLETE && job->state != JOB_CUT_OVER) {
-        strbuf_puts(&line, "; pghaul run with its job file begins it anew");
-    }
-    text_put_wrapped(&text, "", strbuf_text(&line), term_text_width(&app->out));
-    app_print(app, strbuf_text(&text));
-    app_result(app, "job", json_text(job->name));
-    app_result(app, "trigger", json_text(job->trigger_name));
-}
-
 /* Names of triggers on another server end with the plan's fingerprint. */
 static bool
 has_trigger_elsewhere(const JobRow *job)
@@ -66,6 +47,29 @@ has_trigger_elsewhere(const JobRow *job)
     size_t name = strlen(job->trigger_name);
     size_t end = strlen(job->fingerprint);
     return name > end && strcmp(job->trigger_name + name - end, job->fingerprint) == 0;
+}
+
+static void
+print_removed(App *app, const JobRow *job, bool source_is_lost)
+{
+    STRBUF_AUTO line = STRBUF_INIT;
+    STRBUF_AUTO text = STRBUF_INIT;
+    strbuf_printf(&line, "job %s is cleaned: ", job->name);
+    if (job->trigger_name != NULL) {
+        strbuf_printf(&line, "trigger %s on %s, ", job->trigger_name, job->table_name);
+    }
+    strbuf_puts(&line, "functions and ranges are removed, the history of its runs stays");
+    if (job->state == JOB_CUT_OVER && has_trigger_elsewhere(job) && !source_is_lost) {
+        strbuf_printf(
+            &line, "; writes to %s on the old server are no longer refused", job->table_name);
+    }
+    if (job->state != JOB_COMPLETE && job->state != JOB_CUT_OVER) {
+        strbuf_puts(&line, "; pghaul run with its job file begins it anew");
+    }
+    text_put_wrapped(&text, "", strbuf_text(&line), term_text_width(&app->out));
+    app_print(app, strbuf_text(&text));
+    app_result(app, "job", json_text(job->name));
+    app_result(app, "trigger", json_text(job->trigger_name));
 }
 
 /* Only a job with something on another server needs its file's text, which may be of a version that
@@ -119,7 +123,7 @@ clean_one(App *app, PgConn *conn, const char *name, StopToken *stop, Err *err)
         !clean_job(conn, &job, stop, err)) {
         return false;
     }
-    print_removed(app, &job);
+    print_removed(app, &job, elsewhere.len > 0);
     print_left(app, &left);
     print_old_table(app, conn, &job);
     return end_left_elsewhere(app, &elsewhere, err);
@@ -129,17 +133,19 @@ clean_one(App *app, PgConn *conn, const char *name, StopToken *stop, Err *err)
 typedef struct Left {
     StrBuf *indexes;
     StrBuf *elsewhere;
+    int sources; /* jobs that have, or had, triggers on another server */
 } Left;
 
 /* What cannot be found out any more once the schema is dropped; one of a version that cannot be
  * read has nothing elsewhere that we could know of. */
 static bool
-empty_job(App *app, PgConn *conn, const char *name, StopToken *stop, const Left *left, Err *err)
+empty_job(App *app, PgConn *conn, const char *name, StopToken *stop, Left *left, Err *err)
 {
     JobRow job;
     Err unreadable = ERR_INIT;
     bool elsewhere =
         app_find_job(app, conn, name, &job, &unreadable) && has_trigger_elsewhere(&job);
+    left->sources += elsewhere ? 1 : 0;
     return indexes_left_sql(conn, name, left->indexes, err) &&
            (!elsewhere || clean_elsewhere(app, name, &job, stop, left->elsewhere, err));
 }
@@ -160,9 +166,9 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
     }
     STRBUF_AUTO left = STRBUF_INIT;
     STRBUF_AUTO elsewhere = STRBUF_INIT;
+    Left all = {&left, &elsewhere, 0};
     bool ok = job_names(conn, &app->arena, &names, &count, err);
     for (int i = 0; ok && i < count; i++) {
-        Left all = {&left, &elsewhere};
         ok = empty_job(app, conn, names[i], stop, &all, err);
     }
     if (!ok || !clean_all(conn, stop, err)) {
@@ -176,6 +182,9 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
         json_append(list, json_text(names[i]));
     }
     strbuf_puts(&text, "schema pghaul is removed with its history\n");
+    strbuf_puts(&text, all.sources > 0
+                           ? "at sources on other servers it stays: pghaul clean --all -d SOURCE\n"
+                           : "");
     app_print(app, strbuf_text(&text));
     print_left(app, &left);
     app_result(app, "removed_jobs", list);
