@@ -50,7 +50,8 @@ bool jobtext_check(const JobText *text, Err *err) __attribute__((warn_unused_res
 
 /*
  * Make an ERR_USER "FILE:LINE:COLUMN: message" with the line and a caret as its excerpt; returns
- * false.  In the excerpt a long line is cut around the caret and control characters become '?'.
+ * false.  In the excerpt a long line is cut around the caret and control characters become '?'; of
+ * a line that may be part of a connection string nothing is shown, nor of a message with one.
  */
 bool jobtext_error(const JobText *text, Place place, Err *err, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

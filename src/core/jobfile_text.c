@@ -154,6 +154,67 @@ put_excerpt_char(
     }
 }
 
+/* ---- what is not shown ---- */
+
+/* "password = .." or "..://user:..@host", whatever key it stands behind. */
+static bool
+holds_password(const char *text)
+{
+    for (const char *at = strcasestr(text, "password"); at != NULL;
+         at = strcasestr(at + 1, "password")) {
+        const char *end = at + strlen("password");
+        if (end[strspn(end, " \t\r\n")] == '=') {
+            return true;
+        }
+    }
+    const char *scheme = strstr(text, "://");
+    return scheme != NULL && strchr(scheme, '@') != NULL;
+}
+
+/* `key` and a colon, perhaps in quotes and with something before it. */
+static bool
+holds_key(const char *text, const char *key)
+{
+    for (const char *at = strstr(text, key); at != NULL; at = strstr(at + 1, key)) {
+        const char *end = at + strlen(key);
+        end += *end == '"' || *end == '\'' ? 1 : 0;
+        bool begins = at == text || strchr(" \t\r\n{,\"'?", at[-1]) != NULL;
+        if (begins && end[strspn(end, " \t")] == ':') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A line at the left margin that may be a key and what belongs to it. */
+static bool
+begins_entry(const JobText *text, size_t offset)
+{
+    size_t end = jobtext_line_end(text, offset);
+    bool indented = offset == end || text->bytes[offset] == ' ' || text->bytes[offset] == '\t';
+    return !indented && memchr(text->bytes + offset, ':', end - offset) != NULL;
+}
+
+/* Is the line part of a connection string?  The file could not be read, or not yet: so the lines
+ * from the key above it are looked at as they are. */
+static bool
+is_confidential(const JobText *text, size_t offset)
+{
+    size_t end = jobtext_line_end(text, offset);
+    bool more = !begins_entry(text, offset);
+    while (more && offset > 0) {
+        offset--;
+        while (offset > 0 && text->bytes[offset - 1] != '\n' && text->bytes[offset - 1] != '\r') {
+            offset--;
+        }
+        more = !begins_entry(text, offset);
+    }
+    STRBUF_AUTO entry = STRBUF_INIT;
+    strbuf_put(&entry, text->bytes + offset, end - offset);
+    const char *shown = strbuf_text(&entry);
+    return holds_key(shown, "from") || holds_key(shown, "to") || holds_password(shown);
+}
+
 static void
 set_excerpt(const JobText *text, Place place, Err *err)
 {
@@ -161,6 +222,10 @@ set_excerpt(const JobText *text, Place place, Err *err)
     STRBUF_AUTO blanks = STRBUF_INIT;
     size_t offset = line_start(text, place.line);
     size_t end = jobtext_line_end(text, offset);
+    if (is_confidential(text, offset)) {
+        (void)snprintf(err->excerpt, sizeof(err->excerpt), "...\n^");
+        return;
+    }
     int first = place.column > EXCERPT_CHARS - EXCERPT_AHEAD
                     ? place.column - (EXCERPT_CHARS - EXCERPT_AHEAD)
                     : 1;
@@ -189,6 +254,10 @@ jobtext_error(const JobText *text, Place place, Err *err, const char *fmt, ...)
     va_start(args, fmt);
     (void)vsnprintf(message, sizeof(message), fmt, args);
     va_end(args);
+    if (holds_password(message)) {
+        (void)snprintf(message, sizeof(message),
+            "what stands here looks like a connection string with a password and is not shown");
+    }
     char file[FILE_SHOWN_BYTES]; /* both may hold what a terminal obeys, such as a column's name */
     char shown[sizeof(err->message) - FILE_SHOWN_BYTES - sizeof(":2147483647:2147483647: ")];
     utf8_shorten(file, sizeof(file), text->file);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/format.h"
 #include "core/ident.h"
 #include "core/utf8.h"
 
@@ -163,6 +164,18 @@ compare_connections(Comparison *c, const char *key, const char *was, const char 
     }
 }
 
+/* It stands in the function that records changes. */
+static void
+compare_log_bytes(Comparison *c, const JobSpec *was, const JobSpec *is)
+{
+    char texts[2][FORMAT_SIZE];
+    if (is->kind == KIND_COPY && is->sync != SYNC_NONE &&
+        was->limits.log_bytes != is->limits.log_bytes) {
+        report(c, "limits.", "log_bytes", format_bytes(was->limits.log_bytes, texts[0]),
+            format_bytes(is->limits.log_bytes, texts[1]));
+    }
+}
+
 int
 jobspec_compare(StrBuf *out, const JobSpec *was, const JobSpec *is)
 {
@@ -194,6 +207,7 @@ jobspec_compare(StrBuf *out, const JobSpec *was, const JobSpec *is)
     compare_texts(&c, "path", PATHS[was->path], PATHS[is->path]);
     compare_texts(&c, "sync", SYNCS[was->sync], SYNCS[is->sync]);
     compare_texts(&c, "on_conflict", CONFLICTS[was->on_conflict], CONFLICTS[is->on_conflict]);
+    compare_log_bytes(&c, was, is);
     compare_texts(&c, "indexes", INDEXES[was->indexes], INDEXES[is->indexes]);
     compare_names(&c, "search_path", &was->search_path, &is->search_path);
     return c.count;

@@ -167,6 +167,9 @@ feed_copy(XXH3_state_t *state, const Plan *plan)
     feed(state, spec->from == NULL ? "here" : "from");
     feed(state, spec->to == NULL ? "here" : "to");
     feed(state, CONFLICTS[spec->on_conflict]);
+    feed(state, plan->sync_trigger ? "limit" : "no limit");
+    int64_t log_bytes = plan->sync_trigger ? spec->limits.log_bytes : 0; /* the capture's text */
+    (void)XXH3_64bits_update(state, &log_bytes, sizeof(log_bytes));
     feed_count(state, spec->reverse_count);
     for (int i = 0; i < spec->reverse_count; i++) {
         feed(state, spec->reverse_map[i].column);

@@ -2,10 +2,12 @@
  * Job files that somebody made to break the parser, or made in despair.
  */
 #include <criterion/criterion.h>
+#include <criterion/new/assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/strbuf.h"
+#include "core/jobfile.h"
 #include "unit/jobfile_hostile.h"
 
 #define BOM  "\xef\xbb\xbf"
@@ -235,4 +237,67 @@ Test(jobfile_hostile, a_megabyte_of_anything_is_taken_or_refused_at_its_place)
         }
         free(source);
     }
+}
+
+/* ---- secrets ---- */
+
+#define COPY "job: j\ncopy: t\ninto: u\n"
+
+Test(jobfile_hostile, what_may_be_a_password_is_in_no_message_and_no_excerpt)
+{
+    static const char *const FILES_WITH_ONE[] = {
+        COPY "from: \"host=h password=s3cret\n",
+        COPY "from: host=h password=s3cret: x\n",
+        COPY "from: 'postgresql://u:s3cret@h/d\nto: x\n",
+        COPY "to: postgresql://u:s3cret@h/d: \n",
+        COPY "to: \"postgresql://u:s3cret@h\\q\"\n",
+        COPY "to: [postgresql://u:s3cret@h\n",
+        COPY "to: &x postgresql://u:s3cret@h\n",
+        COPY "to: !x s3cret\n",
+        COPY "to: %s3cret\n",
+        COPY "to: @s3cret\n",
+        COPY "to: [host=h, 'pass=s3cret']\n",
+        COPY "to: {host: h, password: s3cret}\n",
+        COPY "from: host=h\nfrom: password=s3cret\n",
+        COPY "from:\n  host=h\n  pass: s3cret\n",
+        COPY "from:\n  host=h\n s3cret: [\n",
+        COPY "from: |\n  host=h\n word=s3cret\n: x\n",
+        COPY "from: >-\n  host=h\nword=s3cret\n",
+        COPY "from: host=h\npassword=s3cret\n",
+        COPY "from: host=h\npassword=s3cret: 1\n",
+        COPY "from: host=h\nPGPASSWORD=s3cret: 1\nPGPASSWORD=s3cret: 1\n",
+        COPY "\"from\": \"postgresql://u:\ns3cret@h\n",
+        COPY "from: postgresql://u:\ns3cret@h\n",
+        COPY "form: postgresql://u:s3cret@h/d\n",
+        COPY "lease: postgresql://u:s3cret@h/d\n",
+        "job: postgresql://u:s3cret@h/d\ncopy: t\n",
+        "job: j\ncopy: postgresql://u:s3cret@h/d\n",
+        "{\"job\": \"j\", \"copy\": \"t\", \"from\": \"password=s3cret\", \"to\": [}",
+        "{\"job\": \"j\", \"copy\": \"t\", \"to\": \"postgresql://u:s3cret@h\", \"workers\": "
+        "\"x\"}",
+    };
+    for (size_t i = 0; i < sizeof(FILES_WITH_ONE) / sizeof(FILES_WITH_ONE[0]); i++) {
+        Arena arena = ARENA_INIT;
+        JobSpec spec;
+        Err err = ERR_INIT;
+        const char *source = FILES_WITH_ONE[i];
+        cr_expect(
+            not(jobfile_parse("j", source, strlen(source), &arena, &spec, &err)), "%s", source);
+        const char *said[] = {err.message, err.hint, err.excerpt};
+        for (int k = 0; k < 3; k++) {
+            cr_expect(strstr(said[k], "s3cret") == NULL, "%s says: %s", source, said[k]);
+        }
+        arena_reset(&arena);
+    }
+}
+
+Test(jobfile_hostile, other_lines_are_shown_beside_a_connection)
+{
+    static const char SOURCE[] = COPY "from: host=h dbname=d\nworkers: many\n";
+    Arena arena = ARENA_INIT;
+    JobSpec spec;
+    Err err = ERR_INIT;
+    cr_expect(not(jobfile_parse("j", SOURCE, strlen(SOURCE), &arena, &spec, &err)));
+    cr_expect(eq(str, err.excerpt, "workers: many\n         ^"));
+    arena_reset(&arena);
 }

@@ -104,7 +104,7 @@ Test(jobspec_diff, every_key_of_a_copy_that_decides_is_named)
         {"indexes: after\n", "indexes was \"before\", is \"after\""},
         {"from: host=secret\n", "from is another connection string"},
         {"to: host=secret\n", "to is another connection string"},
-        {"limits: {log_bytes: 1GB}\n", ""},
+        {"limits: {log_bytes: 1GB}\n", "limits.log_bytes was \"10.0 GB\", is \"1.00 GB\""},
     };
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
         char text[256];

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/drift.h"
+#include "core/jobspec_diff.h"
 #include "core/plan_copy.h"
 #include "unit/copy_job.h"
 
@@ -196,6 +197,25 @@ Test(plan_copy, blocks_need_the_change_log_and_the_same_database)
     job.spec.sync = SYNC_AUTO;
     copy_job_make_remote(&job);
     cr_expect(eq(int, copy_job_plan(&job)->path, PATH_KEY));
+}
+
+Test(plan_copy, limit_of_the_change_log_is_fixed_when_the_job_begins)
+{
+    COPY_JOB(job);
+    char begun[17];
+    job.spec.limits.log_bytes = 1000000;
+    (void)snprintf(begun, sizeof(begun), "%s", copy_job_plan(&job)->fingerprint);
+    JobSpec other = job.spec;
+    STRBUF_AUTO changes = STRBUF_INIT;
+    cr_expect(eq(int, 0, jobspec_compare(&changes, &other, &job.spec)));
+    job.spec.limits.log_bytes = 2000000;
+    cr_expect(ne(int, 0, strcmp(begun, copy_job_plan(&job)->fingerprint)));
+    cr_expect(eq(int, 1, jobspec_compare(&changes, &other, &job.spec)));
+    cr_expect(strstr(strbuf_text(&changes), "limits.log_bytes was \"") != NULL);
+    job.spec.sync = SYNC_NONE;
+    (void)snprintf(begun, sizeof(begun), "%s", copy_job_plan(&job)->fingerprint);
+    job.spec.limits.log_bytes = 1000000; /* there is no trigger that has it */
+    cr_expect(zero(int, strcmp(begun, copy_job_plan(&job)->fingerprint)));
 }
 
 Test(plan_copy, job_that_was_begun_stays_on_its_path_whatever_statistics_say)
