@@ -46,7 +46,7 @@ drain_vacuum_log(Drain *drain, Err *err)
     PgConn *log = drain->carrier->log(drain);
     const ChangelogState *state = &drain->state;
     bool large = state->bytes > setup->plan->spec->limits.log_bytes / SIZE_DIVISOR;
-    if (!large || state->rows * DEAD_BYTES > state->bytes ||
+    if (!large || state->rows * (int64_t)DEAD_BYTES > state->bytes ||
         clock_mono_us() < drain->vacuum.next_us) {
         return true;
     }
