@@ -77,6 +77,13 @@ typedef enum DrainColumn {
 void sql_drain_function(StrBuf *out, const Plan *plan, int64_t job);
 void sql_drain_call(StrBuf *out, const Plan *plan, int64_t job);
 
+/* A repair may fill this part of limits.log_bytes with entries of about this size. */
+#define LOG_REPAIR_DIVISOR 2
+#define LOG_ENTRY_BYTES    100
+
+/* VACUUM of the log, which gives pages at its end back; not while another one is at it. */
+void sql_log_vacuum(StrBuf *out, const Plan *plan, int64_t job);
+
 /* ---- pieces, for core/sql_*.c ---- */
 
 /* FROM pghaul.log_.. AS pghaul_log */
@@ -103,6 +110,7 @@ typedef enum LogColumn {
     LOG_ROWS,  /* exact up to LOG_ROWS_EXACT, else an estimate */
     LOG_AGE_S, /* of the oldest entry; 0 when there is none */
     LOG_LAST,  /* greatest id; 0 when there is none */
+    LOG_BYTES, /* of the table, with entries that are dead */
 } LogColumn;
 
 #define LOG_ROWS_EXACT 100000

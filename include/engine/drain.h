@@ -73,6 +73,10 @@ struct Drain {
     int rounds;         /* through all slices, to their ends, since the passes are over, */
     int64_t kept;       /* and entries that the last of them has kept */
     DrainFloor floor;
+    struct {
+        int64_t next_us;  /* not before */
+        int64_t wait_us;  /* between two; longer while they are in vain */
+    } vacuum;             /* of the log */
     bool may_begin;       /* no range of the move is open any more */
     ChangelogState state; /* as of the last look */
     int64_t looked_us;
@@ -80,6 +84,9 @@ struct Drain {
     int repair_pass;     /* that is done, */
     int64_t repair_last; /* and the greatest id that it can have made */
 };
+
+/* Give the room of drained entries back, when there is need and there are many. */
+bool drain_vacuum_log(Drain *drain, Err *err) __attribute__((warn_unused_result));
 
 /* One database holds everything: a function does it. */
 extern const DrainCarrier drain_call;

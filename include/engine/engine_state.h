@@ -91,6 +91,7 @@ struct Engine {
     int workers_alive;   /* under lock; with the one that drains */
     bool finished;       /* under lock: a worker found nothing left of the job */
     int drained_pass;    /* under lock: the repair pass whose entries are drained; 0 = none */
+    int64_t log_bytes;   /* under lock: of the change log */
     bool in_sync;        /* under lock: all passes are done, and the target is caught up */
     Settings settings;   /* under lock: in force now; its number of workers is never 0 */
     int stripes;         /* under lock: of ranges that are carved from now on */

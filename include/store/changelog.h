@@ -43,6 +43,7 @@ typedef struct ChangelogState {
     int64_t rows;    /* entries; exact up to LOG_ROWS_EXACT, else an estimate */
     double age_s;    /* of the oldest one; 0 when there is none */
     int64_t last_id; /* the greatest id that has committed; 0 when there is none */
+    int64_t bytes;   /* of the table, with entries that are dead */
 } ChangelogState;
 
 bool changelog_state(PgConn *conn, const Plan *plan, int64_t job, ChangelogState *state, Err *err)

@@ -79,10 +79,27 @@ read_log(
                         &standing->log_is_incomplete, err);
 }
 
+/* Of a target that had rows before, a row that only it has may be one of those, or one that was
+ * deleted at the source and not recorded: to say that it is in step would be a guess. */
+static bool
+knows_deleted(const Plan *plan, const JobRow *job, Err *err)
+{
+    if (plan->copy == NULL || plan->spec->on_conflict == ON_CONFLICT_ERROR) {
+        return true;
+    }
+    (void)err_set(err, ERR_REFUSED,
+        "deletions went unrecorded, and with on_conflict: %s rows that the target had before "
+        "cannot be told from those that were deleted",
+        plan->spec->on_conflict == ON_CONFLICT_SKIP ? "skip" : "update");
+    return err_hint(err,
+        "pghaul clean %s, delete from the target what should not be there, then run the job anew.",
+        job->name);
+}
+
 /* Is there a way on from here?  Only --repair leads back from drift, and only where what was
  * written meanwhile is all that may be wrong.  A complete job may meet another table later on. */
 static bool
-may_begin(const JobRow *job, const Standing *standing, bool repair, Err *err)
+may_begin(const Plan *plan, const JobRow *job, const Standing *standing, bool repair, Err *err)
 {
     bool complete = job->state == JOB_COMPLETE;
     bool way_back = repair && (standing->drift == DRIFT_TRIGGER ||
@@ -95,7 +112,7 @@ may_begin(const JobRow *job, const Standing *standing, bool repair, Err *err)
         (void)err_set(err, ERR_BUSY, "the move of job %s is not finished", job->name);
         return err_hint(err, "pghaul run %s goes on with it and verifies at the end.", job->name);
     }
-    return true;
+    return !way_back || knows_deleted(plan, job, err);
 }
 
 /* Begin a pass, or leave the one that was cut off to be gone on with: a repair only when one is
@@ -128,7 +145,7 @@ begin(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job, bool re
     if (!check_idle(conn, job, err) || !read_standing(conn, plan, job, &standing, err) ||
         !prepare_functions(conn, plan, job->id, err) ||
         !read_log(conn, plan, job, repair, &standing, err) ||
-        !may_begin(job, &standing, repair, err)) {
+        !may_begin(plan, job, &standing, repair, err)) {
         return false;
     }
     StopToken stop;

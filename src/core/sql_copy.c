@@ -380,10 +380,21 @@ put_comparison(StrBuf *out, const Plan *plan, int64_t job)
     strbuf_puts(out, "\n    OFFSET 0) AS s;\n");
 }
 
-/* To mend a row is to log its key: only whoever drains the log writes the target. */
+/* To mend a row is to log its key: only whoever drains the log writes the target.  Half of the log
+ * stays the application's; a batch that does not fit is tried again, and smaller. */
 static void
 put_repair(StrBuf *out, const Plan *plan, int64_t job)
 {
+    STRBUF_AUTO log = STRBUF_INIT;
+    sql_log_name(&log, plan, job);
+    strbuf_printf(out,
+        "    IF $8 AND pghaul_differing > 0 AND pg_catalog.pg_relation_size('%s')\n"
+        "        + pghaul_differing * %d > %lld THEN\n"
+        "        RAISE EXCEPTION USING ERRCODE = 'serialization_failure',\n"
+        "            MESSAGE = 'the change log has no room for a repair, until it is drained';\n"
+        "    END IF;\n",
+        strbuf_text(&log), LOG_ENTRY_BYTES,
+        (long long)plan->spec->limits.log_bytes / LOG_REPAIR_DIVISOR);
     strbuf_puts(out, "    IF $8 THEN\n        INSERT INTO ");
     sql_put_function_name(out, plan, "log", job);
     strbuf_puts(out, " AS l (");

@@ -154,6 +154,13 @@ sql_log_overflow(StrBuf *out, const Plan *plan, int64_t job)
     sql_log_overflow_name(out, plan, job);
 }
 
+void
+sql_log_vacuum(StrBuf *out, const Plan *plan, int64_t job)
+{
+    strbuf_puts(out, "VACUUM (SKIP_LOCKED) ");
+    sql_log_name(out, plan, job);
+}
+
 /* ---- capture ---- */
 
 static void
@@ -318,9 +325,10 @@ sql_log_state(StrBuf *out, const Plan *plan, int64_t job)
         "       COALESCE(GREATEST(0, EXTRACT(epoch FROM pg_catalog.clock_timestamp() - f.at)), "
         "0),\n"
         "       COALESCE((SELECT l.id FROM %s AS l WHERE l.id > $1::pg_catalog.int8\n"
-        "                  ORDER BY l.id DESC LIMIT 1), 0)\n"
+        "                  ORDER BY l.id DESC LIMIT 1), 0),\n"
+        "       pg_catalog.pg_relation_size('%s')\n"
         "  FROM ",
-        name);
+        name, name);
     sql_log_overflow_name(out, plan, job);
     strbuf_printf(out,
         " AS o\n"

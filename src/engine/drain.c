@@ -101,6 +101,7 @@ publish(Drain *drain)
     (void)pthread_mutex_lock(&engine->lock);
     engine->progress.backlog_rows = engine->setup.plan->sync_trigger ? drain->state.rows : -1;
     engine->progress.backlog_s = drain->state.age_s;
+    engine->log_bytes = drain->state.bytes;
     engine->in_sync = engine->finished && is_caught_up(drain);
     (void)pthread_mutex_unlock(&engine->lock);
 }
@@ -531,7 +532,8 @@ step(Drain *drain, bool *done, Err *err)
     }
     if (must_look(drain)) {
         if (!look(drain, err) ||
-            (drain->may_begin && !(balance_slices(drain, err) && raise_floor(drain, err)))) {
+            (drain->may_begin && !(balance_slices(drain, err) && raise_floor(drain, err) &&
+                                     drain_vacuum_log(drain, err)))) {
             return false;
         }
         *done = is_done(drain);

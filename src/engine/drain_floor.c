@@ -6,6 +6,9 @@
  * transaction that has a transaction id by now; when all of those have ended (a fence), and no such
  * entry is left, nothing comes below it any more.
  *
+ * A fence is of the whole cluster: a transaction that has written and stays open, in any database,
+ * keeps the floor where it is.  Such a one keeps VACUUM from removing anything as well.
+ *
  * The fence is taken a while after the id was seen: an INSERT into the log by a client takes its
  * id a moment before its transaction has one.
  */

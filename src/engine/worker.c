@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/sql_log.h"
 #include "engine/carry_call.h"
 #include "engine/carve.h"
 #include "engine/engine_state.h"
@@ -58,11 +59,26 @@ log_is_long(Engine *engine)
     return is_long;
 }
 
+/* What a repair puts into the change log must leave room for the application, however much it
+ * finds. */
+static bool
+repair_fills_log(Engine *engine)
+{
+    int64_t limit = engine->setup.plan->spec->limits.log_bytes;
+    (void)pthread_mutex_lock(&engine->lock);
+    bool fills = engine->progress.backlog_rows > BACKLOG_ROWS ||
+                 engine->log_bytes > limit / LOG_REPAIR_DIVISOR;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return fills;
+}
+
 static bool
 waits_for_drain(const Worker *worker)
 {
-    return worker->has_lease && worker->engine->setup.plan->copy != NULL &&
-           worker->job.pass_kind != PASS_MOVE && log_is_long(worker->engine);
+    PassKind kind = worker->job.pass_kind;
+    return worker->has_lease && worker->engine->setup.plan->copy != NULL && kind != PASS_MOVE &&
+           (log_is_long(worker->engine) ||
+               (kind == PASS_REPAIR && repair_fills_log(worker->engine)));
 }
 
 /* What a repair pass of a copy found has to be drained before it is compared again. */

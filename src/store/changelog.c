@@ -31,6 +31,7 @@ changelog_state_above(
         .rows = result_int(result, 0, LOG_ROWS),
         .age_s = result_float(result, 0, LOG_AGE_S),
         .last_id = result_int(result, 0, LOG_LAST),
+        .bytes = result_int(result, 0, LOG_BYTES),
     };
     return true;
 }

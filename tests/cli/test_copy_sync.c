@@ -432,3 +432,40 @@ Test(copy_sync, verify_finds_what_was_written_into_the_target_and_repair_mends_i
         "the repair pass put their keys into the log");
     job_close_cluster(&test);
 }
+
+Test(copy_sync, deletions_that_went_unrecorded_are_not_guessed_where_the_target_had_rows)
+{
+    JobTest test;
+    open_copy(&test, PLAIN_TARGET, "on_conflict: update\n", 0);
+    pg_exec(test.conn, "INSERT INTO target VALUES (-1, 1, 'of old', -1)");
+    job_expect_run(&test, 0);
+    pg_exec(test.conn, "TRUNCATE app; INSERT INTO app (id, amount_text) VALUES (1, '1')");
+    job_expect_run(&test, 1);
+    char *output = job_verb_output(&test, "verify", REPAIR, 4);
+    cr_expect(strstr(output, "deletions went unrecorded") != NULL, "%s", output);
+    free(output);
+    cr_expect(job_is_state(&test, "failed"), "it is not called synced");
+    job_expect_verb(&test, "clean", NULL, 0);
+    pg_exec(test.conn, "DELETE FROM target WHERE id > 0");
+    job_expect_run(&test, 0);
+    cr_expect(eq(i64, 2, pg_int(test.conn, "SELECT count(*) FROM target")));
+    job_close_cluster(&test);
+}
+
+/* The keys of all rows would be four times the log. */
+Test(copy_sync, a_repair_larger_than_the_log_leaves_the_application_room_and_ends)
+{
+    JobTest test;
+    open_copy(&test, PLAIN_TARGET, "limits: {log_bytes: 1MB}\nbatch: {rows: 20000}\n", 0);
+    pg_exec(test.conn, "INSERT INTO app (id, amount_text) SELECT g, g"
+                       "  FROM generate_series(10001, 70000) AS g");
+    expect_synced(&test, "the first run");
+    pg_exec(test.conn, "DELETE FROM target");
+    Session *writer = start_writer(&test);
+    job_expect_verb(&test, "verify", REPAIR, 0);
+    stop_writer(&test, writer);
+    cr_expect(le(i64, log_bytes(&test), 1048576));
+    expect_synced(&test, "repaired");
+    cr_expect(eq(i64, 66000, pg_int(test.conn, "SELECT count(*) FROM target")));
+    job_close_cluster(&test);
+}
