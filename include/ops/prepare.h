@@ -41,6 +41,11 @@ bool prepare_objects(PgConn *conn, PgConn *source, const Plan *plan, int64_t job
 bool prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
     __attribute__((warn_unused_result));
 
+/* A copy's change log on the server of its source; one that was dropped since is made anew, as one
+ * that has missed changes.  Nothing where the source is at home, or without a sync trigger. */
+bool prepare_source(PgConn *conn, PgConn *source, const Plan *plan, int64_t job, Err *err)
+    __attribute__((warn_unused_result));
+
 /* See to it that the sync trigger is there as the plan has it and fires always, also when it was
  * dropped or disabled since; nothing without one.  ERR_STOPPED as above. */
 bool prepare_trigger(PgConn *conn, PgConn *source, const Plan *plan, int64_t job, StopToken *stop,

@@ -144,6 +144,7 @@ begin(PgConn *conn, PgConn *source, const Plan *plan, const JobRow *job, bool re
     Standing standing = {.source = source};
     if (!check_idle(conn, job, err) || !read_standing(conn, plan, job, &standing, err) ||
         !prepare_functions(conn, plan, job->id, err) ||
+        !prepare_source(conn, source, plan, job->id, err) ||
         !read_log(conn, plan, job, repair, &standing, err) ||
         !may_begin(plan, job, &standing, repair, err)) {
         return false;

@@ -175,7 +175,7 @@ prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
 
 /* What a change log needs on the server where the application writes, beside its triggers. */
 static bool
-create_on_source(PgConn *source, const Plan *plan, int64_t job, Err *err)
+create_on_source(PgConn *source, const Plan *plan, int64_t job, bool begun, Err *err)
 {
     STRBUF_AUTO name = STRBUF_INIT;
     STRBUF_AUTO text = STRBUF_INIT;
@@ -184,17 +184,16 @@ create_on_source(PgConn *source, const Plan *plan, int64_t job, Err *err)
     if (!query_run(source, "BEGIN", NULL, err)) {
         return false;
     }
-    bool ok = changelog_create(source, plan, job, false, err) &&
+    bool ok = changelog_create(source, plan, job, begun, err) &&
               create_function(source, strbuf_text(&name), strbuf_text(&text), err);
     return query_end(source, ok, err);
 }
 
-/* Under the job's lock at home, so that two runs do not both create it; nothing to do where the
- * source is at home as well. */
-static bool
+/* Under the job's lock at home, so that two runs do not both create it. */
+bool
 prepare_source(PgConn *conn, PgConn *source, const Plan *plan, int64_t job, Err *err)
 {
-    if (source == NULL) {
+    if (source == NULL || !plan->sync_trigger) {
         return true;
     }
     if (!schema_install(source, err)) {
@@ -203,8 +202,11 @@ prepare_source(PgConn *conn, PgConn *source, const Plan *plan, int64_t job, Err 
     if (!query_run(conn, "BEGIN", NULL, err)) {
         return false;
     }
-    bool ok = job_lock(conn, job, err) &&
-              (create_on_source(source, plan, job, err) || err_wrap(err, "source"));
+    Arena arena = ARENA_INIT;
+    JobRow row;
+    bool ok = job_lock(conn, job, err) && job_read_id(conn, job, &arena, &row, err) &&
+              (create_on_source(source, plan, job, row.pass > 0, err) || err_wrap(err, "source"));
+    arena_reset(&arena);
     return query_end(conn, ok, err);
 }
 
@@ -351,6 +353,7 @@ prepare_objects(
     Arena arena = ARENA_INIT;
     JobRow job;
     bool ok = job_read_id(conn, id, &arena, &job, err);
+    ok = ok && (job.pass == 0 || prepare_source(conn, source, plan, id, err));
     if (ok && job.pass == 0) {
         ok = begin_first_pass(conn, source, plan, id, stop, err);
     } else if (ok && (job.state == JOB_FAILED || job.state == JOB_STOPPED) &&

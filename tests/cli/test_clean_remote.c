@@ -62,8 +62,9 @@ Test(clean_remote, job_of_the_old_server_itself_keeps_its_state)
 {
     RemoteCase test;
     open_synced(&test);
-    pg_exec(test.source, "INSERT INTO pghaul.job (name, kind, table_name, spec, fingerprint)"
-                         " VALUES ('own', 'backfill', 't', '', '')");
+    pg_exec(test.source,
+        "INSERT INTO pghaul.job (name, kind, table_name, spec, fingerprint, system_id,"
+        " timeline) VALUES ('own', 'backfill', 't', '', '', '', 1)");
     CliResult clean = CLI("clean", "carry", "-d", test.to);
     cr_expect(eq(int, 0, clean.code), "%s", clean.err);
     cli_free(&clean);

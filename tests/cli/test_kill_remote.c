@@ -19,6 +19,8 @@
 #define KILLS_SOAK  60
 #define FAULTS      4
 #define FAULTS_SOAK 60
+#define CUTS        3
+#define CUTS_SOAK   60
 
 /* One row a block, so that there are several ranges; one in fifty takes its time, on the source. */
 #define SOURCE                                                                                     \
@@ -173,5 +175,78 @@ Test(kill_remote, two_runs_share_the_work)
     remote_finish(second, 0);
     expect_all(&test);
     cr_expect(eq(i64, 2, pg_int(test.target, "SELECT count(*) FROM pghaul.run WHERE rows > 0")));
+    remote_close(&test);
+}
+
+/* ---- cutover ---- */
+
+/* `pghaul VERB` must succeed once the sessions of what was killed before have ended. */
+static void
+expect_verb(const RemoteCase *test, const char *verb)
+{
+    pg_wait_true(test->source,
+        "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'pghaul/%'"
+        " AND datname = current_database()",
+        HARNESS_TIMEOUT_US);
+    pg_wait_true(test->target,
+        "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'pghaul/%'"
+        " AND datname = current_database()",
+        HARNESS_TIMEOUT_US);
+    CliResult result = CLI(verb, test->job_file, "--yes", "--quiet");
+    cr_assert(eq(int, 0, result.code), "%s: %s%s", verb, result.out, result.err);
+    cli_free(&result);
+}
+
+/* All of it or nothing; without it the job is where it was before. */
+static bool
+has_fence(const RemoteCase *test)
+{
+    int64_t triggers = pg_int(test->source, "SELECT count(*) FROM pg_trigger g JOIN pg_proc p"
+                                            " ON p.oid = tgfoid WHERE proname ~ '^fence_'");
+    bool synced = pg_int(test->target, "SELECT state = 'synced' FROM pghaul.job") == 1;
+    cr_expect(eq(i64, triggers == 0 ? 0 : 2, triggers));
+    cr_expect(triggers > 0 || synced, "the source may be written and the job is cut over");
+    return triggers > 0;
+}
+
+static bool
+may_write(const RemoteCase *test)
+{
+    char state[6];
+    return pg_try(test->source, "INSERT INTO src (note) VALUES ('more')", state);
+}
+
+Test(kill_remote, killed_cutover_is_gone_on_with_or_taken_back)
+{
+    RemoteCase test;
+    remote_open(&test,
+        "CREATE TABLE src (id serial PRIMARY KEY, note text);"
+        "INSERT INTO src (note) SELECT 'n' || g FROM generate_series(1, 500) g",
+        "CREATE TABLE dst (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text)");
+    remote_write_job(&test, NULL, NULL, "throttle: {standbys: none}\n");
+    Prng prng;
+    prng_init(&prng, harness_seed());
+    for (int64_t kills = wanted(CUTS, CUTS_SOAK); kills > 0; kills--) {
+        expect_verb(&test, "run");
+        Proc *proc = proc_start_pghaul(
+            (const char *const[]){"cutover", test.job_file, "--yes", "--quiet", NULL});
+        (void)proc_wait(proc, 50000 + (int64_t)(prng_next(&prng) % 700000));
+        proc_signal(proc, SIGKILL);
+        cr_assert(proc_wait(proc, HARNESS_TIMEOUT_US));
+        proc_free(proc);
+        if (kills % 2 == 1) {
+            expect_verb(&test, "cutover");
+            cr_expect(has_fence(&test));
+            cr_expect(not(may_write(&test)));
+            remote_expect_equal(&test, "SELECT id, note FROM src", "SELECT id, note FROM dst");
+            cr_expect(lt(i64, pg_int(test.source, "SELECT max(id) FROM src"),
+                pg_int(test.target, "SELECT nextval(pg_get_serial_sequence('dst', 'id'))")));
+        }
+        (void)has_fence(&test);
+        expect_verb(&test, "rollback");
+        cr_expect(may_write(&test));
+    }
+    expect_verb(&test, "run");
+    remote_expect_equal(&test, "SELECT id, note FROM src", "SELECT id, note FROM dst");
     remote_close(&test);
 }
