@@ -265,7 +265,7 @@ Test(copy_remote, ddl_on_the_source_is_not_kept_waiting)
         "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database()"
         " AND query LIKE 'COPY%' AND state = 'active'",
         HARNESS_TIMEOUT_US);
-    pg_exec(sql, "SET lock_timeout = '300ms'; BEGIN; LOCK TABLE src IN ACCESS EXCLUSIVE MODE;"
+    pg_exec(sql, "SET lock_timeout = '2s'; BEGIN; LOCK TABLE src IN ACCESS EXCLUSIVE MODE;"
                  "ROLLBACK");
     pg_exec(sql, "CREATE OR REPLACE FUNCTION slowly(i int) RETURNS int LANGUAGE sql AS 'SELECT i'");
     remote_finish(proc, 0);
