@@ -16,7 +16,7 @@
 #include "harness/session.h"
 
 #define ROWS    40000
-#define SLOW_US 100
+#define SLOW_US 1000 /* none is done before the test lets it go */
 #define JOB_LINES                                                                                  \
     JOB_SET_HITS "path: key\nworkers: 2\nbatch: {time: 20ms}\nthrottle: {standbys: none}\n"
 #define NOTICE_US SECONDS_US(1)
@@ -71,6 +71,8 @@ wait_event(const JobTest *test, const char *what, int64_t count)
     pg_wait_true(test->conn, strbuf_text(&sql), HARNESS_TIMEOUT_US);
 }
 
+/* Tests of suite `notice` measure how soon a run reacts; they run alone. */
+
 /* From now on: how long until the last batch commits?  Looks for twice the permitted time. */
 static int64_t
 last_batch_after(const JobTest *test)
@@ -107,7 +109,7 @@ expect_same_words(const JobTest *test, Proc *proc, const char *reason)
             reason)));
 }
 
-Test(control, pause_is_noticed_within_a_second_and_reads_the_same_everywhere, .timeout = 120)
+Test(notice, pause_is_noticed_within_a_second_and_reads_the_same_everywhere, .timeout = 120)
 {
     JobTest test;
     open_job(&test);
@@ -137,7 +139,7 @@ Test(control, pause_is_noticed_within_a_second_and_reads_the_same_everywhere, .t
     job_close_cluster(&test);
 }
 
-Test(control, pause_in_an_open_transaction_holds_from_its_commit, .timeout = 120)
+Test(notice, pause_in_an_open_transaction_holds_from_its_commit, .timeout = 120)
 {
     JobTest test;
     open_job(&test);
@@ -222,7 +224,7 @@ Test(control, pause_before_the_first_run_and_of_a_failed_job_holds_too, .timeout
     job_close_cluster(&test);
 }
 
-Test(control, stop_ends_all_runs_of_now_and_none_of_later, .timeout = 120)
+Test(notice, stop_ends_all_runs_of_now_and_none_of_later, .timeout = 120)
 {
     JobTest test;
     open_job(&test);

@@ -121,7 +121,7 @@ Test(copy_moving, change_log_that_was_dropped_is_not_taken_for_an_empty_one)
 Test(copy_moving, rows_are_compared_once_a_long_change_log_is_short)
 {
     JobTest test;
-    open_copy(&test, PLAIN, 3000);
+    open_copy(&test, PLAIN, 5000);
     Proc *run = job_start(&test);
     cr_assert(job_wait_batches(&test, run, 0, 1));
     pg_exec(test.conn,

@@ -111,7 +111,7 @@ Test(copy_survey, each_end_is_named_by_the_file_or_the_command_line)
 Test(copy_survey, a_standby_may_be_the_source_of_a_copy_without_sync)
 {
     Ends ends = ends_new();
-    cluster_wait_catch_up(ends.base.cluster, SECONDS_US(20));
+    cluster_wait_catch_up(ends.base.cluster, HARNESS_TIMEOUT_US);
     write_ends(&ends, cluster_standby_uri(ends.base.cluster, ends.base.dbname), ends.uri, "");
     expect(CLI("plan", ends.base.job_file), 0, "fingerprint", "standby");
     write_ends(&ends, cluster_standby_uri(ends.base.cluster, ends.base.dbname), ends.uri,

@@ -12,6 +12,7 @@
 #include "harness/session.h"
 
 #define ROWS      10000
+#define SLOW_US   1000 /* none is done before it is killed */
 #define BLOCK_JOB JOB_SET_AMOUNT "path: block\nbatch: {time: 20ms}\n"
 
 typedef struct Catalog {
@@ -87,7 +88,7 @@ static void
 expect_clean_after_kill(const char *job)
 {
     JobTest test;
-    job_open(&test, cluster_shared(), ROWS, 100);
+    job_open(&test, cluster_shared(), ROWS, SLOW_US);
     job_write(&test, job);
     Catalog before = catalog_of(&test);
     Proc *proc = job_start(&test);
@@ -168,7 +169,7 @@ Test(kill_clean, clean_all_removes_a_schema_of_an_older_or_newer_version)
 Test(kill_clean, job_that_is_worked_on_is_not_cleaned)
 {
     JobTest test;
-    job_open(&test, cluster_shared(), ROWS, 100);
+    job_open(&test, cluster_shared(), ROWS, SLOW_US);
     job_write(&test, BLOCK_JOB);
     Proc *proc = job_start(&test);
     cr_assert(job_wait_batches(&test, proc, 0, 3));
@@ -183,7 +184,7 @@ Test(kill_clean, job_that_is_worked_on_is_not_cleaned)
 Test(kill_clean, run_that_slept_while_its_job_was_cleaned_says_so_and_leaves_nothing)
 {
     JobTest test;
-    job_open(&test, cluster_shared(), ROWS, 100);
+    job_open(&test, cluster_shared(), ROWS, SLOW_US);
     job_write(&test, BLOCK_JOB "workers: 2\n");
     Proc *proc = job_start(&test);
     cr_assert(job_wait_batches(&test, proc, 0, 3));

@@ -142,7 +142,7 @@ static void
 expect_shared(const char *job, const char *right_sql)
 {
     JobTest test;
-    job_open(&test, cluster_shared(), 2 * (int64_t)ROWS, SLOW_US); /* several ranges */
+    job_open(&test, cluster_shared(), 2 * (int64_t)ROWS, 5 * SLOW_US); /* several ranges */
     job_write(&test, job);
     WorkloadSpec spec = application(&test);
     spec.key_high = 2 * (int64_t)ROWS;
@@ -176,10 +176,11 @@ Test(kill_quarantine, verify_sets_a_row_aside_that_the_application_made_unfit)
 {
     JobTest test;
     job_open(&test, cluster_shared(), 20000, 0);
-    job_set_slow_pass(&test, "verify", 50);
+    job_set_slow_pass(&test, "verify", 500);
     job_write(&test, JOB_SET_AMOUNT "path: key\n" ASIDE);
     Proc *proc = job_start(&test);
-    pg_wait_true(test.conn, "SELECT to_regclass('pghaul.progress') IS NOT NULL", SECONDS_US(10));
+    pg_wait_true(
+        test.conn, "SELECT to_regclass('pghaul.progress') IS NOT NULL", HARNESS_TIMEOUT_US);
     pg_wait_true(test.conn, "SELECT EXISTS (SELECT FROM pghaul.job WHERE pass_kind = 'verify')",
         HARNESS_TIMEOUT_US);
     pg_exec(test.conn, "UPDATE app SET amount_text = 'n/a' WHERE id = " LAST_KEY);
@@ -203,7 +204,7 @@ Test(kill_quarantine, verify_sets_a_row_aside_that_the_application_made_unfit)
 Test(kill_quarantine, application_that_keeps_writing_bad_values_is_caught_up_with)
 {
     static const WorkloadColumn SPOILING[] = {
-        {"amount_text", "CASE WHEN r % 50 = 0 THEN 'n/a' ELSE (r % 100000)::text END"},
+        {"amount_text", "CASE WHEN r % 10 = 0 THEN 'n/a' ELSE (r % 100000)::text END"},
         {"note", "md5(r::text)"},
     };
     static const char RIGHT[] = "amount IS NOT DISTINCT FROM"

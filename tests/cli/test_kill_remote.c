@@ -25,7 +25,8 @@
 /* One row a block, so that there are several ranges; one in fifty takes its time, on the source. */
 #define SOURCE                                                                                     \
     "CREATE FUNCTION slowly(i int) RETURNS int LANGUAGE plpgsql AS 'BEGIN IF i % 50 = 0 THEN"      \
-    " PERFORM pg_sleep(current_setting(''app.nap'', true)::float8); END IF; RETURN i; END';"       \
+    " PERFORM pg_sleep(s) FROM public.nap; END IF; RETURN i; END'; CREATE TABLE nap AS SELECT "    \
+    "0.02 AS s;"                                                                                   \
     "CREATE TABLE src (id int PRIMARY KEY, v text); ALTER TABLE src ALTER v SET STORAGE PLAIN;"    \
     "INSERT INTO src SELECT i, repeat(md5(i::text), 130) FROM generate_series(1, 5000) AS i;"      \
     "ANALYZE src"
@@ -42,8 +43,14 @@ static void
 open_case(RemoteCase *test, PgCluster *from, PgCluster *to)
 {
     remote_open_at(test, from, to, SOURCE, TARGET);
-    pg_execf(test->source, "ALTER DATABASE %s SET app.nap = '0.02'", test->from_dbname);
     remote_write(test, NULL, NULL, JOB);
+}
+
+/* How long such a row takes. */
+static void
+set_nap(const RemoteCase *test, const char *seconds)
+{
+    pg_execf(test->source, "UPDATE nap SET s = %s", seconds);
 }
 
 static void
@@ -151,12 +158,14 @@ Test(kill_remote, commit_without_answer_is_looked_up)
     open_case(&test, cluster, cluster);
     Proxy *proxy = proxy_start(cluster);
     remote_write(&test, NULL, proxy_uri(proxy, test.to_dbname), JOB);
+    set_nap(&test, "0.1");
     Proc *proc = remote_start(&test);
     cr_assert(remote_wait_batches(&test, proc, 0, 3));
     for (int i = 0; i < 4; i++) {
         proxy_cut(proxy, i % 2 == 0 ? PROXY_CUT_AFTER : PROXY_CUT_BEFORE, "COMMIT", 1 + i % 3);
         cr_expect(proxy_wait_cut(proxy, HARNESS_TIMEOUT_US));
     }
+    set_nap(&test, "0");
     remote_finish(proc, 0);
     expect_all(&test);
     proxy_stop(proxy);
@@ -168,9 +177,13 @@ Test(kill_remote, two_runs_share_the_work)
     RemoteCase test;
     PgCluster *cluster = cluster_shared();
     open_case(&test, cluster, cluster);
+    set_nap(&test, "0.2");
     Proc *first = remote_start(&test);
     cr_assert(remote_wait_batches(&test, first, 0, 1));
     Proc *second = remote_start(&test);
+    pg_wait_true(
+        test.target, "SELECT count(*) = 2 FROM pghaul.run WHERE rows > 0", HARNESS_TIMEOUT_US);
+    set_nap(&test, "0");
     remote_finish(first, 0);
     remote_finish(second, 0);
     expect_all(&test);

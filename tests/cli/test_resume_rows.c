@@ -107,10 +107,11 @@ Test(resume_rows, verify_records_a_row_that_the_application_made_unfit_for_the_e
 {
     JobTest test;
     job_open(&test, cluster_shared(), ROWS, 0);
-    job_set_slow_pass(&test, "verify", 50);
+    job_set_slow_pass(&test, "verify", 500);
     job_write(&test, KEY_JOB);
     Proc *proc = job_start(&test);
-    pg_wait_true(test.conn, "SELECT to_regclass('pghaul.progress') IS NOT NULL", SECONDS_US(10));
+    pg_wait_true(
+        test.conn, "SELECT to_regclass('pghaul.progress') IS NOT NULL", HARNESS_TIMEOUT_US);
     pg_wait_true(test.conn, "SELECT EXISTS (SELECT FROM pghaul.job WHERE pass_kind = 'verify')",
         HARNESS_TIMEOUT_US);
     pg_exec(test.conn, "UPDATE app SET amount_text = 'n/a' WHERE id = " LAST_KEY);
@@ -130,7 +131,7 @@ Test(resume_rows, verify_records_a_row_that_the_application_made_unfit_for_the_e
 Test(resume_rows, vacuum_full_during_the_block_path_begins_the_pass_anew)
 {
     JobTest test;
-    job_open(&test, cluster_shared(), ROWS, 100);
+    job_open(&test, cluster_shared(), ROWS, 500);
     job_write(&test, BLOCK_JOB);
     WorkloadSpec spec = job_application(&test, FIRST_ID, ROWS);
     workload_prepare(test.conn, &spec);

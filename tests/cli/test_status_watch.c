@@ -115,7 +115,7 @@ expect_lines_fit(const Screen *screen)
 Test(status_watch, terminal_is_redrawn_in_place_until_the_job_is_done, .timeout = 120)
 {
     JobTest test;
-    job_open(&test, cluster_shared(), 1200, 1100);
+    job_open(&test, cluster_shared(), 1200, 5000); /* is not done before it was drawn twice */
     job_write(&test, JOB_SET_AMOUNT STATUS_SMALL_BATCHES);
     Proc *run = job_start(&test);
     cr_assert(job_wait_batches(&test, run, 0, 5));

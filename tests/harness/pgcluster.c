@@ -306,7 +306,8 @@ cluster_shared(void)
 void
 cluster_claim_roles(PgCluster *cluster)
 {
-    PGconn *claim = pg_open(cluster_uri(cluster, "postgres")); /* closed by the process's end */
+    static PGconn *claim; /* closed by the process's end */
+    claim = pg_open(cluster_uri(cluster, "postgres"));
     pg_wait_true(claim, "SELECT pg_try_advisory_lock(1)", 3 * HARNESS_TIMEOUT_US);
 }
 

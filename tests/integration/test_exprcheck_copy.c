@@ -172,7 +172,7 @@ Test(exprcheck_copy, on_a_standby_expressions_are_parsed)
 {
     Copy f;
     copy_open(&f);
-    cluster_wait_catch_up(f.cluster, SECONDS_US(20));
+    cluster_wait_catch_up(f.cluster, HARNESS_TIMEOUT_US);
     f.source = connect_to(cluster_standby_uri(f.cluster, f.dbname));
     const ExprFacts *who = must_pass(&f, "  who: t\n" FINE);
     cr_expect(eq(int, who->column, 3));

@@ -172,7 +172,8 @@ Test(harness_workload, deadlock_with_somebody_else_is_told_apart)
     Workload *workload = workload_start(&fixture.spec);
     pg_wait_true(fixture.conn,
         "SELECT count(*) > 0 FROM pg_locks a JOIN pg_locks w USING (pid)"
-        " WHERE a.locktype = 'advisory' AND a.granted AND NOT w.granted",
+        " WHERE a.locktype = 'advisory' AND a.granted AND NOT w.granted AND a.database ="
+        " (SELECT oid FROM pg_database WHERE datname = current_database())",
         HARNESS_TIMEOUT_US);
     session_send(session, "SELECT pg_advisory_xact_lock(1)");
     session_expect_ok(session, HARNESS_TIMEOUT_US);

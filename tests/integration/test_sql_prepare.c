@@ -493,7 +493,8 @@ check_status_texts(JobFixture *f)
     OK(conn_set_label(f->conn, "j/main", &err));
     cr_expect(eq(i64, 1,
         pg_int(f->sql, "SELECT count(*) FROM pg_stat_activity"
-                       " WHERE application_name = 'pghaul/j/main'")));
+                       " WHERE application_name = 'pghaul/j/main'"
+                       " AND datname = current_database()")));
 }
 
 static void

@@ -2,7 +2,8 @@
  * engine_run.c - the real binary, built with the thread sanitizer, doing a real job in all the ways
  * that make its threads meet: four workers, rows and tables held by others, batches cancelled for
  * the application, a paused standby, first and second signals, a lost connection, a resume, and
- * settings that change: workers that come and go while all of this is watched.
+ * settings that change: workers that come and go while all of this is watched.  Then a copy whose
+ * change log is drained while the application writes.
  *
  * A report of the sanitizer ends the binary with status 66, which no run may end with.
  */
@@ -17,7 +18,7 @@
 
 #define ROWS    100000 /* ranges for four workers */
 #define SLOW_US 100
-#define ROUNDS  4
+#define ROUNDS  3
 
 static const char JOB_TEXT[] =
     JOB_SET_AMOUNT "workers: 4\nbatch: {time: 20ms}\npath: key\nthrottle: {lag: 200ms}\n";
@@ -147,6 +148,55 @@ run_round(PgCluster *cluster)
     job_close(&test);
 }
 
+/* ---- copies ---- */
+
+#define COPY_ROWS 20000
+
+static const char COPY_TARGET[] =
+    "CREATE TABLE copied (id bigint PRIMARY KEY, amount numeric, note text, hits bigint)";
+static const char COPY_SQL[] = "SELECT id, amount_text::numeric, note, hits FROM app";
+
+/* Sessions are lost, the run is stopped, and the next one catches up with the
+ * application, which writes all the time. */
+static void
+disturb_copy(const JobTest *test)
+{
+    WorkloadSpec app = job_application(test, 1, COPY_ROWS);
+    workload_prepare(test->conn, &app);
+    Workload *workload = workload_start(&app);
+    Proc *proc = start(test, "--json");
+    lose_sessions(test);
+    (void)job_wait_batches(test, proc, job_batches(test), 5);
+    proc_signal(proc, SIGTERM);
+    expect_exit(proc, 7);
+    proc = start(test, "-v");
+    job_set_slow(test, 0);
+    expect_exit(proc, 0);
+    WorkloadStats stats = workload_finish(workload);
+    if (workload_unexpected_errors(&stats) != 0) {
+        harness_fail("the application: %s", stats.first_unexpected);
+    }
+}
+
+static void
+run_copy(PgCluster *cluster)
+{
+    JobTest test;
+    job_open(&test, cluster, COPY_ROWS, SLOW_US);
+    pg_exec(test.conn, COPY_TARGET);
+    harness_write_file(test.path, "job: " JOB_NAME "\ncopy: app\ninto: copied\n"
+                                  "map: {amount: 'slowly(amount_text)::numeric'}\n"
+                                  "workers: 4\nbatch: {time: 20ms}\nthrottle: {standbys: none}\n");
+    disturb_copy(&test);
+    const char *const more[] = {"--yes", NULL};
+    expect_exit(job_start_verb(&test, "run", NULL, more), 0);
+    char *message = NULL;
+    if (pg_compare(test.conn, COPY_SQL, "SELECT id, amount, note, hits FROM copied", &message)) {
+        harness_fail("the copy differs: %s", message);
+    }
+    job_close(&test);
+}
+
 int
 main(void)
 {
@@ -154,6 +204,7 @@ main(void)
     for (int i = 0; i < ROUNDS; i++) {
         run_round(cluster);
     }
+    run_copy(cluster);
     cluster_stop(cluster);
     return 0;
 }
