@@ -459,3 +459,18 @@ cutover_drop_text(PgConn *conn, const JobRow *job, Arena *arena, const char **te
     *text = arena_printf(arena, "DROP TABLE %s;", tables.source);
     return true;
 }
+
+bool
+cutover_left_sql(PgConn *conn, const JobRow *job, StrBuf *out, Err *err)
+{
+    Arena arena = ARENA_INIT;
+    CarryList list = {.count = 0};
+    bool ok = carry_list(conn, job->id, false, &arena, &list, err);
+    for (int i = list.count - 1; ok && i >= 0; i--) {
+        const CarryRow *row = &list.rows[i];
+        const char *sql = job->state == JOB_CUT_OVER ? row->later : row->undo_later;
+        strbuf_printf(out, "%s%s", sql == NULL ? "" : sql, sql == NULL ? "" : ";\n");
+    }
+    arena_reset(&arena);
+    return ok;
+}

@@ -338,6 +338,23 @@ Test(cutover, without_a_way_back_it_is_refused_unless_that_is_allowed)
 
 /* ---- in between ---- */
 
+Test(cutover, constraints_that_are_not_validated_yet_are_named_when_it_is_cleaned)
+{
+    JobTest test;
+    open_synced(&test,
+        "CREATE TABLE ids (id bigint PRIMARY KEY); INSERT INTO ids SELECT id FROM app;"
+        "ALTER TABLE app ADD CONSTRAINT known FOREIGN KEY (id) REFERENCES ids",
+        TARGET);
+    cutover(&test);
+    pg_exec(test.conn, "UPDATE pghaul.carry SET done = NULL"); /* as a kill leaves it */
+    char *text = job_verb_output(&test, "clean", NULL, 0);
+    const char *named =
+        strstr(text, "ALTER TABLE \"public\".\"app\" VALIDATE CONSTRAINT \"known\";");
+    cr_expect(named != NULL, "%s", text);
+    free(text);
+    job_close_cluster(&test);
+}
+
 Test(cutover, following_run_keeps_the_old_table_in_step_until_it_is_stopped)
 {
     static const char *const FOLLOW[] = {"--follow", NULL};
