@@ -23,7 +23,7 @@ typedef enum CarryKind {
     CARRY_DEFAULT,   /* text: expression; column */
     CARRY_CHECK,     /* name, text: definition; flag: to be validated; extra: it is there */
     CARRY_OWNED,   /* relation: a sequence that belongs to `name` of the source and shall belong to
-                      `column` of the target */
+                      `column` of the target; extra: type that it gets for that, or NULL */
     CARRY_COUNTER, /* relation: sequence of the source, text: that of the target; flag: counts up */
     CARRY_FOREIGN, /* name, extra: definition, text: the same or NULL = only taken from the
                       source; flag: validated */
@@ -77,12 +77,9 @@ sql_cutover_step(const CutoverNames *names, const CarryItem *item, Arena *arena,
 /* The rename of both tables, whose undo is the rename back. */
 void sql_cutover_rename(const CutoverNames *names, Arena *arena, CutoverStep *step);
 
-/* LOCK TABLE of both tables and those that refer to the source, the target's first. */
-void sql_cutover_lock(StrBuf *out, const char *first, const char *second,
-    const char *const *children, int child_count);
-
-/* ANALYZE of the table that the application uses. */
-void sql_cutover_analyze(StrBuf *out, const CutoverNames *names);
+/* LOCK TABLE of both tables in their order, and of others before or after them. */
+void sql_cutover_lock(StrBuf *out, const char *const tables[static 2], const char *const *others,
+    int count, bool others_first);
 
 /* Of the table that comes into use in transaction `xid`: who writes it with a snapshot from before,
  * and would miss rows in it, gets the error 40001 that such transactions know. */

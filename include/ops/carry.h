@@ -42,7 +42,8 @@ bool carry_early(PgConn *conn, const Carry *carry, const Plan *plan, StopToken *
 /*
  * A statement that reads a whole table without stopping its writers: VALIDATE, ANALYZE.
  *
- * Shape:   waits its turn behind a running autovacuum.
+ * Shape:   waits its turn behind a running autovacuum.  One that adds a constraint stops them for a
+ *          moment; it waits no longer than that at a time, and must not have to read much.
  */
 bool carry_run_long(PgConn *conn, const char *sql, StopToken *stop, Err *err)
     __attribute__((warn_unused_result));

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/stop.h"
+#include "base/strbuf.h"
 #include "core/plan.h"
 #include "ops/carry.h"
 #include "pg/conn.h"
@@ -92,6 +93,10 @@ typedef struct CutoverFollow {
 } CutoverFollow;
 
 bool cutover_follow(const CutoverFollow *follow, CutoverStanding *standing, Err *err)
+    __attribute__((warn_unused_result));
+
+/* What cutover_finish() has not done yet, as statements for people; nothing for most jobs. */
+bool cutover_left_sql(PgConn *conn, const JobRow *job, StrBuf *out, Err *err)
     __attribute__((warn_unused_result));
 
 /* The statement that removes the old table of a job that was cut over, for people. */

@@ -32,12 +32,16 @@ typedef struct CarryQuestion {
 bool catalog_read_carry(PgConn *conn, const CarryQuestion *question, Arena *arena,
     CarryItem **items, int *count, Err *err) __attribute__((warn_unused_result));
 
-/*
- * Tables whose foreign keys refer to this one, qualified and quoted.
- *
- * Owner:   *names live in `arena`.
- */
-bool catalog_referring(PgConn *conn, uint32_t table_oid, Arena *arena, const char ***names,
-    int *count, Err *err) __attribute__((warn_unused_result));
+/* What a swap changes beside the table. */
+typedef struct Neighbours {
+    const char *const *tables; /* at the other ends of its foreign keys, qualified and quoted */
+    int table_count;
+    const char *const *views; /* that read it: a statement for each that locks it, and no more */
+    int view_count;
+} Neighbours;
+
+/* Owner:   all texts live in `arena`. */
+bool catalog_neighbours(PgConn *conn, uint32_t table_oid, Arena *arena, Neighbours *neighbours,
+    Err *err) __attribute__((warn_unused_result));
 
 #endif

@@ -23,6 +23,17 @@ print_left(App *app, const StrBuf *left)
     }
 }
 
+/* After a cutover that was cut off just behind the swap. */
+static void
+print_unfinished(App *app, const StrBuf *unfinished)
+{
+    if (unfinished->len > 0) {
+        app_print(app, "\n-- Constraints that the cutover was still to validate:\n");
+        app_print(app, strbuf_text(unfinished));
+        app_result(app, "constraints_sql", json_text(strbuf_text(unfinished)));
+    }
+}
+
 /* Unless somebody has dropped it already. */
 static void
 print_old_table(App *app, PgConn *conn, const JobRow *job)
@@ -116,8 +127,11 @@ clean_one(App *app, PgConn *conn, const char *name, StopToken *stop, Err *err)
     JobRow job;
     STRBUF_AUTO left = STRBUF_INIT;
     STRBUF_AUTO elsewhere = STRBUF_INIT;
+    STRBUF_AUTO unfinished = STRBUF_INIT;
     if (!app_find_job(app, conn, name, &job, err) ||
         !indexes_left_sql(conn, job.name, &left, err) ||
+        ((job.state == JOB_CUT_OVER || job.state == JOB_SYNCED) &&
+            !cutover_left_sql(conn, &job, &unfinished, err)) ||
         (has_trigger_elsewhere(&job) &&
             !clean_elsewhere(app, app->options.args[0], &job, stop, &elsewhere, err)) ||
         !clean_job(conn, &job, stop, err)) {
@@ -125,6 +139,7 @@ clean_one(App *app, PgConn *conn, const char *name, StopToken *stop, Err *err)
     }
     print_removed(app, &job, elsewhere.len > 0);
     print_left(app, &left);
+    print_unfinished(app, &unfinished);
     print_old_table(app, conn, &job);
     return end_left_elsewhere(app, &elsewhere, err);
 }

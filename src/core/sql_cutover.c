@@ -166,9 +166,11 @@ static void
 write_owned(const Writer *w)
 {
     const CarryItem *item = w->item;
-    w->step->what = arena_printf(w->arena, "ownership of sequence %s", item->relation);
-    w->step->sql = arena_printf(w->arena, "ALTER SEQUENCE %s OWNED BY %s.%s", item->relation,
-        w->live, ident(w->arena, item->column));
+    const char *type = item->extra == NULL ? "" : arena_printf(w->arena, " AS %s", item->extra);
+    w->step->what = arena_printf(w->arena, "ownership of sequence %s%s%s", item->relation,
+        item->extra == NULL ? "" : ", which becomes ", item->extra == NULL ? "" : item->extra);
+    w->step->sql = arena_printf(w->arena, "ALTER SEQUENCE %s%s OWNED BY %s.%s", item->relation,
+        type, w->live, ident(w->arena, item->column));
     w->step->undo = arena_printf(
         w->arena, "ALTER SEQUENCE %s OWNED BY %s.%s", item->relation, w->live, w->name);
 }
@@ -355,21 +357,18 @@ sql_cutover_rename(const CutoverNames *names, Arena *arena, CutoverStep *step)
 }
 
 void
-sql_cutover_lock(StrBuf *out, const char *first, const char *second, const char *const *children,
-    int child_count)
+sql_cutover_lock(StrBuf *out, const char *const tables[static 2], const char *const *others,
+    int count, bool others_first)
 {
-    strbuf_printf(out, "LOCK TABLE %s, %s", first, second);
-    for (int i = 0; i < child_count; i++) {
-        strbuf_printf(out, ", %s", children[i]);
+    strbuf_puts(out, "LOCK TABLE ");
+    for (int i = 0; others_first && i < count; i++) {
+        strbuf_printf(out, "%s, ", others[i]);
+    }
+    strbuf_printf(out, "%s, %s", tables[0], tables[1]);
+    for (int i = 0; !others_first && i < count; i++) {
+        strbuf_printf(out, ", %s", others[i]);
     }
     strbuf_puts(out, " IN ACCESS EXCLUSIVE MODE");
-}
-
-void
-sql_cutover_analyze(StrBuf *out, const CutoverNames *names)
-{
-    strbuf_puts(out, "ANALYZE ");
-    sql_put_qualified(out, names->schema, names->source);
 }
 
 /* ---- sessions with an old snapshot ---- */

@@ -73,14 +73,19 @@ carry_read(PgConn *conn, const Plan *plan, Arena *arena, Carry *carry, Err *err)
 
 /* ---- before the swap ---- */
 
+/* Long enough for an autovacuum to give way, where writers do not mind us. */
+#define BEGIN_WEAK "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '1500ms'"
+/* Writers wait behind us, and while it lasts: a foreign key whose parts are validated takes a
+ * moment. */
+#define BEGIN_STRONG                                                                               \
+    "BEGIN; SET LOCAL statement_timeout = '500ms'; SET LOCAL lock_timeout = '100ms'"
+
 static bool
 run_once(PgConn *conn, const char *sql, Err *err)
 {
     Statement statement = {.sql = sql, .timeout_us = LONG_TIMEOUT_US};
-    bool ok =
-        query_script(conn,
-            "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '1500ms'", err) &&
-        query_statement(conn, &statement, NULL, err);
+    const char *begin = strstr(sql, " ADD CONSTRAINT ") != NULL ? BEGIN_STRONG : BEGIN_WEAK;
+    bool ok = query_script(conn, begin, err) && query_statement(conn, &statement, NULL, err);
     return query_end(conn, ok, err);
 }
 

@@ -259,7 +259,8 @@ finish_row(Finish *finish, const CarryRow *row, const char *sql, Err *err)
     static const char EXISTS[] = "42710";
     if (sql != NULL && !carry_run_long(finish->conn, sql, finish->stop, err) &&
         strcmp(err->sqlstate, EXISTS) != 0) {
-        if (err->cls != ERR_POISON) {
+        bool of_parts = err->cls == ERR_TIMEOUT && finish->warnings > 0; /* one is not valid */
+        if (err->cls != ERR_POISON && !of_parts) {
             return err_wrap(err, "%s", row->what);
         }
         finish->warnings++;
@@ -458,4 +459,19 @@ cutover_drop_text(PgConn *conn, const JobRow *job, Arena *arena, const char **te
     }
     *text = arena_printf(arena, "DROP TABLE %s;", tables.source);
     return true;
+}
+
+bool
+cutover_left_sql(PgConn *conn, const JobRow *job, StrBuf *out, Err *err)
+{
+    Arena arena = ARENA_INIT;
+    CarryList list = {.count = 0};
+    bool ok = carry_list(conn, job->id, false, &arena, &list, err);
+    for (int i = list.count - 1; ok && i >= 0; i--) {
+        const CarryRow *row = &list.rows[i];
+        const char *sql = job->state == JOB_CUT_OVER ? row->later : row->undo_later;
+        strbuf_printf(out, "%s%s", sql == NULL ? "" : sql, sql == NULL ? "" : ";\n");
+    }
+    arena_reset(&arena);
+    return ok;
 }

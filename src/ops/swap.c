@@ -207,16 +207,25 @@ check_job(const Swap *swap, Err *err)
     return ok;
 }
 
+/*
+ * Who reads a view has locked it before its table, so views come first.  Of tables that refer to
+ * each other the application may lock either one first: every other attempt goes its way.
+ */
 static bool
 lock_tables(const Swap *swap, Arena *arena, Err *err)
 {
-    const char **children = NULL;
-    int count = 0;
+    Neighbours beside;
+    const char *tables[2] = {swap->other, swap->live};
     STRBUF_AUTO sql = STRBUF_INIT;
-    if (!catalog_referring(swap->conn, swap->live_oid, arena, &children, &count, err)) {
+    if (!catalog_neighbours(swap->conn, swap->live_oid, arena, &beside, err)) {
         return false;
     }
-    sql_cutover_lock(&sql, swap->other, swap->live, children, count);
+    for (int i = 0; i < beside.view_count; i++) {
+        if (!query_run(swap->conn, beside.views[i], NULL, err)) {
+            return false;
+        }
+    }
+    sql_cutover_lock(&sql, tables, beside.tables, beside.table_count, swap->attempts % 2 == 0);
     return query_run(swap->conn, strbuf_text(&sql), NULL, err);
 }
 

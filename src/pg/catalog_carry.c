@@ -4,7 +4,8 @@
  * Each answers rows of: kind, name, column of the target, relation, text, extra, flag; see
  * core/sql_cutover.h.  $1 is the source, $2 the target, $3 and $4 their columns that are copied as
  * they are.  `m` pairs these, `same` has those of the source that also have name and type in
- * common, so that an expression over them means the same.
+ * common, so that an expression over them means the same; foreign keys also join integers of
+ * different size (`refers`).
  */
 #include "pg/catalog_carry.h"
 
@@ -16,7 +17,9 @@
     "WITH m AS (\n"                                                                                \
     "    SELECT x.s, x.t, a.attname AS source_name, b.attname AS into_name,\n"                     \
     "           a.attname = b.attname AND a.atttypid = b.atttypid AND a.atttypmod = b.atttypmod\n" \
-    "           AND a.attcollation = b.attcollation AS is_same\n"                                  \
+    "           AND a.attcollation = b.attcollation AS is_same,\n"                                 \
+    "           a.attname = b.attname AND a.atttypid IN (20, 21, 23)\n"                            \
+    "           AND b.atttypid IN (20, 21, 23) AS is_integer\n"                                    \
     "      FROM ROWS FROM (pg_catalog.unnest($3::pg_catalog.int2[]),\n"                            \
     "                      pg_catalog.unnest($4::pg_catalog.int2[])) AS x(s, t)\n"                 \
     "      JOIN pg_catalog.pg_attribute a\n"                                                       \
@@ -24,20 +27,19 @@
     "      JOIN pg_catalog.pg_attribute b\n"                                                       \
     "        ON b.attrelid = $2::pg_catalog.oid AND b.attnum = x.t),\n"                            \
     "same AS (\n"                                                                                  \
-    "    SELECT COALESCE(pg_catalog.array_agg(m.s), '{}') AS s FROM m WHERE m.is_same),\n"         \
+    "    SELECT COALESCE(pg_catalog.array_agg(m.s) FILTER (WHERE m.is_same), '{}') AS s,\n"        \
+    "           COALESCE(pg_catalog.array_agg(m.s) FILTER (WHERE m.is_same OR m.is_integer),\n"    \
+    "               '{}') AS refers FROM m),\n"                                                    \
     "tables AS (\n"                                                                                \
     "    SELECT s.relname AS source_name, t.relname AS into_name, s.relowner, s.relacl,\n"         \
     "           s.relnamespace, s.reloptions, s.relreplident, t.relacl AS into_acl,\n"             \
     "           t.reloptions AS into_options, t.relkind AS into_kind,\n"                           \
     "           s.relrowsecurity AND NOT t.relrowsecurity AS loses_security,\n"                    \
+    "           s.relforcerowsecurity AND NOT t.relforcerowsecurity AS loses_force,\n"             \
+    "           t.relowner AS into_owner,\n"                                                       \
     "           t.relreplident AS into_ident,\n"                                                   \
     "           s.relnamespace <> t.relnamespace AS apart, s.relispartition,\n"                    \
-    "           s.reltype, EXISTS (\n"                                                             \
-    "               SELECT FROM pg_catalog.pg_type o WHERE o.typnamespace = s.relnamespace\n"      \
-    "                  AND o.typname = $5::pg_catalog.name AND o.typcategory <> 'A'\n"             \
-    "                UNION ALL\n"                                                                  \
-    "               SELECT FROM pg_catalog.pg_class o\n"                                           \
-    "                WHERE o.relnamespace = s.relnamespace AND o.relname = $5) AS taken\n"         \
+    "           s.reltype, $5::pg_catalog.name AS old_name\n"                                      \
     "      FROM pg_catalog.pg_class s, pg_catalog.pg_class t\n"                                    \
     "     WHERE s.oid = $1 AND t.oid = $2)\n"
 
@@ -169,12 +171,12 @@ static const char SQL_CHECKS[] = WITH_MAP
 
 /* ---- sequences ---- */
 
-/* Of a serial column: the target's default uses it too.  Else the target's column has one of its
- * own, which goes on counting where the source's stands. */
+/* Of a serial column: the target's default uses it too, and where that is bigint counts as far.
+ * Else the target's column has one of its own, which goes on counting where the source's stands. */
 static const char SQL_SEQUENCES[] = WITH_MAP
     "SELECT CASE WHEN own.relation IS NULL THEN 'owned' ELSE 'counter' END,\n"
-    "       m.source_name, m.into_name, " QUALIFIED ", own.relation, NULL,\n"
-    "       q.seqincrement > 0\n"
+    "       m.source_name, m.into_name, " QUALIFIED ", own.relation,\n"
+    "       CASE WHEN b.atttypid = 20 AND q.seqtypid <> 20 THEN 'bigint' END, q.seqincrement > 0\n"
     "  FROM same, m\n"
     "  JOIN pg_catalog.pg_depend d\n"
     "    ON d.refobjid = $1 AND d.refobjsubid = m.s AND d.deptype IN ('a', 'i')\n"
@@ -183,6 +185,7 @@ static const char SQL_SEQUENCES[] = WITH_MAP
     "  JOIN pg_catalog.pg_class c ON c.oid = d.objid AND c.relkind = 'S'\n"
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
     "  JOIN pg_catalog.pg_sequence q ON q.seqrelid = c.oid\n"
+    "  JOIN pg_catalog.pg_attribute b ON b.attrelid = $2 AND b.attnum = m.t\n"
     "  LEFT JOIN LATERAL (\n"
     "       SELECT pg_catalog.format('%I.%I', on_.nspname, o.relname) AS relation\n"
     "         FROM pg_catalog.pg_depend e\n"
@@ -204,8 +207,8 @@ static const char SQL_SEQUENCES[] = WITH_MAP
 #define OUTGOING                                                                                   \
     "(SELECT k.*, " DEFINITION(                                                                    \
         "k") " AS definition, " NAME_IS_TAKEN " AS taken,\n"                                       \
-             "               NOT " NOT_AT_THE_TARGET " AS there, k.conkey <@ same.s\n"             \
-             "               AND (k.confrelid <> $1 OR k.confkey <@ same.s) AS fits\n"             \
+             "               NOT " NOT_AT_THE_TARGET " AS there, k.conkey <@ same.refers\n"        \
+             "               AND (k.confrelid <> $1 OR k.confkey <@ same.refers) AS fits\n"        \
              "          FROM same, pg_catalog.pg_constraint k\n"                                   \
              "         WHERE k.conrelid = $1 AND k.contype = 'f' AND k.conparentid = 0) k"
 
@@ -239,7 +242,7 @@ static const char SQL_INCOMING[] = WITH_MAP
     "  FROM (SELECT k.conname, k.convalidated, " DEFINITION(
         "k") " AS definition,\n"
              "               " QUALIFIED " AS relation, c.relkind = 'p' AS by_leaves,\n"
-             "               k.confkey <@ same.s AND EXISTS (\n"
+             "               k.confkey <@ same.refers AND EXISTS (\n"
              "                   SELECT FROM pg_catalog.pg_index i\n"
              "                    WHERE i.indrelid = $2 AND i.indisunique AND i.indisvalid\n"
              "                      AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS "
@@ -334,11 +337,22 @@ static const char SQL_REFUSED[] = WITH_MAP
     "           'begins' AS text WHERE tables.apart\n"
     "     UNION ALL\n"
     "    SELECT pg_catalog.format('the name %I is taken, which the old table is to have',\n"
-    "           $5::pg_catalog.name) WHERE tables.taken\n"
+    "           tables.old_name)\n"
+    "     WHERE EXISTS (SELECT FROM pg_catalog.pg_type o\n"
+    "                    WHERE o.typnamespace = tables.relnamespace AND o.typname = "
+    "tables.old_name\n"
+    "                      AND o.typcategory <> 'A')\n"
+    "        OR EXISTS (SELECT FROM pg_catalog.pg_class o\n"
+    "                    WHERE o.relnamespace = tables.relnamespace AND o.relname = "
+    "tables.old_name)\n"
     "     UNION ALL\n"
     "    SELECT 'row security is on at the old table and off at the new one: everybody with SELECT "
     "'\n"
     "           'would see all rows' WHERE tables.loses_security\n"
+    "     UNION ALL\n"
+    "    SELECT 'row security is forced at the old table and not at the new one: its owner would "
+    "'\n"
+    "           'see all rows' WHERE tables.loses_force AND NOT tables.loses_security\n"
     "     UNION ALL\n"
     "    SELECT 'the old table is a partition, and the new one would not be'\n"
     "     WHERE tables.relispartition\n"
@@ -427,11 +441,33 @@ static const char SQL_LOST_REST[] = WITH_MAP
     "               AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass)) x\n"
     " GROUP BY x.text ORDER BY x.text";
 
+static const char SQL_LOST_BESIDE[] = WITH_MAP
+    "SELECT 'lost', NULL, NULL, NULL, x.text, NULL, false\n"
+    "  FROM tables, same, LATERAL (\n"
+    "    SELECT pg_catalog.format('%s of %s, which only the new table grants, stays',\n"
+    "           a.privilege_type, COALESCE(r.rolname, 'PUBLIC')) AS text\n"
+    "      FROM pg_catalog.aclexplode(tables.into_acl) a\n"
+    "      LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee\n"
+    "     WHERE a.grantee NOT IN (tables.relowner, tables.into_owner) AND NOT EXISTS (\n"
+    "           SELECT FROM pg_catalog.aclexplode(tables.relacl) h\n"
+    "            WHERE h.grantee = a.grantee AND h.privilege_type = a.privilege_type)\n"
+    "     UNION ALL\n"
+    "    SELECT pg_catalog.format('CLUSTER ON %s', i.indexrelid::pg_catalog.regclass)\n"
+    "      FROM pg_catalog.pg_index i WHERE i.indrelid = $1 AND i.indisclustered\n"
+    "     UNION ALL\n"
+    "    SELECT 'comment on ' || pg_catalog.pg_describe_object(d.classoid, d.objoid, 0)\n"
+    "      FROM pg_catalog.pg_description d\n"
+    "     WHERE d.classoid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objoid IN (\n"
+    "               SELECT k.oid FROM pg_catalog.pg_constraint k WHERE k.conrelid = $1)\n"
+    "        OR d.classoid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND d.objoid IN (\n"
+    "               SELECT g.oid FROM pg_catalog.pg_trigger g WHERE g.tgrelid = $1)) x\n"
+    " ORDER BY x.text";
+
 /* ---- all of it ---- */
 
 static const char *const QUESTIONS[] = {SQL_OWNER, SQL_GRANTS, SQL_COMMENTS, SQL_DEFAULTS,
     SQL_CHECKS, SQL_SEQUENCES, SQL_OUTGOING, SQL_INCOMING, SQL_TRIGGERS, SQL_VIEWS, SQL_REFUSED,
-    SQL_LOST_INDEXES, SQL_LOST_COLUMNS, SQL_LOST_REST};
+    SQL_LOST_INDEXES, SQL_LOST_COLUMNS, SQL_LOST_REST, SQL_LOST_BESIDE};
 #define QUESTION_COUNT (sizeof(QUESTIONS) / sizeof(QUESTIONS[0]))
 
 static CarryKind
@@ -504,29 +540,48 @@ catalog_read_carry(PgConn *conn, const CarryQuestion *question, Arena *arena, Ca
     return ok;
 }
 
-static const char SQL_REFERRING[] =
-    "SELECT DISTINCT " QUALIFIED "\n"
+/* Referred-to tables only where the role may lock them, which it need not to drop the foreign key.
+ * To change nobody's mind about its owner is how a view alone is locked: LOCK TABLE goes on to all
+ * that the view reads. */
+static const char SQL_NEIGHBOURS[] =
+    "SELECT false, " QUALIFIED "\n"
     "  FROM pg_catalog.pg_constraint k\n"
-    "  JOIN pg_catalog.pg_class c ON c.oid = k.conrelid\n"
+    "  JOIN pg_catalog.pg_class c\n"
+    "    ON c.oid = CASE k.confrelid WHEN $1 THEN k.conrelid ELSE k.confrelid END\n"
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
-    " WHERE k.confrelid = $1::pg_catalog.oid AND k.conrelid <> k.confrelid AND k.contype = 'f'\n"
-    "   AND k.conparentid = 0\n"
-    " ORDER BY 1";
+    " WHERE $1::pg_catalog.oid IN (k.confrelid, k.conrelid) AND k.conrelid <> k.confrelid\n"
+    "   AND k.contype = 'f' AND k.conparentid = 0\n"
+    "   AND (k.confrelid = $1\n"
+    "        OR pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'))\n"
+    " UNION\n"
+    "SELECT true, pg_catalog.format('ALTER VIEW %I.%I OWNER TO %I', n.nspname, c.relname,\n"
+    "           pg_catalog.pg_get_userbyid(c.relowner))\n"
+    "  FROM pg_catalog.pg_depend d\n"
+    "  JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid\n"
+    "  JOIN pg_catalog.pg_class c ON c.oid = w.ev_class\n"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
+    " WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.refobjid = $1\n"
+    "   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.relkind = 'v'\n"
+    "   AND pg_catalog.pg_has_role(c.relowner, 'USAGE')\n"
+    " ORDER BY 1, 2";
 
 bool
-catalog_referring(
-    PgConn *conn, uint32_t table_oid, Arena *arena, const char ***names, int *count, Err *err)
+catalog_neighbours(PgConn *conn, uint32_t table_oid, Arena *arena, Neighbours *neighbours, Err *err)
 {
     Params params = PARAMS_INIT;
     params_int(&params, table_oid);
     PGRESULT_AUTO *result = NULL;
-    if (!query_with(conn, SQL_REFERRING, &params, &result, err)) {
-        return err_wrap(err, "look for tables that refer to it");
+    if (!query_with(conn, SQL_NEIGHBOURS, &params, &result, err)) {
+        return err_wrap(err, "look for what is changed together with the table");
     }
-    *count = result_rows(result);
-    *names = arena_alloc(arena, (size_t)(*count + 1) * sizeof(**names));
-    for (int i = 0; i < *count; i++) {
-        (*names)[i] = result_dup(result, i, 0, arena);
+    int rows = result_rows(result);
+    const char **texts = arena_alloc(arena, (size_t)(rows + 1) * sizeof(*texts));
+    *neighbours = (Neighbours){.tables = texts};
+    for (int i = 0; i < rows; i++) {
+        texts[i] = result_dup(result, i, 1, arena);
+        neighbours->table_count += result_bool(result, i, 0) ? 0 : 1;
     }
+    neighbours->views = texts + neighbours->table_count;
+    neighbours->view_count = rows - neighbours->table_count;
     return true;
 }

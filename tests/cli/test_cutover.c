@@ -338,6 +338,23 @@ Test(cutover, without_a_way_back_it_is_refused_unless_that_is_allowed)
 
 /* ---- in between ---- */
 
+Test(cutover, constraints_that_are_not_validated_yet_are_named_when_it_is_cleaned)
+{
+    JobTest test;
+    open_synced(&test,
+        "CREATE TABLE ids (id bigint PRIMARY KEY); INSERT INTO ids SELECT id FROM app;"
+        "ALTER TABLE app ADD CONSTRAINT known FOREIGN KEY (id) REFERENCES ids",
+        TARGET);
+    cutover(&test);
+    pg_exec(test.conn, "UPDATE pghaul.carry SET done = NULL"); /* as a kill leaves it */
+    char *text = job_verb_output(&test, "clean", NULL, 0);
+    const char *named =
+        strstr(text, "ALTER TABLE \"public\".\"app\" VALIDATE CONSTRAINT \"known\";");
+    cr_expect(named != NULL, "%s", text);
+    free(text);
+    job_close_cluster(&test);
+}
+
 Test(cutover, following_run_keeps_the_old_table_in_step_until_it_is_stopped)
 {
     static const char *const FOLLOW[] = {"--follow", NULL};
@@ -424,6 +441,36 @@ Test(cutover, plan_says_what_goes_over_and_what_does_not)
     const char *carried = strstr(text, "app becomes app_old, and app_v2 becomes app");
     cr_expect(carried != NULL && strstr(carried, "comment on the table") < lost, "%s", text);
     free(text);
+    job_close_cluster(&test);
+}
+
+/* The foreign key of a partitioned table as a whole comes last, under a lock that stops writers. */
+Test(cutover, what_is_left_after_the_swap_makes_no_writer_wait_long)
+{
+    JobTest test;
+    open_synced(&test,
+        "CREATE TABLE ids (id bigint PRIMARY KEY); INSERT INTO ids SELECT id FROM app;"
+        "ALTER TABLE app ADD CONSTRAINT known FOREIGN KEY (id) REFERENCES ids",
+        PARTITIONED);
+    cutover(&test);
+    pg_exec(test.conn, "ALTER TABLE app DROP CONSTRAINT known;"
+                       "UPDATE pghaul.carry SET done = NULL WHERE what LIKE '%on the whole'");
+    Session *session = session_open(test.uri);
+    pg_exec(session_conn(session), "BEGIN; UPDATE app SET note = 'x' WHERE id = 7");
+    Proc *proc = job_start_verb(&test, "cutover", NULL, YES);
+    pg_wait_true(test.conn,
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted"
+        " AND relation = 'app'::regclass)",
+        HARNESS_TIMEOUT_US);
+    int64_t begun_us = clock_mono_us();
+    pg_exec(test.conn, "UPDATE app SET note = 'y' WHERE id = 8");
+    cr_expect(lt(i64, clock_mono_us() - begun_us, 1000000));
+    session_release(session);
+    job_expect_exit(proc, 0);
+    cr_expect(eq(i64, 1,
+        pg_int(test.conn, "SELECT count(*) FROM pg_constraint WHERE conrelid = 'app'::regclass"
+                          " AND conname = 'known' AND convalidated")));
+    session_close(session);
     job_close_cluster(&test);
 }
 

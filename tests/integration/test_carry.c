@@ -12,7 +12,9 @@
 #include "harness/pgcluster.h"
 #include "harness/session.h"
 #include "ops/carry.h"
+#include "pg/catalog_carry.h"
 #include "pg/query.h"
+#include "pg/snapshots.h"
 
 typedef struct CarryTest {
     PgCluster *cluster;
@@ -292,6 +294,31 @@ Test(carry, counters_go_on_from_a_serial_to_an_identity_and_back)
     carry_close(&t);
 }
 
+/* What such copies are made for: the counter and the tables that refer to it come along. */
+Test(carry, integer_key_becomes_bigint_with_its_sequence_and_its_foreign_keys)
+{
+    CarryTest t;
+    carry_open(&t,
+        "CREATE TABLE orders (id serial PRIMARY KEY, parent int REFERENCES orders);"
+        "INSERT INTO orders (parent) VALUES (NULL), (1);"
+        "CREATE TABLE lines (orders int REFERENCES orders); INSERT INTO lines VALUES (2);"
+        "CREATE TABLE orders_v2 (id bigint PRIMARY KEY DEFAULT nextval('orders_id_seq'),"
+        " parent bigint); INSERT INTO orders_v2 SELECT * FROM orders;",
+        "");
+    char *lost = all_lost(&t);
+    cr_expect(eq(str, "", lost));
+    free(lost);
+    char *before = belongings(&t);
+    swap(&t, false);
+    expect_same(&t, before, "the new table has it all");
+    pg_exec(t.sql, "SELECT setval('orders_id_seq', 2147483647)");
+    cr_expect(eq(i64, 2147483648, pg_int(t.sql, "INSERT INTO orders DEFAULT VALUES RETURNING id")));
+    swap(&t, true);
+    expect_same(&t, before, "the old table has it back");
+    free(before);
+    carry_close(&t);
+}
+
 Test(carry, partitioned_table_gets_its_foreign_keys_by_its_leaves)
 {
     CarryTest t;
@@ -329,9 +356,11 @@ Test(carry, what_cannot_go_over_is_named)
         "row security policy mine", "publication shop", "statistics object twins",
         "storage parameters: fillfactor=70", "column state: NOT NULL",
         "function public.total(public.orders)", "column state: storage", "replica identity",
-        "rule quiet"};
+        "rule quiet", "SELECT of carry_app, which only the new table grants",
+        "comment on constraint short", "CLUSTER ON public.by_note"};
     CarryTest t;
     carry_open(&t,
+        ROLES
         "CREATE TABLE orders (id int PRIMARY KEY, part int, state text NOT NULL, note text"
         "  CONSTRAINT short CHECK (length(note) < 9)) WITH (fillfactor = 70);"
         "CREATE INDEX by_note ON orders (note); CREATE STATISTICS twins ON id, part FROM orders;"
@@ -347,7 +376,9 @@ Test(carry, what_cannot_go_over_is_named)
         "ALTER TABLE orders REPLICA IDENTITY FULL;"
         "ALTER TABLE orders ALTER state SET STORAGE EXTERNAL;"
         "CREATE TABLE orders_v2 (id int, part int, state text, note text,"
-        "  PRIMARY KEY (id, part)) PARTITION BY HASH (part);",
+        "  PRIMARY KEY (id, part)) PARTITION BY HASH (part);"
+        "GRANT SELECT ON orders_v2 TO carry_app; ALTER TABLE orders CLUSTER ON by_note;"
+        "COMMENT ON CONSTRAINT short ON orders IS 'up to 8';",
         "note");
     char *lost = all_lost(&t);
     for (size_t i = 0; i < sizeof(LOST) / sizeof(LOST[0]); i++) {
@@ -375,10 +406,60 @@ Test(carry, what_stands_in_the_way_is_said)
 {
     expect_obstacle(TWO "CREATE VIEW orders_old AS SELECT 1", "orders_old is taken");
     expect_obstacle(TWO "CREATE TYPE orders_old AS ENUM ()", "orders_old is taken");
-    expect_obstacle(TWO "ALTER TABLE orders ENABLE ROW LEVEL SECURITY", "row security");
+    expect_obstacle(TWO "ALTER TABLE orders ENABLE ROW LEVEL SECURITY", "row security is on");
+    expect_obstacle(TWO "ALTER TABLE orders FORCE ROW LEVEL SECURITY", "row security is forced");
     expect_obstacle(TWO "CREATE TABLE child () INHERITS (orders)", "inherited by public.child");
     expect_obstacle("CREATE TABLE whole (id int) PARTITION BY LIST (id);"
                     "CREATE TABLE orders PARTITION OF whole DEFAULT;"
                     "CREATE TABLE orders_v2 (id int)",
         "is a partition");
+}
+
+/* ---- the locks ---- */
+
+Test(carry, what_is_locked_beside_the_tables)
+{
+    CarryTest t;
+    Neighbours beside;
+    Err err = ERR_INIT;
+    carry_open(&t,
+        TWO "CREATE VIEW \"the ids\" AS SELECT id, id AS again FROM orders;"
+            "CREATE VIEW over AS SELECT id FROM \"the ids\";"
+            "CREATE TABLE lines (id int REFERENCES orders); CREATE TABLE customers (id int UNIQUE);"
+            "ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES customers (id),"
+            " ADD FOREIGN KEY (id) REFERENCES orders;",
+        "");
+    bool ok = catalog_neighbours(t.conn, t.source.table.oid, &t.arena, &beside, &err);
+    cr_assert(ok, "%s", err.message);
+    cr_assert(eq(int, 2, beside.table_count));
+    cr_expect(zero(int, strcmp("public.customers", beside.tables[0])));
+    cr_expect(zero(int, strcmp("public.lines", beside.tables[1])));
+    cr_assert(eq(int, 1, beside.view_count));
+    pg_exec(t.sql, "BEGIN");
+    pg_exec(t.sql, beside.views[0]);
+    cr_expect(eq(i64, 1,
+        pg_int(t.sql, "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()"
+                      " AND mode = 'AccessExclusiveLock' AND relation = '\"the ids\"'::regclass")));
+    carry_close(&t);
+}
+
+/* A statement in a longer transaction takes a snapshot that is gone with it, unless the transaction
+ * keeps one; from outside only time tells them apart. */
+Test(carry, snapshot_that_lasts_is_told_from_one_of_a_statement)
+{
+    CarryTest t;
+    const char *who = NULL;
+    Err err = ERR_INIT;
+    carry_open(&t, TWO, "");
+    Session *session = session_open(cluster_uri(t.cluster, t.dbname));
+    pg_exec(session_conn(session), "BEGIN; SELECT 1");
+    session_send(session, "SELECT pg_sleep(0.01)");
+    cr_assert(probe_lasting_snapshots(t.conn, &t.arena, &who, &err), "%s", err.message);
+    cr_expect(who == NULL, "%s", who);
+    cr_assert(session_wait(session, HARNESS_TIMEOUT_US));
+    pg_exec(session_conn(session), "COMMIT; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
+    cr_assert(probe_lasting_snapshots(t.conn, &t.arena, &who, &err), "%s", err.message);
+    cr_expect(who != NULL && strstr(who, "idle in transaction") != NULL, "%s", who);
+    session_close(session);
+    carry_close(&t);
 }

@@ -49,6 +49,9 @@ static const Expected CASES[] = {
     {{CARRY_OWNED, "id", "key", "s.seq", NULL, NULL, false},
         "ALTER SEQUENCE s.seq OWNED BY " LIVE ".\"key\"",
         "ALTER SEQUENCE s.seq OWNED BY " LIVE ".\"id\"", NULL, NULL},
+    {{CARRY_OWNED, "id", "key", "s.seq", NULL, "bigint", false},
+        "ALTER SEQUENCE s.seq AS bigint OWNED BY " LIVE ".\"key\"",
+        "ALTER SEQUENCE s.seq OWNED BY " LIVE ".\"id\"", NULL, NULL},
     {{CARRY_FOREIGN, "f", NULL, NULL, "FK", "FK", true},
         "ALTER TABLE " OLD " DROP CONSTRAINT IF EXISTS \"f\";\n"
         "ALTER TABLE " LIVE " ADD CONSTRAINT \"f\" FK NOT VALID",
@@ -99,6 +102,20 @@ Test(sql_cutover, rename_makes_room_before_it_takes_the_name)
     expect_text(step.undo, "ALTER TABLE " LIVE " RENAME TO \"v2\";\n"
                            "ALTER TABLE " OLD " RENAME TO \"or\"\"ders\"");
     arena_reset(&arena);
+}
+
+Test(sql_cutover, tables_beside_are_locked_first_or_last)
+{
+    static const char *const TABLES[] = {INTO, LIVE};
+    static const char *const OTHERS[] = {"a.b", "c.d"};
+    STRBUF_AUTO last = STRBUF_INIT;
+    STRBUF_AUTO first = STRBUF_INIT;
+    sql_cutover_lock(&last, TABLES, OTHERS, 2, false);
+    expect_text(
+        strbuf_text(&last), "LOCK TABLE " INTO ", " LIVE ", a.b, c.d IN ACCESS EXCLUSIVE MODE");
+    sql_cutover_lock(&first, TABLES, OTHERS, 2, true);
+    expect_text(
+        strbuf_text(&first), "LOCK TABLE a.b, c.d, " INTO ", " LIVE " IN ACCESS EXCLUSIVE MODE");
 }
 
 Test(sql_cutover, kinds_that_wait_for_the_swap_come_after_those_that_do_not)
