@@ -412,7 +412,7 @@ Test(copy_sync, a_constraint_of_the_target_that_is_deferrable_later_is_refused_a
 {
     static const char *const YES[] = {"--yes", NULL};
     JobTest test;
-    open_copy(&test, PLAIN_TARGET, "", 0);
+    open_copy(&test, PLAIN_TARGET, "allow: [target-deferrable]\n", 0);
     expect_synced(&test, "the first run");
     pg_exec(test.conn, "ALTER TABLE target ADD CONSTRAINT late UNIQUE (u) DEFERRABLE");
     pg_exec(test.conn, "UPDATE app SET note = 'later' WHERE id <= 100");
