@@ -15,10 +15,10 @@ Test(findings, healthy_job_has_none)
 Test(findings, worst_come_first)
 {
     JOB(job);
-    job.facts.table.rows = -1;        /* note */
-    job.columns[2].in_check = true;   /* warning */
-    job.columns[2].generated = true;  /* refusal */
-    job.facts.table.rules = "r"; /* refusal, found earlier */
+    job.facts.table.rows = -1;       /* note */
+    job.columns[2].in_check = true;  /* warning */
+    job.columns[2].generated = true; /* refusal */
+    job.facts.table.rules = "r";     /* refusal, found earlier */
     job_collect(&job);
     cr_assert(eq(int, job.findings.count, 4));
     cr_expect(eq(int, job.findings.refuse_count, 2));
