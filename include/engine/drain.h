@@ -85,6 +85,15 @@ struct Drain {
     int64_t repair_last; /* and the greatest id that it can have made */
 };
 
+/* Lease slices up to this run's share, or give one back that another run should have. */
+bool drain_balance_slices(Drain *drain, Err *err) __attribute__((warn_unused_result));
+
+/* The slice at `index` of those held is another run's now. */
+void drain_forget_slice(Drain *drain, int index);
+
+/* At the end; what cannot be given back is taken over when its lease has run out. */
+void drain_release_slices(Drain *drain);
+
 /* Give the room of drained entries back, when there is need and there are many. */
 bool drain_vacuum_log(Drain *drain, Err *err) __attribute__((warn_unused_result));
 

@@ -17,7 +17,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/carry_call.h"
-#include "engine/carve.h"
 #include "engine/drain_remote.h"
 #include "engine/worker_session.h"
 #include "store/guards.h"
@@ -133,67 +132,6 @@ look(Drain *drain, Err *err)
     return ok;
 }
 
-/* ---- slices ---- */
-
-static void
-forget_slice(Drain *drain, int index)
-{
-    drain->held.slices[index] = drain->held.slices[--drain->held.count];
-}
-
-/* As many for each run that is alive. */
-static int
-share_of_slices(Drain *drain)
-{
-    Engine *engine = drain->engine;
-    (void)pthread_mutex_lock(&engine->lock);
-    int runs = 1 + engine->progress.other_runs;
-    (void)pthread_mutex_unlock(&engine->lock);
-    return (LOG_SLICES + runs - 1) / runs;
-}
-
-/* Lease one more, or give one back that another run should have. */
-static bool
-balance_slices(Drain *drain, Err *err)
-{
-    int share = share_of_slices(drain);
-    if (drain->held.count > share) {
-        SliceLease *last = &drain->held.slices[drain->held.count - 1];
-        drain->held.count--;
-        return changelog_release(drain->worker->conn, last, err);
-    }
-    bool claimed = true;
-    while (claimed && drain->held.count < share) {
-        RangeOwner owner = carve_owner(drain->worker, 0);
-        if (!changelog_claim(drain->worker->conn, &owner, &drain->held, &claimed, err)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void
-release_slices(Drain *drain)
-{
-    Err err = ERR_INIT;
-    PgConn *conn = drain->worker->conn;
-    while (drain->held.count > 0 && conn != NULL && conn_is_idle(conn) &&
-           changelog_release(conn, &drain->held.slices[drain->held.count - 1], &err)) {
-        drain->held.count--;
-    }
-    if (err.cls != ERR_NONE) {
-        log_line(LOG_DEBUG, "drain", "%s", err.message); /* whoever comes next takes them over */
-    }
-}
-
-static bool
-raise_floor(Drain *drain, Err *err)
-{
-    const EngineSetup *setup = &drain->engine->setup;
-    return drain_floor_raise(&drain->floor, drain->carrier->log(drain), setup->plan, setup->job,
-        drain->state.last_id, err);
-}
-
 /* ---- batches ---- */
 
 static void
@@ -281,7 +219,7 @@ drain_batch(Drain *drain, bool *full, Err *err)
     }
     if (result.outcome == DRAIN_LOST) {
         log_line(LOG_INFO, "drain", "slice %d was taken over by another run", slice->no);
-        forget_slice(drain, drain->current);
+        drain_forget_slice(drain, drain->current);
         return true;
     }
     take_batch(drain, slice, &result, clock_mono_us() - begun_us);
@@ -509,6 +447,14 @@ settle(Drain *drain, bool *done, Err *err)
     return query_end(conn, ok, err);
 }
 
+static bool
+raise_floor(Drain *drain, Err *err)
+{
+    const EngineSetup *setup = &drain->engine->setup;
+    return drain_floor_raise(&drain->floor, drain->carrier->log(drain), setup->plan, setup->job,
+        drain->state.last_id, err);
+}
+
 /* When a wait for the next look would only make the run longer: its passes are over, and nothing
  * was drained since, or the first round found no more. */
 static bool
@@ -532,7 +478,7 @@ step(Drain *drain, bool *done, Err *err)
     }
     if (must_look(drain)) {
         if (!look(drain, err) ||
-            (drain->may_begin && !(balance_slices(drain, err) && raise_floor(drain, err) &&
+            (drain->may_begin && !(drain_balance_slices(drain, err) && raise_floor(drain, err) &&
                                      drain_vacuum_log(drain, err)))) {
             return false;
         }
@@ -590,7 +536,7 @@ drain_main(void *arg)
     pacer_init(&drain.pacer, limits, BATCH_START);
     work(&drain);
     look_last(&drain);
-    release_slices(&drain);
+    drain_release_slices(&drain);
     drop_sessions(&drain);
     arena_reset(&worker->job_arena);
     arena_reset(&worker->lease_arena);
