@@ -148,19 +148,17 @@ clean_one(App *app, PgConn *conn, const char *name, StopToken *stop, Err *err)
 typedef struct Left {
     StrBuf *indexes;
     StrBuf *elsewhere;
-    int sources; /* jobs that have, or had, triggers on another server */
 } Left;
 
 /* What cannot be found out any more once the schema is dropped; one of a version that cannot be
  * read has nothing elsewhere that we could know of. */
 static bool
-empty_job(App *app, PgConn *conn, const char *name, StopToken *stop, Left *left, Err *err)
+empty_job(App *app, PgConn *conn, const char *name, StopToken *stop, const Left *left, Err *err)
 {
     JobRow job;
     Err unreadable = ERR_INIT;
     bool elsewhere =
         app_find_job(app, conn, name, &job, &unreadable) && has_trigger_elsewhere(&job);
-    left->sources += elsewhere ? 1 : 0;
     return indexes_left_sql(conn, name, left->indexes, err) &&
            (!elsewhere || clean_elsewhere(app, name, &job, stop, left->elsewhere, err));
 }
@@ -181,7 +179,7 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
     }
     STRBUF_AUTO left = STRBUF_INIT;
     STRBUF_AUTO elsewhere = STRBUF_INIT;
-    Left all = {&left, &elsewhere, 0};
+    Left all = {&left, &elsewhere};
     bool ok = job_names(conn, &app->arena, &names, &count, err);
     for (int i = 0; ok && i < count; i++) {
         ok = empty_job(app, conn, names[i], stop, &all, err);
@@ -197,9 +195,6 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
         json_append(list, json_text(names[i]));
     }
     strbuf_puts(&text, "schema pghaul is removed with its history\n");
-    strbuf_puts(&text, all.sources > 0
-                           ? "at sources on other servers it stays: pghaul clean --all -d SOURCE\n"
-                           : "");
     app_print(app, strbuf_text(&text));
     print_left(app, &left);
     app_result(app, "removed_jobs", list);

@@ -583,15 +583,11 @@ Test(cutover, clean_all_lets_a_fenced_source_be_written_again)
     expect_remote(&test, "cutover", 0, "every row was compared");
     CliResult result = CLI("clean", "--all", "-d", test.to);
     cr_expect(eq(int, 0, result.code), "%s", result.err);
-    cr_expect(ne(ptr, strstr(result.out, "pghaul clean --all -d SOURCE"), NULL), "%s", result.out);
     cli_free(&result);
     cr_expect(eq(i64, 0,
         pg_int(test.source, "SELECT count(*) FROM pg_class c, pg_trigger t WHERE NOT t.tgisinternal"
                             " OR c.relname ~ '^(log|overflow)_[0-9]'")));
     pg_exec(test.source, "INSERT INTO src VALUES (51)");
-    result = CLI("clean", "--all", "-d", test.from);
-    cr_expect(eq(int, 0, result.code), "%s", result.err);
-    cli_free(&result);
     static const char SCHEMAS[] = "SELECT count(*) FROM pg_namespace WHERE nspname = 'pghaul'";
     cr_expect(eq(i64, 0, pg_int(test.source, SCHEMAS)));
     cr_expect(eq(i64, 0, pg_int(test.target, SCHEMAS)));
