@@ -63,7 +63,8 @@ Test(compare, slice_of_the_log_is_locked_and_counted_by_its_owner_only)
     JobFixture f;
     job_fixture_open(&f, TABLE, FILE);
     Err err = ERR_INIT;
-    pg_execf(f.sql, "INSERT INTO pghaul.slice (job, no, slices) VALUES (%lld, 0, 1)", (long long)f.job.id);
+    pg_execf(f.sql, "INSERT INTO pghaul.slice (job, no, slices) VALUES (%lld, 0, 1)",
+        (long long)f.job.id);
     RangeOwner owner = job_fixture_owner(&f);
     SliceSet held = {.count = 0};
     bool ours = false;
