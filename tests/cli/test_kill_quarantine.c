@@ -142,7 +142,7 @@ static void
 expect_shared(const char *job, const char *right_sql)
 {
     JobTest test;
-    job_open(&test, cluster_shared(), 2 * (int64_t)ROWS, 5 * SLOW_US); /* several ranges */
+    job_open(&test, cluster_shared(), 2 * (int64_t)ROWS, (int64_t)5 * SLOW_US); /* several ranges */
     job_write(&test, job);
     WorkloadSpec spec = application(&test);
     spec.key_high = 2 * (int64_t)ROWS;
