@@ -112,7 +112,9 @@ find_end(Relay *relay, Err *err)
     if (!query_batch(relay->worker->source, &call, &result, err)) {
         return err_wrap(err, "source");
     }
-    relay->last = result_rows(result) == 0;
+    const char *end = result_rows(result) == 0 ? NULL : result_text(result, 0, 0);
+    /* A batch may be as long as its range: there is nothing behind it then. */
+    relay->last = end == NULL || (lease->high != NULL && strcmp(end, lease->high) == 0);
     relay->to = relay->last ? lease->high : result_dup(result, 0, 0, &relay->arena);
     return true;
 }
