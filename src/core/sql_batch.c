@@ -207,14 +207,14 @@ sql_put_key_bounds(StrBuf *out, const Plan *plan)
     put_bound_values(out, plan, "pghaul_to", "pghaul_high");
 }
 
-/* The batch ends with the key that `probe` finds, or where its range does. */
+/* The batch ends with the key that `probe` finds, or where its range does; that may be one. */
 static void
 put_key_end(StrBuf *out, const Plan *plan, const char *probe)
 {
     strbuf_printf(out, "    SELECT %s;\n    IF FOUND THEN\n", probe);
     put_bound_values(out, plan, "pghaul_to", "pghaul_end");
     strbuf_puts(out, "        pghaul_to_open := false;\n"
-                     "        pghaul_last := false;\n"
+                     "        pghaul_last := COALESCE(pghaul_end = pghaul_high, false);\n"
                      "    END IF;\n");
 }
 

@@ -88,6 +88,19 @@ Test(batch, a_range_that_was_released_is_lost_to_its_former_owner)
     job_fixture_close(&f);
 }
 
+Test(batch, one_that_ends_with_its_range_is_the_last)
+{
+    JobFixture f;
+    job_fixture_open(&f, TABLE, BY_KEY);
+    RangeLease lease = job_fixture_range(&f, NULL, "{7}", 1);
+    expect_outcome(&f, &lease, "7, false", "done");
+    cr_expect(eq(i64, 7, pg_int(f.sql, "SELECT count(c) FROM t WHERE id <= 7")));
+    pg_exec(f.sql, "UPDATE pghaul.job SET frontier = NULL");
+    lease = job_fixture_range(&f, "{7}", "{14}", 1);
+    expect_outcome(&f, &lease, "6, false", "more");
+    job_fixture_close(&f);
+}
+
 /* ---- owners that come and go ---- */
 
 /* A session whose batch of seven keys has run and is not yet committed. */
