@@ -18,7 +18,8 @@ typedef struct Drive {
     int64_t run;       /* number of the run */
     Progress final;
     bool second_signal;
-    int other_runs; /* alive when this one had ended */
+    int other_runs;    /* alive when this one had ended */
+    bool has_seen_end; /* the passes are over as *conn has it, in a session that is still open */
 
     /* after drive_read_outcome() */
     int pass;

@@ -69,6 +69,7 @@ struct Drain {
     } kept_first[LOG_SLICES];
 
     PassKind pass_kind; /* as of the last look */
+    int finished_pass;  /* that was seen done after the passes were over; 0 = none */
     bool is_settled;    /* a run that follows has said that it is in sync */
     int rounds;         /* through all slices, to their ends, since the passes are over, */
     int64_t kept;       /* and entries that the last of them has kept */

@@ -22,6 +22,10 @@
 #define ENGINE_TICK_US 200000
 #define ENGINE_POLL_US 20000
 
+/* What a crash without the last asynchronous commits, or a failover, leaves. */
+#define ENGINE_LOST_COMMITS                                                                        \
+    "the server lost the last commits in a crash or a failover; work is left"
+
 typedef enum BuildStep {
     BUILD_WAIT = 0, /* not yet, or another run is at it */
     BUILD_MORE,     /* one was built */

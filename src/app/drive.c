@@ -113,6 +113,7 @@ reopen(Drive *drive, Err *err)
 {
     conn_close(*drive->conn);
     *drive->conn = NULL;
+    drive->has_seen_end = false;
     sigset_t signals = end_signals();
     const struct timespec pause = {.tv_nsec = (long)REOPEN_EVERY_US * 1000};
     int64_t give_up_us = clock_mono_us() + REOPEN_LIMIT_US;
@@ -178,9 +179,9 @@ read_outcome(Drive *drive, Err *err)
         return false;
     }
     if (!row.carved || drive->totals.ranges_done < drive->totals.ranges) {
-        return err_set(err, ERR_STOPPED,
-            "the server lost the last commits in a crash or a failover; work is left");
+        return err_set(err, ERR_STOPPED, ENGINE_LOST_COMMITS);
     }
+    drive->has_seen_end = true;
     return true;
 }
 
@@ -200,20 +201,21 @@ drive_end_state(const Plan *plan)
 static bool
 set_complete(Drive *drive, Err *err)
 {
-    if (*drive->conn == NULL) {
-        return err_set(err, ERR_RECONNECT, "no session");
+    if (!drive->has_seen_end && !read_outcome(drive, err)) {
+        return false;
     }
     return quarantine_forget_stops(*drive->conn, drive->job->id, err) &&
            job_set_state(*drive->conn, drive->job->id, drive_end_state(drive->plan), NULL, err);
 }
 
-/* The state commits after everything that its session has seen.  A session that is opened anew has
- * to look again: what ended the old one may have undone the last batches. */
+/* The state commits after everything that its session has seen.  A session that was opened anew,
+ * here or to write down the end of the run, has to look again: what ended the old one may have
+ * undone the last batches. */
 bool
 drive_complete(Drive *drive, Err *err)
 {
-    if (set_complete(drive, err) || (err->cls == ERR_RECONNECT && reopen(drive, err) &&
-                                        read_outcome(drive, err) && set_complete(drive, err))) {
+    if (set_complete(drive, err) ||
+        (err->cls == ERR_RECONNECT && reopen(drive, err) && set_complete(drive, err))) {
         return true;
     }
     if (err->cls == ERR_DRIFT) {

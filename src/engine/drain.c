@@ -105,10 +105,30 @@ publish(Drain *drain)
     (void)pthread_mutex_unlock(&engine->lock);
 }
 
+/* The passes were over, and in a crash the server has lost their last commits. */
+static bool
+is_undone(Drain *drain, bool finished, bool done, Err *err)
+{
+    Engine *engine = drain->engine;
+    int pass = drain->worker->job.pass;
+    if (!finished || done) {
+        drain->finished_pass = finished ? pass : 0;
+        return false;
+    }
+    if (drain->finished_pass != 0 && drain->finished_pass != pass) {
+        return false; /* another run has begun a pass since */
+    }
+    (void)pthread_mutex_lock(&engine->lock);
+    engine->in_sync = false;
+    (void)pthread_mutex_unlock(&engine->lock);
+    return !err_set(err, ERR_STOPPED, ENGINE_LOST_COMMITS);
+}
+
 /* The pass first, then the log: what a pass that is done has put into it is seen. */
 static bool
 look(Drain *drain, Err *err)
 {
+    bool finished = engine_is_finished(drain->engine);
     const EngineSetup *setup = &drain->engine->setup;
     Worker *worker = drain->worker;
     PgConn *conn = worker->conn;
@@ -121,7 +141,8 @@ look(Drain *drain, Err *err)
               source_guards_check(conn, worker->source, setup->plan, job, &drift, err) &&
               changelog_state_above(drain->carrier->log(drain), setup->plan, setup->job,
                   drain->floor.id, &drain->state, err) &&
-              !is_overflowed(drain, err) && finds_repair_drained(drain, job, done, err);
+              !is_undone(drain, finished, done, err) && !is_overflowed(drain, err) &&
+              finds_repair_drained(drain, job, done, err);
     if (ok) {
         drain->may_begin = job->pass > 0 && (job->pass_kind != PASS_MOVE || done);
         drain->looked_us = clock_mono_us();
