@@ -220,6 +220,8 @@ drive_complete(Drive *drive, Err *err)
     }
     if (err->cls == ERR_DRIFT) {
         drive_set_state(drive, JOB_FAILED, err->message);
+    } else if (err->cls == ERR_STOPPED && drive->other_runs == 0) {
+        drive_set_state(drive, JOB_STOPPED, err->message);
     }
     return false;
 }
