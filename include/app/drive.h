@@ -45,7 +45,8 @@ bool drive_read_outcome(Drive *drive, Err *err) __attribute__((warn_unused_resul
 /* Of a job of this plan whose passes are done: complete, or synced where changes keep coming. */
 JobState drive_end_state(const Plan *plan);
 
-/* Set that state; errors as drive_read_outcome(), and ERR_DRIFT, which fails the job. */
+/* Set that state; errors as drive_read_outcome(), which is asked again in a session that was opened
+ * since and then stops the job, and ERR_DRIFT, which fails it. */
 bool drive_complete(Drive *drive, Err *err) __attribute__((warn_unused_result));
 
 /* Mark the run as ended; a failure is logged, the exit code stays that of the cause. */

@@ -6,7 +6,8 @@
 
 #include "engine/carrier.h"
 
-/* Of a batch that holds no lock on rows that the application uses. */
+/* A verify batch locks no row, nor does a copy lock one that the application knows: its statement
+ * may take as long as a snapshot may live.  Whoever waits for it is still seen by the monitor. */
 #define CARRY_LOCKLESS_TIMEOUT_MS 5000
 
 /* Of the vtable in carrier.h. */

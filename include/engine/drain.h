@@ -68,11 +68,10 @@ struct Drain {
         int times;
     } kept_first[LOG_SLICES];
 
-    PassKind pass_kind; /* as of the last look */
-    int finished_pass;  /* that was seen done after the passes were over; 0 = none */
-    bool is_settled;    /* a run that follows has said that it is in sync */
-    int rounds;         /* through all slices, to their ends, since the passes are over, */
-    int64_t kept;       /* and entries that the last of them has kept */
+    int finished_pass; /* that was seen done after the passes were over; 0 = none */
+    bool is_settled;   /* a run that follows has said that it is in sync */
+    int rounds;        /* through all slices, to their ends, since the passes are over, */
+    int64_t kept;      /* and entries that the last of them has kept */
     DrainFloor floor;
     struct {
         int64_t next_us;  /* not before */

@@ -9,8 +9,6 @@
 #include "pg/sqlstate.h"
 #include "store/quarantine.h"
 
-/* A verify batch locks no row, nor does a copy lock one that the application knows: its statement
- * may take as long as a snapshot may live.  Whoever waits for it is still seen by the monitor. */
 #define LOCATE_TIMEOUT_MS 10000
 /* A page row by row takes a while, and a smaller batch there is not.  Whoever waits for it is still
  * seen by the monitor, which cancels it. */

@@ -124,7 +124,8 @@ is_undone(Drain *drain, bool finished, bool done, Err *err)
     return !err_set(err, ERR_STOPPED, ENGINE_LOST_COMMITS);
 }
 
-/* The pass first, then the log: what a pass that is done has put into it is seen. */
+/* What this run holds for finished first, then the pass, then the log: what a pass that is done has
+ * put into it is seen. */
 static bool
 look(Drain *drain, Err *err)
 {
@@ -147,7 +148,6 @@ look(Drain *drain, Err *err)
         drain->may_begin = job->pass > 0 && (job->pass_kind != PASS_MOVE || done);
         drain->looked_us = clock_mono_us();
         drain->look_now = false;
-        drain->pass_kind = job->pass_kind;
         publish(drain);
     }
     return ok;
@@ -452,7 +452,7 @@ settle(Drain *drain, bool *done, Err *err)
     const EngineSetup *setup = &drain->engine->setup;
     PgConn *conn = drain->worker->conn;
     int64_t differing = 0;
-    bool compared = drain->pass_kind == PASS_VERIFY;
+    bool compared = drain->worker->job.pass_kind == PASS_VERIFY;
     if (compared && !job_differing(conn, setup->job, drain->worker->job.pass, &differing, err)) {
         return false;
     }
