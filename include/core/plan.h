@@ -28,8 +28,8 @@
 #define PLAN_RANGE_BLOCKS_MIN 1024 /* towards the end, so that the workers finish together */
 #define PLAN_RANGES_MAX       100000
 
-/* Ranges of a copy by key: so many for each worker, but not so small that they cost more than rows.
- */
+/* Ranges of a copy by key: so many for each worker, but not so small that they cost more than the
+ * rows in them. */
 #define PLAN_COPY_RANGES         24
 #define PLAN_COPY_RANGE_ROWS_MIN 5000.0
 

@@ -51,10 +51,8 @@ announce(const Elsewhere *e)
     STRBUF_AUTO text = STRBUF_INIT;
     strbuf_printf(&line,
         "Cutover: writes to %s on the old server will be refused from now on; then the last "
-        "changes "
-        "are drained, and every row is compared. Until that has ended, the application can write "
-        "to "
-        "neither server.",
+        "changes are drained, and every row is compared. Until that has ended, the application "
+        "can write to neither server.",
         e->spec->table);
     text_put_wrapped(&text, "", strbuf_text(&line), term_text_width(&e->app->err));
     (void)fputs(strbuf_text(&text), stderr);
@@ -69,9 +67,8 @@ print_next(const Elsewhere *e, int sequences, int64_t refused_us)
     strbuf_printf(&line,
         "cut over: writes to %s on the old server are refused, for %s by now, every row was "
         "compared, %d sequence%s advanced. Now let the application connect to the new server. "
-        "Next: pghaul "
-        "rollback %s lets the old server be written again; it does not bring back what was written "
-        "to the new one. pghaul clean %s ends it and removes the fence.",
+        "Next: pghaul rollback %s lets the old server be written again; it does not bring back "
+        "what was written to the new one. pghaul clean %s ends it and removes the fence.",
         e->spec->table, format_duration(refused_us, refused), sequences,
         sequences == 1 ? " was" : "s were", e->job->name, e->job->name);
     text_put_wrapped(&text, "", strbuf_text(&line), term_text_width(&e->app->out));
@@ -111,8 +108,7 @@ cutover_elsewhere(const Elsewhere *e, Err *err)
     if (!ok) {
         return err_hint(err,
             "Writes to the source are refused: pghaul cutover %s goes on, pghaul rollback %s lets "
-            "it "
-            "be written again.",
+            "it be written again.",
             e->job->name, e->job->name);
     }
     print_next(e, sequences, clock_mono_us() - since_us);

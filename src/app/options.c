@@ -95,9 +95,8 @@ static const Verb VERBS[VERB_COUNT] = {
         "pghaul resume orders-amount -d shop\n", 0, 1, verb_control},
     [VERB_STOP] = {"stop", "JOB | --all", "have the runs of a job end their batches and exit",
         "As the first Ctrl-C would, from any host: they exit with 7, or with 0 where they only "
-        "follow "
-        "a copy that is in sync. Runs that begin later are "
-        "not affected; pause holds those too.\n",
+        "follow a copy that is in sync. Runs that begin later are not affected; pause holds those "
+        "too.\n",
         "0 asked for, also when no run is alive; 3 no connection, 4 not permitted",
         "pghaul stop orders-amount -d shop\n", 0, 1, verb_control},
     [VERB_SET] = {"set", "JOB [KEY=VALUE]...", "change workers, batches, throttle, limits of a job",
@@ -154,21 +153,17 @@ static const Verb VERBS[VERB_COUNT] = {
     [VERB_ROLLBACK] = {"rollback", "JOB", "take a cutover back, without losing a write",
         "Drains what was written since into the old table and exchanges the names again, as "
         "cutover does. The copy is synced afterwards, and may be cut over another time. Of a copy "
-        "to "
-        "another server the source may be written again, and what was written to the target stays "
-        "there.\n",
+        "to another server the source may be written again, and what was written to the target "
+        "stays there.\n",
         "0 done, 3 no connection, 4 refused or not agreed to, 8 a run of the job is alive",
         "pghaul rollback copy-orders -d shop\n", 1, 1, verb_rollback},
     [VERB_CLEAN] = {"clean", "JOB | --all",
         "remove what a job made: triggers, functions, change log",
         "Removes what the job made in the database, of a copy also at its source, and what it "
-        "knows "
-        "of its progress; the history of runs and events stays, and so do both tables of a copy. "
-        "With --all every job is cleaned and schema pghaul is dropped. From then on the "
-        "application "
-        "has to write the new columns of a backfill itself, and changes do not reach the target of "
-        "a "
-        "copy any more.\n",
+        "knows of its progress; the history of runs and events stays, and so do both tables of a "
+        "copy. With --all every job is cleaned and schema pghaul is dropped. From then on the "
+        "application has to write the new columns of a backfill itself, and changes do not reach "
+        "the target of a copy any more.\n",
         "0 done, 3 no connection, 4 not permitted, 8 a run is alive",
         "pghaul clean orders-amount -d shop\n"
         "pghaul clean --all -d shop\n",

@@ -203,10 +203,9 @@ plan_copy_locks(const Plan *plan, Arena *arena, const char *notes[static PLAN_NO
             yield);
     }
     notes[count++] = arena_printf(arena,
-        "Batches: ACCESS SHARE on the source and no lock on its rows; ROW EXCLUSIVE on the target, "
-        "for at most %lld s (statement_timeout of its statements); aim of one batch %lld ms. A "
-        "batch "
-        "that a session waits for is cancelled.",
+        "Batches: ACCESS SHARE on the source and no lock on its rows; ROW EXCLUSIVE on the "
+        "target, for at most %lld s (statement_timeout of its statements); aim of one batch %lld "
+        "ms. A batch that a session waits for is cancelled.",
         (long long)(copy_timeout_ms(plan) / 1000), (long long)(plan->spec->batch_time_us / 1000));
     if (plan->sync_trigger) {
         notes[count++] = "Drain of the change log: ROW EXCLUSIVE on the target and on the log, and "
