@@ -37,7 +37,9 @@ typedef struct NameList {
     int count;
 } NameList;
 
-typedef enum JobKind { KIND_BACKFILL = 0, KIND_COPY } JobKind;
+/* KIND_RESTORE is the way back of a purge's archive; `pghaul archive restore` makes such jobs. */
+typedef enum JobKind { KIND_BACKFILL = 0, KIND_COPY, KIND_PURGE, KIND_RESTORE } JobKind;
+#define JOB_KIND_COUNT ((int)KIND_RESTORE + 1)
 typedef enum AccessPath { PATH_AUTO = 0, PATH_KEY, PATH_BLOCK } AccessPath;
 typedef enum SyncMode { SYNC_AUTO = 0, SYNC_TRIGGER, SYNC_NONE } SyncMode;
 typedef enum ErrorMode { ON_ERROR_STOP = 0, ON_ERROR_QUARANTINE } ErrorMode;
@@ -47,6 +49,8 @@ typedef enum ConflictMode {
     ON_CONFLICT_SKIP,
     ON_CONFLICT_UPDATE
 } ConflictMode;
+/* Rows of other tables that refer to those of a purge. */
+typedef enum ChildrenMode { CHILDREN_REFUSE = 0, CHILDREN_DELETE } ChildrenMode;
 /* When the target's secondary indexes are there. */
 typedef enum IndexMode { INDEXES_BEFORE = 0, INDEXES_AFTER } IndexMode;
 typedef enum CommitMode { COMMIT_LOCAL = 0, COMMIT_OFF, COMMIT_ON } CommitMode;
@@ -74,15 +78,29 @@ typedef struct LimitSpec {
     int64_t log_bytes;  /* largest change log of a copy; beyond it nothing is recorded */
 } LimitSpec;
 
+/* Where a purge keeps the rows that it deletes, or a restore finds them. */
+typedef struct ArchiveSpec {
+    const char *path; /* a folder; NULL = no archive */
+    Place place;
+    int level; /* of zstd, 1..19 */
+} ArchiveSpec;
+
+/* When runs may work: "01:00-05:00 Europe/Berlin"; core/window.h reads it. */
+typedef struct WindowSpec {
+    const char *text; /* NULL = always */
+    Place place;
+} WindowSpec;
+
 typedef struct JobSpec {
     const char *file;   /* as named by the caller, for messages */
     const char *source; /* the whole text of the file */
     const char *job;
     JobKind kind;
     const char *table; /* as written: name or schema.name, SQL quoting rules apply; of a copy, the
-                          source */
+                          source; of a restore, the table that rows are put into */
     Place table_place;
-    const char *into; /* target of a copy, as written; the source's name when the servers differ */
+    const char *into; /* target of a copy, as written; the source's name when the servers differ;
+                         of a purge, the table that keeps the rows, or NULL */
     Place into_place;
     const char *from; /* connection strings of a copy's source and target; NULL = as -d says */
     const char *to;
@@ -95,6 +113,11 @@ typedef struct JobSpec {
     int reverse_count;       /* 0 = the map is inverted, if it can be */
     ConflictMode on_conflict;
     IndexMode indexes;
+    ArchiveSpec archive;
+    int64_t archive_run;   /* of a restore: only rows of this run; 0 = of all */
+    ChildrenMode children; /* of a purge */
+    bool keeps_tail; /* of a purge: no VACUUM gives the table's tail back while the job lasts */
+    WindowSpec window;
     RawSql where;
     NameList key; /* count 0 = the primary key */
     Place key_place;

@@ -68,9 +68,17 @@ typedef struct CopyPlan {
     const struct IndexPlan *indexes; /* of `indexes: after` (core/sql_index.h); NULL = before */
 } CopyPlan;
 
+/* What a purge has beyond a backfill: rows are deleted, and nothing is set. */
+typedef struct PurgePlan {
+    const Facts *into;  /* the table that keeps the rows; NULL = none */
+    bool archives;      /* rows are written to files first */
+    bool counts_locked; /* a trigger may keep rows from being deleted: lock, count, compare */
+} PurgePlan;
+
 typedef struct Plan {
     const JobSpec *spec;
-    const CopyPlan *copy; /* NULL = a backfill */
+    const CopyPlan *copy;   /* of a copy, else NULL */
+    const PurgePlan *purge; /* of a purge, else NULL; a backfill has neither */
     const Facts *facts;
     const ExprFacts *exprs; /* one per assignment */
     const ExprFacts *where; /* NULL without `where:` */

@@ -16,6 +16,7 @@ typedef enum JobKinds {
     FOR_BACKFILL = 1u,
     FOR_COPY = 2u,  /* within one database */
     FOR_RELAY = 4u, /* a copy between two */
+    FOR_PURGE = 8u,
 } JobKinds;
 
 typedef struct SqlFunction {

@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "pg/conn.h"
 
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 
 /*
  * Make sure that the schema is there in our version; an older one is upgraded in place.

@@ -157,7 +157,9 @@ put_job_keys(StrBuf *out)
         STRBUF_AUTO values = STRBUF_INIT;
         jobkeys_values(key, &values);
         put_term(out, key->path, strbuf_text(&values));
-        put_text(out, jobkeys_kind_prefix(key));
+        STRBUF_AUTO kinds = STRBUF_INIT;
+        jobkeys_put_kinds(key, &kinds);
+        put_text(out, strbuf_text(&kinds));
         put_text(out, key->text);
         strbuf_puts(out, ".\n");
         if (fallback != NULL) {

@@ -9,18 +9,15 @@
 #include "core/suggest.h"
 #include "core/utf8.h"
 
-#define USAGE "Usage: pghaul new backfill|copy [TABLE]"
+#define USAGE "Usage: pghaul new backfill|copy|purge [TABLE]"
 
-static const char *const KINDS[] = {[KIND_BACKFILL] = "backfill", [KIND_COPY] = "copy"};
+static const char *const KINDS[] = {
+    [KIND_BACKFILL] = "backfill", [KIND_COPY] = "copy", [KIND_PURGE] = "purge"};
 #define KIND_COUNT (sizeof(KINDS) / sizeof(KINDS[0]))
 
 static bool
 unknown_kind(const char *kind, Err *err)
 {
-    if (strcmp(kind, "purge") == 0) {
-        (void)err_set(err, ERR_USER, "this version cannot run jobs of the kind purge");
-        return err_hint(err, USAGE);
-    }
     char shown[64];
     utf8_shorten(shown, sizeof(shown), kind);
     (void)err_set(err, ERR_USER, "there is no kind of job \"%s\"", shown);

@@ -292,7 +292,7 @@ drift_put_key_columns(StrBuf *out, const Plan *plan)
 void
 drift_put_set_columns(StrBuf *out, const Plan *plan)
 {
-    if (plan->copy != NULL) {
+    if (plan->copy != NULL || plan->purge != NULL) {
         strbuf_puts(out, "{}");
         return;
     }

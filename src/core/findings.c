@@ -159,6 +159,9 @@ findings_find(const Findings *findings, const char *code)
 bool
 findings_wants_trigger(const JobSpec *spec, const ExprReport *exprs)
 {
+    if (spec->kind == KIND_PURGE || spec->kind == KIND_RESTORE) {
+        return false;
+    }
     if (spec->sync != SYNC_AUTO) {
         return spec->sync == SYNC_TRIGGER;
     }

@@ -122,7 +122,8 @@ check_mutability(const Collector *c, const char *what, const ExprFacts *expr)
         finding_risk(c, "volatile",
             "Its value differs at each call, so rows cannot be verified by computing them again.",
             "%s is volatile", what);
-    } else if (!expr->immutable) {
+    } else if (!expr->immutable && c->spec->kind != KIND_PURGE) {
+        /* A purge asks the moment it deletes; that it depends on the time is its point. */
         finding_risk(c, "stable",
             "Name what it depends on, such as a time zone: (created AT TIME ZONE 'UTC')::date.",
             "%s is not immutable: it depends on settings, the time or other tables", what);

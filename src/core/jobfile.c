@@ -184,6 +184,17 @@ read_standbys(const FileReader *r, const JobKey *key, const JobNode *node)
 
 static bool read_section(const FileReader *r, const JobNode *map, const char *section);
 
+/* A folder, or a mapping of it and how it is written. */
+static bool
+read_archive(const FileReader *r, const JobKey *key, const JobNode *node)
+{
+    r->spec->archive.place = node->place;
+    if (node->kind == NODE_MAP) {
+        return read_section(r, node, key->path);
+    }
+    return jobvalue_text(&r->value, node, key->path, &r->spec->archive.path);
+}
+
 static bool
 read_key(const FileReader *r, const JobKey *key, const JobNode *node)
 {
@@ -202,6 +213,13 @@ read_key(const FileReader *r, const JobKey *key, const JobNode *node)
         return read_assignments(r, key, node);
     case KEY_SQL:
         return jobvalue_sql(&r->value, node, key->path, field_of(r->spec, key));
+    case KEY_PATH:
+        return jobvalue_text(&r->value, node, key->path, field_of(r->spec, key));
+    case KEY_ARCHIVE:
+        return read_archive(r, key, node);
+    case KEY_WINDOW:
+        r->spec->window.place = node->place;
+        return jobvalue_text(&r->value, node, key->path, &r->spec->window.text);
     case KEY_COLUMNS:
         r->spec->key_place = node->place;
         return jobvalue_names(&r->value, node, key->path, field_of(r->spec, key));
@@ -239,7 +257,7 @@ fail_kind(const FileReader *r, const JobKey *key, const JobNode *node)
     const char *kind = jobspec_kind_name(r->spec->kind);
     (void)jobtext_error(r->value.text, node->key->place, r->value.err,
         "%s is a key of jobs of the kind %s, this one is a %s", key->path,
-        jobspec_kind_name(jobkeys_belongs(key, KIND_COPY) ? KIND_COPY : KIND_BACKFILL), kind);
+        jobspec_kind_name(jobkeys_first_kind(key)), kind);
     if (key->type == KEY_ASSIGNMENTS) {
         return err_hint(r->value.err, "The columns of a %s stand below %s:.", kind,
             r->spec->kind == KIND_COPY ? "map" : "set");
@@ -337,22 +355,17 @@ check_connection(const FileReader *r, const JobNode *root, const char *path)
 static bool
 find_kind(FileReader *r, const JobNode *root)
 {
-    static const char *const KINDS[] = {"backfill", "copy", "purge"};
     const char *found = NULL;
-    for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++) {
-        const JobNode *node = jobtree_member(root, KINDS[i]);
+    for (int i = 0; i < JOB_KIND_COUNT; i++) {
+        const char *kind = jobspec_kind_name((JobKind)i);
+        const JobNode *node = jobtree_member(root, kind);
         if (node != NULL && found != NULL) {
             (void)jobtext_error(r->value.text, node->key->place, r->value.err,
-                "a job has one kind, here it has two: %s and %s", found, KINDS[i]);
-            return err_hint(r->value.err, "Remove %s: and its keys.", KINDS[i]);
-        }
-        if (node != NULL && i > KIND_COPY) {
-            (void)jobtext_error(r->value.text, node->key->place, r->value.err,
-                "this version cannot run jobs of the kind %s", KINDS[i]);
-            return err_hint(r->value.err, "It moves rows with backfill and copy only.");
+                "a job has one kind, here it has two: %s and %s", found, kind);
+            return err_hint(r->value.err, "Remove %s: and its keys.", kind);
         }
         if (node != NULL) {
-            found = KINDS[i];
+            found = kind;
             r->spec->kind = (JobKind)i;
             r->has_kind = true;
         }
@@ -379,11 +392,17 @@ check_required(const FileReader *r, const JobNode *root)
     }
     if (!r->has_kind) {
         (void)jobtext_error(r->value.text, root->place, r->value.err,
-            "key \"backfill\" or \"copy\" is missing, which says the kind of the job");
+            "key \"backfill\", \"copy\" or \"purge\" is missing, which says the kind of the job");
         return err_hint(r->value.err, "Add one of them and the name of the table.");
     }
     if (spec->kind == KIND_BACKFILL) {
         return check_present(r, root, "set", "Add set: and below it, indented, column: SQL.");
+    }
+    if (spec->kind == KIND_PURGE) {
+        return check_present(r, root, "where", "Add where: and SQL that says which rows are old.");
+    }
+    if (spec->kind == KIND_RESTORE) {
+        return check_present(r, root, "archive", "Add archive: and its folder.");
     }
     if (spec->into == NULL && (spec->from != NULL || spec->to != NULL)) {
         spec->into = spec->table;

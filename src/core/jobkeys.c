@@ -41,6 +41,12 @@ static const KeyWord index_words[] = {
     {"after", INDEXES_AFTER, NULL},
     {NULL, 0, NULL},
 };
+static const KeyWord children_words[] = {
+    {"refuse", CHILDREN_REFUSE, NULL},
+    {"delete", CHILDREN_DELETE, NULL},
+    {NULL, 0, NULL},
+};
+static const KeyWord tail_words[] = {{"on", 0, NULL}, {"off", 1, NULL}, {NULL, 0, NULL}};
 static const KeyWord commit_words[] = {
     {"local", COMMIT_LOCAL, NULL},
     {"off", COMMIT_OFF, NULL},
@@ -75,6 +81,9 @@ static const KeyWord risk_words[] = {
 #define FIELD(member)  .offset = offsetof(JobSpec, member)
 #define OF_BACKFILL    .kinds = JOBKEY_IN(KIND_BACKFILL)
 #define OF_COPY        .kinds = JOBKEY_IN(KIND_COPY)
+#define OF_PURGE       .kinds = JOBKEY_IN(KIND_PURGE)
+#define OF_RESTORE     .kinds = JOBKEY_IN(KIND_RESTORE)
+#define OF_WALKS       .kinds = JOBKEY_IN(KIND_BACKFILL) | JOBKEY_IN(KIND_COPY)
 #define NUMBER(member) FIELD(member), .size = sizeof(((const JobSpec *)NULL)->member)
 
 static const JobKey keys[] = {
@@ -84,9 +93,30 @@ static const JobKey keys[] = {
         .text = "the table whose columns are filled"},
     {"copy", KEY_TABLE, .absent = "required", OF_COPY, FIELD(table),
         .text = "the table whose rows are copied"},
-    {"into", KEY_TABLE, .absent = "required", OF_COPY, FIELD(into),
-        .text = "the table that they are copied into; with from or to the source's name, if not "
-                "set"},
+    {"purge", KEY_TABLE, .absent = "required", OF_PURGE, FIELD(table),
+        .text = "the table whose rows are deleted"},
+    {"restore", KEY_TABLE, .absent = "required", OF_RESTORE, FIELD(table),
+        .text =
+            "the table that archived rows are put into; pghaul archive restore makes such jobs"},
+    {"into", KEY_TABLE, .absent = "see text", .kinds = JOBKEY_IN(KIND_COPY) | JOBKEY_IN(KIND_PURGE),
+        FIELD(into),
+        .text = "of a copy the table that they are copied into; with from or to the source's name, "
+                "if not set; of a purge the table that keeps them, none if not set"},
+    {"archive", KEY_ARCHIVE, .absent = "none", .example = "/var/lib/pghaul/archive",
+        .kinds = JOBKEY_IN(KIND_PURGE) | JOBKEY_IN(KIND_RESTORE), FIELD(archive),
+        .text = "folder of files that keep the rows; or {path, level}"},
+    {"archive.path", KEY_PATH, .absent = "none", .example = "/var/lib/pghaul/archive",
+        .kinds = JOBKEY_IN(KIND_PURGE) | JOBKEY_IN(KIND_RESTORE), FIELD(archive.path),
+        .text = "that folder"},
+    {"archive.level", KEY_COUNT, .min = "1", .max = "19", .fallback = "1", OF_PURGE,
+        NUMBER(archive.level), .text = "of compression by zstd; 1 is the fastest"},
+    {"archive_run", KEY_COUNT, .min = "1", .max = "1_000_000M", .absent = "all runs",
+        .example = "12", OF_RESTORE, NUMBER(archive_run),
+        .text = "the run whose rows are restored"},
+    {"children", KEY_CHOICE, .words = children_words, .fallback = "refuse", OF_PURGE,
+        NUMBER(children),
+        .text = "rows of other tables that refer to deleted ones: such tables are a reason to "
+                "refuse, or their rows are deleted too"},
     {"set", KEY_ASSIGNMENTS, .absent = "required", OF_BACKFILL, FIELD(set),
         .text = "the columns to fill, each with SQL over the same row"},
     {"map", KEY_ASSIGNMENTS, .absent = "same names", OF_COPY,
@@ -97,17 +127,22 @@ static const JobKey keys[] = {
         .example = "{old_column: 'new_column::text'}", FIELD(reverse_map),
         .text = "columns of the source, each with SQL over the target's row, for the way back "
                 "after a cutover"},
-    {"where", KEY_SQL, .absent = "all rows", .example = "created_at >= '2020-01-01'", FIELD(where),
-        .text = "which rows to move; of a backfill it must not mention a column of set"},
+    {"where", KEY_SQL, .absent = "all rows", .example = "created_at >= '2020-01-01'",
+        .kinds = JOBKEY_IN(KIND_BACKFILL) | JOBKEY_IN(KIND_COPY) | JOBKEY_IN(KIND_PURGE),
+        FIELD(where),
+        .text = "which rows to move; of a backfill it must not mention a column of set; a purge "
+                "must have it, and its now() is the start of the pass"},
     {"from", KEY_CONNECTION, .absent = "as -d says", OF_COPY,
         .example = "host=db1.example.com dbname=shop", FIELD(from),
         .text = "connection string of the source's database, without a password"},
     {"to", KEY_CONNECTION, .absent = "as -d says", OF_COPY,
         .example = "host=db2.example.com dbname=shop", FIELD(to),
         .text = "connection string of the target's database, without a password"},
-    {"key", KEY_COLUMNS, .absent = "primary key", .example = "[id]", FIELD(key),
+    {"key", KEY_COLUMNS, .absent = "primary key", .example = "[id]",
+        .kinds = JOBKEY_IN(KIND_BACKFILL) | JOBKEY_IN(KIND_COPY) | JOBKEY_IN(KIND_PURGE),
+        FIELD(key),
         .text = "columns of a unique index, all NOT NULL, in whose order the table is walked"},
-    {"path", KEY_CHOICE, .words = path_words, .fallback = "auto", NUMBER(path),
+    {"path", KEY_CHOICE, .words = path_words, .fallback = "auto", OF_WALKS, NUMBER(path),
         .text = "walk by key or by heap block; auto lets the plan choose"},
     {"stripes", KEY_COUNT, .words = auto_number, .min = "1", .max = "16", .fallback = "auto",
         OF_BACKFILL, NUMBER(stripes),
@@ -121,7 +156,7 @@ static const JobKey keys[] = {
     {"batch.rows", KEY_COUNT, .words = auto_number, .min = "1", .max = "1_000_000",
         .fallback = "auto", NUMBER(batch_rows), .live = true,
         .text = "rows of a batch; auto follows batch.time"},
-    {"sync", KEY_CHOICE, .words = sync_words, .absent = "see text", .example = "trigger",
+    {"sync", KEY_CHOICE, .words = sync_words, .absent = "see text", .example = "trigger", OF_WALKS,
         NUMBER(sync),
         .text = "keep rows right that the application writes during the run; if not set: trigger, "
                 "unless an expression of a backfill reads its own column"},
@@ -134,11 +169,16 @@ static const JobKey keys[] = {
                 "move"},
     {"strict", KEY_CHOICE, .words = bool_words, .fallback = "false", OF_BACKFILL, NUMBER(strict),
         .text = "never wait for a row lock while holding another"},
-    {"verify", KEY_CHOICE, .words = verify_words, .fallback = "auto", NUMBER(verify),
+    {"verify", KEY_CHOICE, .words = verify_words, .fallback = "auto", OF_WALKS, NUMBER(verify),
         .text = "compare all rows after the move"},
-    {"vacuum", KEY_CHOICE, .words = vacuum_words, .fallback = "auto", OF_BACKFILL, NUMBER(vacuum),
-        .text = "vacuum the table now and then during the move"},
-    {"on_error", KEY_CHOICE, .words = error_words, .fallback = "stop", NUMBER(on_error),
+    {"vacuum", KEY_CHOICE, .words = vacuum_words, .fallback = "auto",
+        .kinds = JOBKEY_IN(KIND_BACKFILL) | JOBKEY_IN(KIND_PURGE), NUMBER(vacuum),
+        .text = "vacuum the table now and then during the move, and after a purge"},
+    {"vacuum_truncate", KEY_CHOICE, .words = tail_words, .fallback = "on", OF_PURGE,
+        NUMBER(keeps_tail),
+        .text = "off: until clean no VACUUM gives empty pages at the table's end back, for which "
+                "it would lock the table"},
+    {"on_error", KEY_CHOICE, .words = error_words, .fallback = "stop", OF_WALKS, NUMBER(on_error),
         .live = true,
         .text =
             "a row that the server refuses ends the run, or (of a backfill) is set aside with its "
@@ -169,6 +209,9 @@ static const JobKey keys[] = {
     {"throttle.lock_waiters", KEY_COUNT, .min = "1", .max = "1000", .fallback = "5",
         NUMBER(throttle.lock_waiters), .live = true,
         .text = "pause while this many sessions wait for locks on the table"},
+    {"schedule", KEY_SECTION, .text = "when runs may work"},
+    {"schedule.window", KEY_WINDOW, .absent = "always", .example = "01:00-05:00 Europe/Berlin",
+        FIELD(window), .text = "from when to when, by the server's clock in that time zone"},
     {"limits", KEY_SECTION, .text = "when to end the run; it can be continued later"},
     {"limits.runtime", KEY_DURATION, .min = "1s", .max = "365d", .absent = "no limit",
         .example = "8h", NUMBER(limits.runtime_us), .live = true,
@@ -231,13 +274,27 @@ jobkeys_belongs(const JobKey *key, JobKind kind)
     return key->kinds == 0 || (key->kinds & JOBKEY_IN(kind)) != 0;
 }
 
-const char *
-jobkeys_kind_prefix(const JobKey *key)
+JobKind
+jobkeys_first_kind(const JobKey *key)
 {
-    if (key->kinds == 0) {
-        return "";
+    int kind = 0;
+    while (!jobkeys_belongs(key, (JobKind)kind)) {
+        kind++;
     }
-    return jobkeys_belongs(key, KIND_COPY) ? "copy: " : "backfill: ";
+    return (JobKind)kind;
+}
+
+void
+jobkeys_put_kinds(const JobKey *key, StrBuf *out)
+{
+    const char *separator = "";
+    for (int kind = 0; key->kinds != 0 && kind < JOB_KIND_COUNT; kind++) {
+        if (jobkeys_belongs(key, (JobKind)kind)) {
+            strbuf_printf(out, "%s%s", separator, jobspec_kind_name((JobKind)kind));
+            separator = ", ";
+        }
+    }
+    strbuf_puts(out, separator[0] == '\0' ? "" : ": ");
 }
 
 const char *
@@ -409,6 +466,15 @@ jobkeys_values(const JobKey *key, StrBuf *out)
         break;
     case KEY_SQL:
         strbuf_puts(out, "SQL");
+        break;
+    case KEY_PATH:
+        strbuf_puts(out, "folder");
+        break;
+    case KEY_ARCHIVE:
+        strbuf_puts(out, "folder, {path: folder, level: 1..19}");
+        break;
+    case KEY_WINDOW:
+        strbuf_puts(out, "HH:MM-HH:MM zone");
         break;
     case KEY_COLUMNS:
     case KEY_NAMES:

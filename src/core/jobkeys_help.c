@@ -131,7 +131,8 @@ jobkeys_help(StrBuf *out, int columns)
         STRBUF_AUTO values = STRBUF_INIT;
         STRBUF_AUTO text = STRBUF_INIT;
         jobkeys_values(key, &values);
-        strbuf_printf(&text, "%s%s", jobkeys_kind_prefix(key), key->text);
+        jobkeys_put_kinds(key, &text);
+        strbuf_puts(&text, key->text);
         Row row = {
             key->path, strbuf_text(&values), fallback == NULL ? "" : fallback, strbuf_text(&text)};
         put_row(out, &row, width);

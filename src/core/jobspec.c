@@ -16,7 +16,13 @@ jobspec_allows(const JobSpec *spec, const char *risk)
 const char *
 jobspec_kind_name(JobKind kind)
 {
-    return kind == KIND_COPY ? "copy" : "backfill";
+    static const char *const NAMES[JOB_KIND_COUNT] = {
+        [KIND_BACKFILL] = "backfill",
+        [KIND_COPY] = "copy",
+        [KIND_PURGE] = "purge",
+        [KIND_RESTORE] = "restore",
+    };
+    return NAMES[kind];
 }
 
 bool

@@ -184,7 +184,7 @@ take_fingerprint(const JobSpec *spec, const Facts *facts, Plan *plan)
     assert(state != NULL);
     (void)XXH3_64bits_reset(state);
     /* The version of the generated functions. */
-    feed(state, plan->copy == NULL ? "backfill 1" : "copy 1");
+    feed(state, plan->copy != NULL ? "copy 1" : plan->purge != NULL ? "purge 1" : "backfill 1");
     feed(state, facts->table.schema);
     feed(state, facts->table.name);
     feed_count(state, spec->set_count);
@@ -232,12 +232,42 @@ stay_on_path(const JobSpec *spec, const Facts *facts, Plan *plan)
     take_fingerprint(spec, facts, plan);
 }
 
+/* Without a trigger that returns NULL every row that a DELETE matches is gone after it. */
+static bool
+may_keep_rows(const Facts *facts)
+{
+    for (int i = 0; i < facts->trigger_count; i++) {
+        if (facts->triggers[i].enabled && facts->triggers[i].on_delete) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+decide_purge(const JobSpec *spec, const Facts *facts, Arena *arena, Plan *plan)
+{
+    PurgePlan *purge = arena_alloc(arena, sizeof(*purge));
+    *purge = (PurgePlan){
+        .into = facts->into,
+        .archives = spec->archive.path != NULL,
+        .counts_locked = may_keep_rows(facts),
+    };
+    plan->purge = purge;
+    plan->sync_trigger = false;
+    plan->path = PATH_KEY;
+    plan->path_reason = "rows that move between blocks could be passed over";
+    plan->stripes = 1;
+    plan->stripes_reason = "deleted rows leave no new versions";
+}
+
 void
 plan_build(const JobSpec *spec, const Facts *facts, const ExprReport *exprs, const IndexFacts *key,
     Arena *arena, Plan *plan)
 {
     *plan = (Plan){.spec = spec, .facts = facts, .exprs = exprs->set, .where = exprs->where};
     bool copies = spec->kind == KIND_COPY;
+    bool purges = spec->kind == KIND_PURGE;
     for (int i = 0; i < spec->set_count; i++) {
         plan->self_referring = plan->self_referring || (!copies && exprs->set[i].self_referring);
         plan->is_volatile = plan->is_volatile || exprs->set[i].is_volatile;
@@ -246,6 +276,8 @@ plan_build(const JobSpec *spec, const Facts *facts, const ExprReport *exprs, con
     decide_sync(spec, facts, plan);
     if (copies) {
         plan_decide_copy(plan, exprs, key, arena);
+    } else if (purges) {
+        decide_purge(spec, facts, arena, plan);
     } else {
         decide_path(spec, facts, plan);
         decide_stripes(spec, facts, plan);
@@ -256,6 +288,6 @@ plan_build(const JobSpec *spec, const Facts *facts, const ExprReport *exprs, con
     decide_sizes(facts, plan);
     plan->may_skip_locked = !copies && !plan->self_referring && !plan->is_volatile;
     plan->strict = spec->strict && plan->may_skip_locked;
-    plan->verify = spec->verify && !plan->self_referring && !plan->is_volatile;
+    plan->verify = spec->verify && !purges && !plan->self_referring && !plan->is_volatile;
     plan->vacuum = !copies && spec->vacuum;
 }

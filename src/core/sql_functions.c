@@ -7,6 +7,7 @@
 #include "core/sql_batch.h"
 #include "core/sql_copy.h"
 #include "core/sql_log.h"
+#include "core/sql_purge.h"
 #include "core/sql_relay.h"
 
 static void
@@ -48,6 +49,7 @@ static const SqlFunction FUNCTIONS[] = {
     {FOR_BACKFILL, "retry", "Tries a row again that was set aside", sql_retry_function},
     {FOR_COPY, "move", "Copies the rows of a batch", sql_copy_function},
     {FOR_COPY, "verify", "Compares the rows of a batch with the target's", sql_compare_function},
+    {FOR_PURGE, "move", "Deletes the rows of a batch", sql_delete_function},
     {FOR_RELAY, "claim", "Takes the place of a batch that comes from another server",
         sql_claim_function},
     {FOR_RELAY, "settle", "Writes its checkpoint", sql_settle_function},
@@ -85,6 +87,9 @@ is(const SqlFunction *function, const char *what)
 static JobKinds
 kind_of(const Plan *plan)
 {
+    if (plan->purge != NULL) {
+        return FOR_PURGE;
+    }
     if (plan->copy == NULL) {
         return FOR_BACKFILL;
     }

@@ -150,7 +150,7 @@ job_create(PgConn *conn, const JobNew *job, Err *err)
     params_text(&params, job->system_id);
     params_int(&params, job->timeline);
     params_text(&params, pg_array_format(job->standbys, job->standby_count, &arena));
-    params_text(&params, job->kind == KIND_COPY ? "copy" : "backfill");
+    params_text(&params, jobspec_kind_name(job->kind));
     params_text(&params, job->into_name);
     params_text(&params, job->source == NULL ? NULL : job->source->system_id);
     params_int(&params, job->source == NULL ? 0 : job->source->timeline);

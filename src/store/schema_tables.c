@@ -33,6 +33,12 @@ static const char SQL_META[] =
     "    source_timeline pg_catalog.int8,\n"                                                       \
     "    source_started pg_catalog.timestamptz"
 
+/* Of a purge: what now() means in its predicate until the pass ends, and the name by which its
+ * archive knows the job. */
+#define SQL_JOB_OF_PURGE                                                                           \
+    "    pinned pg_catalog.timestamptz,\n"                                                         \
+    "    uuid pg_catalog.uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid()"
+
 static const char SQL_JOB[] =
     "CREATE TABLE pghaul.job (\n"
     "    id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
@@ -63,7 +69,8 @@ static const char SQL_JOB[] =
     "    timeline pg_catalog.int8 NOT NULL,\n"
     "    standbys pg_catalog.text[] NOT NULL DEFAULT '{}',\n"
     "    repair pg_catalog.bool NOT NULL DEFAULT false,\n"
-    "    vacuumed_rows pg_catalog.int8 NOT NULL DEFAULT 0,\n" SQL_JOB_OF_COPY ",\n"
+    "    vacuumed_rows pg_catalog.int8 NOT NULL DEFAULT 0,\n" SQL_JOB_OF_COPY ",\n" SQL_JOB_OF_PURGE
+    ",\n"
     "    created pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),\n"
     "    started pg_catalog.timestamptz,\n"
     "    finished pg_catalog.timestamptz,\n"
@@ -91,6 +98,8 @@ static const char SQL_RUN[] =
     "    stop_requested pg_catalog.timestamptz,\n"
     "    stop_by pg_catalog.text,\n"
     "    workers_option pg_catalog.int4,\n"
+    "    archived_bytes pg_catalog.int8,\n"
+    "    freed_bytes pg_catalog.int8,\n"
     "    ended pg_catalog.timestamptz,\n"
     "    exit_code pg_catalog.int4)\n"
     "    WITH (fillfactor = 50);\n"
@@ -248,11 +257,41 @@ static const char SQL_EVENT[] =
     "    done pg_catalog.timestamptz,\n"                                                           \
     "    PRIMARY KEY (job, no));\n"
 
+/* Of a purge with an archive: its files, each written by one worker of one run, and their frames.
+ * A frame is of rows that were deleted, or void: then they were not, and are in a later one. */
+#define SQL_ARCHIVE                                                                                \
+    "CREATE TABLE pghaul.archive_file (\n"                                                         \
+    "    job pg_catalog.int8 NOT NULL REFERENCES pghaul.job ON DELETE CASCADE,\n"                  \
+    "    no pg_catalog.int4 NOT NULL,\n"                                                           \
+    "    name pg_catalog.text NOT NULL,\n"                                                         \
+    "    table_name pg_catalog.text NOT NULL,\n"                                                   \
+    "    run pg_catalog.int8 NOT NULL,\n"                                                          \
+    "    opened pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),\n"           \
+    "    closed pg_catalog.timestamptz,\n"                                                         \
+    "    bytes pg_catalog.int8,\n"                                                                 \
+    "    PRIMARY KEY (job, no));\n"                                                                \
+    "CREATE TABLE pghaul.archive_frame (\n"                                                        \
+    "    job pg_catalog.int8 NOT NULL,\n"                                                          \
+    "    file pg_catalog.int4 NOT NULL,\n"                                                         \
+    "    no pg_catalog.int4 NOT NULL,\n"                                                           \
+    "    fate pg_catalog.text NOT NULL CHECK (fate IN ('committed', 'void')),\n"                   \
+    "    run pg_catalog.int8 NOT NULL,\n"                                                          \
+    "    pass pg_catalog.int4 NOT NULL,\n"                                                         \
+    "    range pg_catalog.int8 NOT NULL,\n"                                                        \
+    "    rows pg_catalog.int8 NOT NULL,\n"                                                         \
+    "    at pg_catalog.int8 NOT NULL,\n"                                                           \
+    "    bytes pg_catalog.int8 NOT NULL,\n"                                                        \
+    "    raw_bytes pg_catalog.int8 NOT NULL,\n"                                                    \
+    "    hash pg_catalog.text NOT NULL,\n"                                                         \
+    "    PRIMARY KEY (job, file, no),\n"                                                           \
+    "    FOREIGN KEY (job, file) REFERENCES pghaul.archive_file ON DELETE CASCADE);\n"
+
+static const char SQL_ADDED_4[] = SQL_ARCHIVE;
 static const char SQL_ADDED_3[] = SQL_SLICE SQL_INDEX_BUILD SQL_CARRY;
 static const char SQL_ADDED_2[] = SQL_SETTING SQL_RULES SQL_QUARANTINE SQL_DIFFERENCE;
 
-const char *const schema_tables[] = {
-    SQL_META, SQL_JOB, SQL_RUN, SQL_RANGES, SQL_SAMPLE, SQL_EVENT, SQL_ADDED_2, SQL_ADDED_3, NULL};
+const char *const schema_tables[] = {SQL_META, SQL_JOB, SQL_RUN, SQL_RANGES, SQL_SAMPLE, SQL_EVENT,
+    SQL_ADDED_2, SQL_ADDED_3, SQL_ADDED_4, NULL};
 
 /* ---- upgrades ---- */
 
@@ -285,4 +324,10 @@ static const char SQL_TO_3[] =
     "    ADD COLUMN updated pg_catalog.int8 NOT NULL DEFAULT 0;\n" SQL_SLICE SQL_INDEX_BUILD
         SQL_CARRY;
 
-const char *const schema_upgrades[SCHEMA_VERSION - 1] = {SQL_TO_2, SQL_TO_3};
+static const char SQL_TO_4[] =
+    "ALTER TABLE pghaul.job ADD COLUMN pinned pg_catalog.timestamptz,\n"
+    "    ADD COLUMN uuid pg_catalog.uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid();\n"
+    "ALTER TABLE pghaul.run ADD COLUMN archived_bytes pg_catalog.int8,\n"
+    "    ADD COLUMN freed_bytes pg_catalog.int8;\n" SQL_ARCHIVE;
+
+const char *const schema_upgrades[SCHEMA_VERSION - 1] = {SQL_TO_2, SQL_TO_3, SQL_TO_4};
