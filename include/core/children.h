@@ -22,6 +22,16 @@ typedef enum ChildAction {
     CHILD_SET_DEFAULT = 'd',
 } ChildAction;
 
+/* SQL: the foreign keys that the server acts on when a row of the table `oid` is deleted; asked
+ * when a job is planned, and again in each batch. */
+#define CHILDREN_SIGNATURE(oid)                                                                    \
+    "COALESCE((SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', k.confdeltype, k.conrelid,"  \
+    " k.conname),\n"                                                                               \
+    "                   '; ' ORDER BY k.conrelid, k.conname)\n"                                    \
+    "          FROM pg_catalog.pg_trigger AS g\n"                                                  \
+    "          JOIN pg_catalog.pg_constraint AS k ON k.oid = g.tgconstraint AND k.contype = 'f'\n" \
+    "         WHERE g.tgrelid = " oid " AND g.tgisinternal AND g.tgtype & 8 <> 0), '')"
+
 typedef struct ChildColumn {
     const char *name;
     const char *type; /* format_type under an empty search_path, with modifier */
@@ -42,7 +52,8 @@ typedef struct ChildTable {
     const char *delete_trigger; /* one that a DELETE fires: "audit (function app.f)"; NULL = none */
     const char *update_trigger;
     bool may_use_schema, may_select, may_update, may_delete;
-    ChildColumn *columns; /* in attnum order, dropped columns left out */
+    const char *signature; /* CHILDREN_SIGNATURE */
+    ChildColumn *columns;  /* in attnum order, dropped columns left out */
     int column_count;
 } ChildTable;
 
@@ -53,8 +64,8 @@ typedef struct ChildKey {
     int child;  /* index of the table that has it; CHILD_OF_JOB = that is (or holds) the job's */
     ChildAction action;
     bool deferrable;
-    bool by_period;    /* rows refer by what they overlap, not by what they equal */
-    bool to_partition; /* refers to some partitions of `parent` only */
+    bool by_period;          /* rows refer by what they overlap, not by what they equal */
+    bool to_partition;       /* refers to some partitions of `parent` only */
     const char **columns;    /* of the child */
     const char **keys;       /* of the parent, in the same order */
     const char **operators;  /* key OPERATOR(..) column: "pg_catalog.=" */
@@ -67,8 +78,9 @@ typedef struct ChildKey {
 typedef struct ChildGraph {
     ChildTable *tables;
     int table_count;
-    ChildKey *keys; /* ordered by parent, child and name as the catalog was walked */
+    ChildKey *keys; /* those of the job's table first; by name of child and key */
     int key_count;
+    const char *signature; /* of the job's table: CHILDREN_SIGNATURE */
 } ChildGraph;
 
 #endif

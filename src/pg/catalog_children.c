@@ -108,39 +108,47 @@
     "       ORDER BY x.n)"
 
 /* The share of rows that refer to any is known of the first column only. */
-static const char SQL_EDGES[] = GRAPH
-    "SELECT e.parent, e.child, e.oid, e.to_partition,\n"
-    "       CASE WHEN z.child_rows >= 0 AND z.parent_rows > 0\n"
-    "            THEN z.child_rows * (1 - COALESCE((SELECT s.null_frac\n"
-    "                     FROM pg_catalog.pg_stats s\n"
-    "                    WHERE s.schemaname = w.nspname AND s.tablename = c.relname\n"
-    "                      AND s.inherited = (c.relkind = 'p')\n"
-    "                      AND s.attname = (SELECT a.attname FROM pg_catalog.pg_attribute a\n"
-    "                            WHERE a.attrelid = c.oid AND a.attnum = k.conkey[1])), 0))\n"
-    "                 / z.parent_rows ELSE -1 END\n"
-    "  FROM node n\n"
-    "  JOIN edge e ON e.parent = n.oid\n"
-    "  JOIN pg_catalog.pg_constraint k ON k.oid = e.oid\n"
-    "  JOIN pg_catalog.pg_class c ON c.oid = e.child\n"
-    "  JOIN pg_catalog.pg_namespace w ON w.oid = c.relnamespace,\n"
-    "       LATERAL (SELECT " ROWS("e.child") " AS child_rows,\n"
-    "               " ROWS("e.refers") " AS parent_rows) AS z\n"
-    " ORDER BY e.parent <> $1, w.nspname, c.relname, k.conname, k.oid";
+static const char SQL_EDGES[] =
+    GRAPH "SELECT e.parent, e.child, e.oid, e.to_partition,\n"
+          "       CASE WHEN z.child_rows >= 0 AND z.parent_rows > 0\n"
+          "            THEN z.child_rows * (1 - COALESCE((SELECT s.null_frac\n"
+          "                     FROM pg_catalog.pg_stats s\n"
+          "                    WHERE s.schemaname = w.nspname AND s.tablename = c.relname\n"
+          "                      AND s.inherited = (c.relkind = 'p')\n"
+          "                      AND s.attname = (SELECT a.attname FROM pg_catalog.pg_attribute a\n"
+          "                            WHERE a.attrelid = c.oid AND a.attnum = k.conkey[1])), 0))\n"
+          "                 / z.parent_rows ELSE -1 END\n"
+          "  FROM node n\n"
+          "  JOIN edge e ON e.parent = n.oid\n"
+          "  JOIN pg_catalog.pg_constraint k ON k.oid = e.oid\n"
+          "  JOIN pg_catalog.pg_class c ON c.oid = e.child\n"
+          "  JOIN pg_catalog.pg_namespace w ON w.oid = c.relnamespace,\n"
+          "       LATERAL (SELECT " ROWS(
+              "e.child") " AS child_rows,\n"
+                         "               " ROWS("e.refers") " AS parent_rows) AS z\n"
+                                                            " ORDER BY e.parent <> $1, w.nspname, "
+                                                            "c.relname, k.conname, k.oid";
 
 static const char SQL_KEYS[] =
     "SELECT k.conname, k.confdeltype, k.condeferrable,\n"
     "       COALESCE((pg_catalog.to_jsonb(k) ->> 'conperiod')::pg_catalog.bool, false),\n"
-    "       " COLUMN_NAMES("k.conrelid", "k.conkey") ",\n"
-    "       " COLUMN_NAMES("k.confrelid", "k.confkey") ",\n"
-    "       ARRAY(SELECT pg_catalog.format('%I.%s', n.nspname, o.oprname)\n"
-    "               FROM pg_catalog.unnest(k.conpfeqop) WITH ORDINALITY AS x(operator, n)\n"
-    "               JOIN pg_catalog.pg_operator o ON o.oid = x.operator\n"
-    "               JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace\n"
-    "              ORDER BY x.n),\n"
-    "       " COLLATIONS ",\n"
-    "       " INDEX_NAME "\n"
-    "  FROM pg_catalog.pg_constraint k\n"
-    " WHERE k.oid = $1::pg_catalog.oid";
+    "       " COLUMN_NAMES("k.conrelid",
+        "k.conkey") ",\n"
+                    "       " COLUMN_NAMES("k.confrelid",
+                        "k.confkey") ",\n"
+                                     "       ARRAY(SELECT pg_catalog.format('%I.%s', n.nspname, "
+                                     "o.oprname)\n"
+                                     "               FROM pg_catalog.unnest(k.conpfeqop) WITH "
+                                     "ORDINALITY AS x(operator, n)\n"
+                                     "               JOIN pg_catalog.pg_operator o ON o.oid = "
+                                     "x.operator\n"
+                                     "               JOIN pg_catalog.pg_namespace n ON n.oid = "
+                                     "o.oprnamespace\n"
+                                     "              ORDER BY x.n),\n"
+                                     "       " COLLATIONS ",\n"
+                                     "       " INDEX_NAME "\n"
+                                     "  FROM pg_catalog.pg_constraint k\n"
+                                     " WHERE k.oid = $1::pg_catalog.oid";
 
 #define TRIGGER(bit)                                                                               \
     "(SELECT pg_catalog.format('%I (function %I.%I)', t.tgname, n.nspname, p.proname)\n"           \
@@ -155,24 +163,33 @@ static const char SQL_KEYS[] =
 /* $1 are the children's oids. */
 static const char SQL_TABLES[] =
     "SELECT c.oid, COALESCE(pg_catalog.pg_partition_root(c.oid)::pg_catalog.oid, c.oid),\n"
-    "       n.nspname, c.relname, c.relkind = 'p', " ROWS("c.oid") ",\n"
-    "       o.rolname, o.rolname = current_user OR o.rolsuper OR NOT r.rolsuper,\n"
-    "       pg_catalog.row_security_active(c.oid),\n"
-    "       (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(u.rulename), ', '\n"
-    "                                     ORDER BY u.rulename)\n"
-    "          FROM pg_catalog.pg_rewrite u WHERE u.ev_class = c.oid),\n"
-    "       " TRIGGER("8") ",\n"
-    "       " TRIGGER("16") ",\n"
-    "       pg_catalog.has_schema_privilege(n.oid, 'USAGE'),\n"
-    "       pg_catalog.has_table_privilege(c.oid, 'SELECT'),\n"
-    "       pg_catalog.has_table_privilege(c.oid, 'UPDATE'),\n"
-    "       pg_catalog.has_table_privilege(c.oid, 'DELETE')\n"
-    "  FROM pg_catalog.unnest($1::pg_catalog.oid[]) WITH ORDINALITY AS x(oid, no)\n"
-    "  JOIN pg_catalog.pg_class c ON c.oid = x.oid\n"
-    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
-    "  JOIN pg_catalog.pg_roles o ON o.oid = c.relowner\n"
-    "  JOIN pg_catalog.pg_roles r ON r.rolname = current_user\n"
-    " ORDER BY x.no";
+    "       n.nspname, c.relname, c.relkind = 'p', " ROWS(
+        "c.oid") ",\n"
+                 "       o.rolname, o.rolname = current_user OR o.rolsuper OR NOT r.rolsuper,\n"
+                 "       pg_catalog.row_security_active(c.oid),\n"
+                 "       (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(u.rulename), ', '\n"
+                 "                                     ORDER BY u.rulename)\n"
+                 "          FROM pg_catalog.pg_rewrite u WHERE u.ev_class = c.oid),\n"
+                 "       " TRIGGER(
+                     "8") ",\n"
+                          "       " TRIGGER(
+                              "16") ",\n"
+                                    "       pg_catalog.has_schema_privilege(n.oid, 'USAGE'),\n"
+                                    "       pg_catalog.has_table_privilege(c.oid, 'SELECT'),\n"
+                                    "       pg_catalog.has_table_privilege(c.oid, 'UPDATE'),\n"
+                                    "       pg_catalog.has_table_privilege(c.oid, 'DELETE'),\n"
+                                    "       " CHILDREN_SIGNATURE(
+                                        "c.oid") "\n"
+                                                 "  FROM pg_catalog.unnest($1::pg_catalog.oid[]) "
+                                                 "WITH ORDINALITY AS x(oid, no)\n"
+                                                 "  JOIN pg_catalog.pg_class c ON c.oid = x.oid\n"
+                                                 "  JOIN pg_catalog.pg_namespace n ON n.oid = "
+                                                 "c.relnamespace\n"
+                                                 "  JOIN pg_catalog.pg_roles o ON o.oid = "
+                                                 "c.relowner\n"
+                                                 "  JOIN pg_catalog.pg_roles r ON r.rolname = "
+                                                 "current_user\n"
+                                                 " ORDER BY x.no";
 
 static const char SQL_COLUMNS[] =
     "SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attgenerated <> ''\n"
@@ -180,9 +197,9 @@ static const char SQL_COLUMNS[] =
     " WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
     " ORDER BY a.attnum";
 
-static const char SQL_ROOT[] =
-    "SELECT COALESCE(pg_catalog.pg_partition_root($1::pg_catalog.oid)::pg_catalog.oid, "
-    "$1::pg_catalog.oid)";
+static const char SQL_OF_JOB[] =
+    "SELECT COALESCE(pg_catalog.pg_partition_root($1::pg_catalog.oid)::pg_catalog.oid, $1),\n"
+    "       " CHILDREN_SIGNATURE("$1::pg_catalog.oid");
 
 /* ---- tables ---- */
 
@@ -241,6 +258,7 @@ fill_table(const PgResult *result, int row, Arena *arena, ChildTable *table)
         .may_select = result_bool(result, row, 13),
         .may_update = result_bool(result, row, 14),
         .may_delete = result_bool(result, row, 15),
+        .signature = result_dup(result, row, 16, arena),
     };
 }
 
@@ -269,17 +287,18 @@ read_tables(const CatalogReader *reader, ChildGraph *graph, Err *err)
     return ok;
 }
 
-/* Rows of the job's table must not be among those that refer to them. */
+/* Whoever refers to the job's table and has its rows as well is not another table. */
 static bool
-mark_own(const CatalogReader *reader, ChildGraph *graph, Err *err)
+read_own(const CatalogReader *reader, ChildGraph *graph, Err *err)
 {
     Params params = PARAMS_INIT;
     params_text(&params, reader->oid);
     PGRESULT_AUTO *row = NULL;
-    if (!query_one_with(reader->conn, SQL_ROOT, &params, &row, err)) {
+    if (!query_one_with(reader->conn, SQL_OF_JOB, &params, &row, err)) {
         return false;
     }
     uint32_t root = (uint32_t)result_int(row, 0, 0);
+    graph->signature = result_dup(row, 0, 1, reader->arena);
     for (int i = 0; i < graph->key_count; i++) {
         ChildKey *key = &graph->keys[i];
         key->child = graph->tables[key->child].root == root ? CHILD_OF_JOB : key->child;
@@ -306,8 +325,7 @@ read_key(const CatalogReader *reader, const char *oid, ChildKey *key, Err *err)
     key->index = result_dup(row, 0, 8, arena);
     const char ***const LISTS[] = {&key->columns, &key->keys, &key->operators, &key->collations};
     for (int i = 0; i < 4; i++) {
-        if (!pg_array_parse(
-                result_text(row, 0, 4 + i), arena, LISTS[i], &key->column_count, err)) {
+        if (!pg_array_parse(result_text(row, 0, 4 + i), arena, LISTS[i], &key->column_count, err)) {
             return false;
         }
     }
@@ -352,6 +370,6 @@ catalog_read_children(const CatalogReader *reader, Err *err)
     graph->keys = arena_alloc(reader->arena, (count + 1) * sizeof(*graph->keys));
     graph->tables = arena_alloc(reader->arena, (2 * count + 1) * sizeof(*graph->tables));
     reader->facts->children = graph;
-    return count == 0 || (read_keys(reader, edges, graph, err) &&
-                             read_tables(reader, graph, err) && mark_own(reader, graph, err));
+    return read_keys(reader, edges, graph, err) &&
+           (count == 0 || read_tables(reader, graph, err)) && read_own(reader, graph, err);
 }
