@@ -172,6 +172,7 @@ typedef struct Facts {
     LeftoverFacts *leftovers;
     int leftover_count;
     StoredJob stored;
+    const struct ChildGraph *children; /* of a purge (core/children.h); NULL else */
 } Facts;
 
 const ColumnFacts *facts_column(const Facts *facts, const char *name);
