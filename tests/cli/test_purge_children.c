@@ -24,6 +24,11 @@
     "CREATE TABLE c (id int PRIMARY KEY, t int REFERENCES t " action ");"                          \
     "CREATE INDEX ON c (t); INSERT INTO c SELECT i, 1 + i % 200 FROM generate_series(1, 600) i;"
 
+/* So that something can happen while it goes on. */
+#define SLOW                                                                                       \
+    "CREATE FUNCTION slow(b bool) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS"                      \
+    "  'BEGIN PERFORM pg_sleep(0.002); RETURN b; END';"
+
 /* What must be true: no old row, all others, and children of those only. */
 #define T_WRONG "SELECT (SELECT count(*) FROM t WHERE old) + 100 - (SELECT count(*) FROM t)"
 #define C_WRONG " + 300 - (SELECT count(*) FROM c)"
@@ -248,4 +253,196 @@ Test(purge_children, partitions_on_either_side)
             .gone = 100},
     };
     RUN_CASES(CASES);
+}
+
+/* ---- what is refused ---- */
+
+Test(purge_children, what_would_go_unasked_is_refused)
+{
+    static const Situation SITUATIONS[] = {
+        {.title = "no action",
+            .setup = PARENT CHILD(""),
+            .job = PURGE,
+            .code = "children",
+            .help = "children: delete",
+            .is_risk = true},
+        {.title = "cascade",
+            .setup = PARENT CHILD("ON DELETE CASCADE") "ANALYZE t; ANALYZE c",
+            .job = PURGE,
+            .code = "cascade",
+            .help = "ON DELETE CASCADE, about 3.0 for each",
+            .is_risk = true},
+        {.title = "cascade, rows of which would not be archived",
+            .setup = PARENT CHILD("ON DELETE CASCADE"),
+            .job = PURGE "archive: /var/tmp/pghaul-none\nallow: [cascade]\n",
+            .code = "cascade",
+            .help = "children: delete archives"},
+        {.title = "set null",
+            .setup = PARENT CHILD("ON DELETE SET NULL"),
+            .job = DELETE,
+            .code = "set-null",
+            .help = "lose what they refer to",
+            .is_risk = true},
+        {.title = "no index",
+            .setup = PARENT CHILD("") "DROP INDEX c_t_idx",
+            .job = DELETE,
+            .code = "child-index",
+            .help = "CREATE INDEX CONCURRENTLY ON \"public\".\"c\" (\"t\");",
+            .is_risk = true},
+        {.title = "no index of a partitioned table",
+            .setup = PARENT PARTITIONED "DROP INDEX c_t_idx",
+            .job = DELETE,
+            .code = "child-index",
+            .help = "CREATE INDEX ON \"public\".\"c\" (\"t\");",
+            .is_risk = true},
+        {.title = "a table that refers to itself",
+            .setup = PARENT "ALTER TABLE t ADD up int REFERENCES t; CREATE INDEX ON t (up)",
+            .job = DELETE,
+            .code = "child-cycle",
+            .help = "t_up_fkey"},
+        {.title = "tables that refer to each other",
+            .setup = PARENT CHILD("") "CREATE TABLE d (id int PRIMARY KEY, c int REFERENCES c);"
+                                      "ALTER TABLE c ADD d int REFERENCES d",
+            .job = DELETE,
+            .code = "child-cycle",
+            .help = "\"c_d_fkey\""},
+        {.title = "trigger of a child",
+            .setup = PARENT CHILD(
+                "") "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; "
+                    "END';"
+                    "CREATE TRIGGER g BEFORE DELETE ON c FOR EACH ROW EXECUTE FUNCTION f()",
+            .job = DELETE,
+            .code = "user-triggers",
+            .help = "g (function public.f) of \"public\".\"c\"",
+            .is_risk = true},
+        {.title = "rule of a child",
+            .setup = PARENT CHILD("") "CREATE RULE q AS ON DELETE TO c DO INSTEAD NOTHING",
+            .job = DELETE,
+            .code = "rules",
+            .help = "\"c\" has rewrite rules"},
+        {.title = "a partition and its table, each with a key",
+            .setup = PARENT PARTITIONED "ALTER TABLE c1 ADD FOREIGN KEY (id) REFERENCES t"
+                                        "  NOT VALID",
+            .job = DELETE "allow: [child-index]\n",
+            .code = "child-key",
+            .help = "parts of one partitioned table"},
+    };
+    situations_check(SITUATIONS, sizeof(SITUATIONS) / sizeof(SITUATIONS[0]));
+}
+
+Test(purge_children, a_role_without_rights_on_a_child_is_told_which)
+{
+    static const Situation LACKS = {.title = "privileges",
+        .code = "privilege",
+        .help = "GRANT UPDATE, DELETE ON \"public\".\"c\" TO \"mover_c\";"};
+    CliBase base = cli_base_new(1);
+    start_over(&base, PARENT CHILD("") "CREATE ROLE mover_c LOGIN;"
+                                       "GRANT ALL ON t TO mover_c; GRANT SELECT ON c TO mover_c;"
+                                       "GRANT USAGE ON SCHEMA public TO mover_c");
+    pg_execf(base.conn, "GRANT ALL ON DATABASE %s TO mover_c", base.dbname);
+    write_job(&base, DELETE);
+    preflight_expect(&base, preflight_uri_of(&base, "mover_c"), &LACKS);
+    pg_exec(base.conn, "GRANT UPDATE, DELETE ON c TO mover_c");
+    CliResult result = CLI("run", base.job_file, "-d", preflight_uri_of(&base, "mover_c"), "--yes");
+    cr_expect(zero(int, result.code), "%s%s", result.out, result.err);
+    cr_expect(eq(i64, 0, pg_int(base.conn, T_WRONG C_WRONG)));
+    cli_free(&result);
+    pg_execf(base.conn, "DROP SCHEMA pghaul CASCADE; DROP OWNED BY mover_c; DROP ROLE mover_c");
+    cli_base_free(&base);
+}
+
+Test(purge_children, a_trigger_that_keeps_rows_ends_the_run_without_a_loss)
+{
+    CliBase base = cli_base_new(1);
+    start_over(&base,
+        PARENT CHILD("") "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS"
+                         "  'BEGIN RETURN CASE WHEN OLD.t <> 100 THEN OLD END; END';"
+                         "CREATE TRIGGER g BEFORE DELETE ON c FOR EACH ROW EXECUTE FUNCTION f()");
+    write_job(&base, DELETE "allow: [user-triggers]\n");
+    CliResult result = CLI("run", base.job_file, "-d", base.uri, "--yes");
+    cr_expect(eq(int, 1, result.code), "%s%s", result.out, result.err);
+    cr_expect(cli_has(result.err, "kept from being deleted"), "%s", result.err);
+    cr_expect(eq(i64, 3,
+        pg_int(base.conn, "SELECT count(*) FROM c JOIN t ON t.id = c.t"
+                          " WHERE t.id = 100")));
+    cli_free(&result);
+    cli_base_free(&base);
+}
+
+Test(purge_children, a_foreign_key_that_is_new_stops_the_job)
+{
+    CliBase base = cli_base_new(1);
+    start_over(&base, PARENT SLOW);
+    write_job(&base, "purge: t\nwhere: slow(old)\n");
+    Proc *proc = proc_start_pghaul(
+        (const char *const[]){"run", base.job_file, "-d", base.uri, "--yes", NULL});
+    pg_wait_true(base.conn, "SELECT count(*) < 195 FROM t", SECONDS_US(20));
+    pg_exec(base.conn, "CREATE TABLE c (t int REFERENCES t ON DELETE CASCADE)");
+    pg_exec(base.conn, "INSERT INTO c SELECT id FROM t");
+    cr_expect(lt(int, 0, proc_finish(proc, SECONDS_US(30))));
+    char *text = proc_stderr(proc);
+    cr_expect(cli_has(text, "foreign keys"), "%s", text);
+    free(text);
+    proc_free(proc);
+    cr_expect(eq(i64, pg_int(base.conn, "SELECT count(*) FROM t"),
+        pg_int(base.conn, "SELECT count(*) FROM c")));
+    cli_base_free(&base);
+}
+
+/* ---- while the application writes ---- */
+
+static Proc *
+start_run(const CliBase *base)
+{
+    return proc_start_pghaul(
+        (const char *const[]){"run", base->job_file, "-d", base->uri, "--yes", NULL});
+}
+
+/* While a transaction of the application is open everything goes but what it holds on to; then
+ * the rest. */
+static void
+expect_left_behind(const CliBase *base, const char *holds, const char *end, const char *kept)
+{
+    start_over(base, PARENT CHILD("") GRANDCHILD SLOW);
+    write_job(base, "purge: t\nwhere: slow(old)\nchildren: delete\n");
+    Session *application = session_open(base->uri);
+    Proc *proc = start_run(base);
+    pg_wait_true(base->conn, "SELECT count(*) < 100 FROM t WHERE old", SECONDS_US(30));
+    pg_exec(session_conn(application), "BEGIN");
+    pg_exec(session_conn(application), holds);
+    pg_wait_true(base->conn, "SELECT count(*) = 1 FROM t WHERE old", SECONDS_US(30));
+    cr_expect(proc_wait_output(proc, "locked by", SECONDS_US(20)), "%s", holds);
+    cr_expect(eq(i64, 1, pg_int(base->conn, "SELECT count(*) FROM t WHERE old AND id = 100")));
+    cr_expect(eq(i64, 3, pg_int(base->conn, "SELECT count(*) FROM c WHERE t = 100")));
+    pg_exec(session_conn(application), end);
+    cr_expect(zero(int, proc_finish(proc, SECONDS_US(30))), "%s", holds);
+    cr_expect(eq(i64, 0, pg_int(base->conn, kept)), "%s", holds);
+    proc_free(proc);
+    session_close(application);
+}
+
+Test(purge_children, rows_that_the_application_holds_are_left_with_their_parents)
+{
+#define ALL_GONE T_WRONG C_WRONG G_WRONG
+    static const struct {
+        const char *holds;
+        const char *end;
+        const char *kept;
+    } CASES[] = {
+        {"UPDATE c SET id = id WHERE id = 99", "COMMIT", ALL_GONE},
+        {"UPDATE g SET c = 99 WHERE ctid = (SELECT min(ctid) FROM g WHERE c = 99)", "ROLLBACK",
+            ALL_GONE},
+        {"DELETE FROM g WHERE c = 99", "COMMIT", ALL_GONE},
+        {"INSERT INTO g VALUES (99)", "COMMIT", ALL_GONE},
+        {"INSERT INTO c VALUES (1000, 100)", "COMMIT", ALL_GONE},
+        {"INSERT INTO c VALUES (1000, 100)", "UPDATE t SET old = false WHERE id = 100; COMMIT",
+            "SELECT count(*) - 4 FROM c WHERE t = 100"},
+        {"SELECT FROM c WHERE id = 99 FOR SHARE", "UPDATE c SET t = 101 WHERE id = 99; COMMIT",
+            "SELECT count(*) - 4 FROM c WHERE t = 101"},
+    };
+    CliBase base = cli_base_new(1);
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        expect_left_behind(&base, CASES[i].holds, CASES[i].end, CASES[i].kept);
+    }
+    cli_base_free(&base);
 }
