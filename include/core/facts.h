@@ -33,6 +33,8 @@ typedef struct ServerFacts {
     int strange_count;         /* tables and functions in it of roles that we do not trust */
     const char *strange;       /* one of them, as ALTER names it: "FUNCTION pghaul.f(text)" */
     const char *strange_owner; /* its owner */
+    bool zone_unknown;         /* schedule.window names a time zone that the server has not */
+    const char *zone_near;     /* one of a similar name, or NULL */
 } ServerFacts;
 
 typedef struct ColumnFacts {
@@ -183,6 +185,7 @@ typedef struct Facts {
     LeftoverFacts *leftovers;
     int leftover_count;
     StoredJob stored;
+    const struct ChildGraph *children; /* of a purge (core/children.h); NULL else */
 } Facts;
 
 const ColumnFacts *facts_column(const Facts *facts, const char *name);

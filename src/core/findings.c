@@ -317,6 +317,22 @@ check_writable(const Collector *c)
     }
 }
 
+/* One that the server takes for POSIX text it would read, as hours from Greenwich with a sign that
+ * nobody expects; so only names that it lists will do. */
+static void
+check_window(const Collector *c)
+{
+    const ServerFacts *server = &c->facts->server;
+    if (!server->zone_unknown) {
+        return;
+    }
+    finding_add(c, FINDING_REFUSE, "window-zone",
+        server->zone_near != NULL ? arena_printf(c->arena, "Did you mean %s?", server->zone_near)
+                                  : "SELECT name FROM pg_timezone_names lists those it knows.",
+        "%s:%d:%d: the server does not know the time zone %s of schedule.window", c->spec->file,
+        c->spec->window.place.line, c->spec->window.place.column, c->spec->window.zone);
+}
+
 void
 findings_server(const Collector *c)
 {
@@ -325,6 +341,7 @@ findings_server(const Collector *c)
     check_schema(c);
     check_connections(c);
     check_standbys(c);
+    check_window(c);
 }
 
 /* Without a change log nothing is made there. */
