@@ -55,8 +55,10 @@ const char *sql_bound_type(const Plan *plan, int column);
 void sql_put_in_stripe(
     StrBuf *out, const Plan *plan, SliceKind kind, const char *stripe_sql, const char *stripes_sql);
 
-/* AND the job's own predicate; nothing without `where:`. */
+/* AND the job's own predicate; nothing without `where:`.  In that of a purge now() is the variable
+ * of its functions (core/sql_pin.h), or what is given for it. */
 void sql_put_where(StrBuf *out, const Plan *plan);
+void sql_put_pinned_where(StrBuf *out, const Plan *plan, const char *now_sql);
 
 /* AND the column differs from the expression; nothing when the job is self-referring. */
 void sql_put_needs_work(StrBuf *out, const Plan *plan);

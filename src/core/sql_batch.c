@@ -11,6 +11,7 @@
 #include "core/drift.h"
 #include "core/sql_backfill.h"
 #include "core/sql_frame.h"
+#include "core/sql_pin.h"
 
 /* ---- function text ---- */
 
@@ -112,6 +113,18 @@ sql_put_frame_declare(StrBuf *out, const Plan *plan, SliceKind kind)
     sql_put_slice_declare(out, plan, kind);
     strbuf_puts(out, kind == SLICE_KEY ? "    pghaul_end pg_catalog.text[];\n"
                                        : "    pghaul_block pg_catalog.int8;\n");
+    if (plan->purge != NULL) {
+        strbuf_puts(out, "    " SQL_PIN_VARIABLE " pg_catalog.timestamptz;\n");
+    }
+}
+
+void
+sql_put_frame_pin(StrBuf *out, int64_t job)
+{
+    strbuf_printf(out,
+        "    SELECT j.pinned INTO STRICT " SQL_PIN_VARIABLE "\n"
+        "      FROM pghaul.job AS j WHERE j.id = %lld;\n",
+        (long long)job);
 }
 
 /* Not in the SET clause: a setting of that name is the superuser's to store, everybody's to set. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/ident.h"
+#include "core/sql_pin.h"
 
 void
 sql_put_ident(StrBuf *out, const char *name)
@@ -181,12 +182,25 @@ sql_put_expr(StrBuf *out, const RawSql *expr)
 }
 
 void
+sql_put_pinned_where(StrBuf *out, const Plan *plan, const char *now_sql)
+{
+    RawSql where = plan->spec->where;
+    STRBUF_AUTO pinned = STRBUF_INIT;
+    if (where.text == NULL) {
+        return;
+    }
+    if (plan->purge != NULL) {
+        sql_pin(&pinned, where.text, now_sql);
+        where.text = strbuf_text(&pinned);
+    }
+    strbuf_puts(out, "\n       AND ");
+    sql_put_expr(out, &where);
+}
+
+void
 sql_put_where(StrBuf *out, const Plan *plan)
 {
-    if (plan->spec->where.text != NULL) {
-        strbuf_puts(out, "\n       AND ");
-        sql_put_expr(out, &plan->spec->where);
-    }
+    sql_put_pinned_where(out, plan, SQL_PIN_VARIABLE);
 }
 
 /*

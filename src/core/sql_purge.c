@@ -38,6 +38,7 @@ sql_delete_function(StrBuf *out, const Plan *plan, int64_t job)
     sql_put_frame_declare(&body, plan, SLICE_KEY);
     strbuf_puts(&body, "BEGIN\n");
     sql_put_frame_claim(&body, job);
+    sql_put_frame_pin(&body, job);
     sql_put_table_lock(&body, plan);
     sql_put_frame_slice(&body, plan, SLICE_KEY, "$7");
     strbuf_puts(&body, "    -- 3 the rows\n");
