@@ -247,7 +247,7 @@ static const OptionDef OPTIONS[] = {
         FIELD(retry)},
     {"json", 0, NULL, "JSON lines on standard output, the last one the result", EVERY, OPTION_FLAG,
         FIELD(json)},
-    {"quiet", 'q', NULL, "no progress, only warnings and errors", EVERY, OPTION_FLAG, FIELD(quiet)},
+    {"quiet", 'q', NULL, "only warnings and errors; a run that goes well prints nothing", EVERY, OPTION_FLAG, FIELD(quiet)},
     {"verbose", 'v', NULL, "log each batch, vacuums, failed probes", EVERY, OPTION_FLAG,
         FIELD(verbose)},
     {"log-file", 0, "FILE", "append the log to this file too, each batch", EVERY, OPTION_TEXT,
