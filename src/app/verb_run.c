@@ -224,8 +224,7 @@ verb_run(App *app, Err *err)
         return err_hint(err, "Nothing leads back from there; pghaul rollback %s.", job.name);
     }
     if (cut_over) {
-        return window_admits(app, conn, &spec, err) &&
-               follow_cut_over(app, conn, &spec, &job, err);
+        return window_admits(app, conn, &spec, err) && follow_cut_over(app, conn, &spec, &job, err);
     }
     if (!app_survey(app, conn, source, &spec, &survey, err) ||
         !window_admits(app, conn, &spec, err) ||

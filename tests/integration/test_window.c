@@ -188,15 +188,16 @@ Test(window, run_ends_cleanly_when_it_closes)
     int64_t begun_us = clock_mono_us();
     cr_assert(not(engine_run(&setup, &last, &second_signal, &err)));
     cr_expect(eq(int, err_exit_code(&err), 7));
-    cr_expect(strncmp(err.message, "schedule.window 11:00-12:00 UTC has closed with work left", 57) ==
-                  0,
+    cr_expect(
+        strncmp(err.message, "schedule.window 11:00-12:00 UTC has closed with work left", 57) == 0,
         "%s", err.message);
     cr_expect(lt(i64, clock_mono_us() - begun_us, SECONDS_US(CLOSES_IN_S + 5)));
     int64_t done = pg_int(fixture.sql, "SELECT count(*) FROM t WHERE b = a");
     cr_expect(lt(i64, 0, done), "nothing was done while it was open");
     cr_expect(lt(i64, done, 2000));
-    cr_expect(eq(i64, 0, pg_int(fixture.sql, "SELECT count(*) FROM pghaul.ranges"
-                                             " WHERE state = 'leased'")));
+    cr_expect(eq(i64, 0,
+        pg_int(fixture.sql, "SELECT count(*) FROM pghaul.ranges"
+                            " WHERE state = 'leased'")));
 
     setup.obeys_window = false; /* as verify does */
     pg_exec(fixture.sql, "CREATE OR REPLACE FUNCTION slowly(text) RETURNS text LANGUAGE sql"
