@@ -415,6 +415,8 @@ sql_put_frame_checkpoint(StrBuf *out, const Plan *plan, int64_t job, SliceKind k
     if (plan->copy != NULL) {
         strbuf_puts(out, "           skipped = r.skipped + pghaul_skipped,\n"
                          "           updated = r.updated + pghaul_updated,\n");
+    } else if (plan->purge != NULL && plan->purge->child_count > 0) {
+        strbuf_puts(out, "           updated = r.updated + pghaul_gone,\n");
     }
     strbuf_puts(out,
         "           leftover = CASE pghaul_outcome WHEN 'partial' THEN 0\n"
