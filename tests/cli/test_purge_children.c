@@ -132,6 +132,21 @@ Test(purge_children, rows_go_with_their_parents_by_every_action)
     RUN_CASES(CASES);
 }
 
+Test(purge_children, a_predicate_may_look_at_the_rows_that_go)
+{
+    static const ChildCase CASES[] = {
+        {.title = "only those with children",
+            .setup =
+                PARENT CHILD("") "INSERT INTO t SELECT i, true FROM generate_series(201, 210) i",
+            .job = "purge: t\nwhere: old AND EXISTS (SELECT FROM c WHERE c.t = t.id)\nchildren: "
+                   "delete\n"
+                   "allow: [stable]\n",
+            .wrong = "SELECT 110 - count(*) FROM t",
+            .gone = 300},
+    };
+    RUN_CASES(CASES);
+}
+
 #define GRANDCHILD                                                                                 \
     "CREATE TABLE g (c int REFERENCES c);"                                                         \
     "CREATE INDEX ON g (c); INSERT INTO g SELECT 1 + i % 600 FROM generate_series(1, 1200) i;"
@@ -437,6 +452,8 @@ Test(purge_children, rows_that_the_application_holds_are_left_with_their_parents
         {"INSERT INTO c VALUES (1000, 100)", "COMMIT", ALL_GONE},
         {"INSERT INTO c VALUES (1000, 100)", "UPDATE t SET old = false WHERE id = 100; COMMIT",
             "SELECT count(*) - 4 FROM c WHERE t = 100"},
+        {"UPDATE c SET t = 101 WHERE id = 99", "COMMIT",
+            "SELECT count(*) - 4 FROM c WHERE t = 101"},
         {"SELECT FROM c WHERE id = 99 FOR SHARE", "UPDATE c SET t = 101 WHERE id = 99; COMMIT",
             "SELECT count(*) - 4 FROM c WHERE t = 101"},
     };
