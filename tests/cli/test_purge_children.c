@@ -564,3 +564,28 @@ Test(purge_children, no_row_goes_unseen_while_an_application_writes_and_runs_are
     cr_expect(eq(i64, 0, pg_int(base.conn, "SELECT count(*) FROM t WHERE old")));
     cli_base_free(&base);
 }
+
+/* ---- what plan shows ---- */
+
+Test(purge_children, plan_shows_the_tree_with_estimates)
+{
+    CliBase base = cli_base_new(1);
+    start_over(&base, PARENT CHILD("ON DELETE CASCADE") GRANDCHILD
+        "CREATE TABLE n (t int REFERENCES t ON DELETE SET NULL); CREATE INDEX ON n (t);"
+        "ANALYZE t; ANALYZE c; ANALYZE g");
+    write_job(&base, DELETE "allow: [set-null]\n");
+    CliResult text = CLI("plan", base.job_file, "-d", base.uri);
+    cr_expect(
+        cli_has(text.out, "children    public.c: about 300 rows are deleted, by c_t_fkey (t)"),
+        "%s", text.out);
+    cr_expect(cli_has(text.out, "public.g: about 600 rows are deleted"), "%s", text.out);
+    cr_expect(
+        cli_has(text.out, "public.n: nobody knows how many rows are kept and set"), "%s", text.out);
+    cli_free(&text);
+    CliResult json = CLI("plan", base.job_file, "-d", base.uri, "--json");
+    cr_expect(cli_has(json.out, "\"children\":[{\"schema\":\"public\",\"table\":\"c\",\"level\":1,"
+                                "\"deleted\":true,\"rows\":300,\"keys\":[{\"name\":\"c_t_fkey\","),
+        "%s", json.out);
+    cli_free(&json);
+    cli_base_free(&base);
+}
