@@ -18,6 +18,7 @@
 #include "core/sql_backfill.h"
 #include "core/sql_copy.h"
 #include "engine/passes.h"
+#include "ops/archive_settle.h"
 #include "ops/prepare.h"
 #include "store/quarantine.h"
 #include "store/schema.h"
@@ -171,7 +172,8 @@ prepare(Drive *drive, PgConn *source, Err *err)
     const JobRow *job = drive->job;
     StopToken stop;
     stop_init(&stop); /* nobody raises it: a signal ends the process here */
-    bool ok = prepare_objects(conn, source, plan, job->id, &stop, err) &&
+    bool ok = archive_settle_job(conn, plan, job, err) &&
+              prepare_objects(conn, source, plan, job->id, &stop, err) &&
               (keeps_state(plan, job) || job_set_state(conn, job->id, JOB_RUNNING, NULL, err));
     stop_destroy(&stop);
     if (ok && plan->purge != NULL && job->state == JOB_COMPLETE) {
