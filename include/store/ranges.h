@@ -88,6 +88,10 @@ typedef struct RangePage {
 bool ranges_insert(PgConn *conn, int64_t job, int pass, const RangePage *page, Err *err)
     __attribute__((warn_unused_result));
 
+/* Forget the ranges of earlier passes: a purge has a pass every night. */
+bool ranges_forget(PgConn *conn, int64_t job, int before_pass, Err *err)
+    __attribute__((warn_unused_result));
+
 /* What a batch that changed no row of this database has found. */
 typedef struct RangeStep {
     const char *watermark; /* the new place; of no meaning with `done` */
