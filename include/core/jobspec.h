@@ -149,6 +149,12 @@ bool jobspec_allows(const JobSpec *spec, const char *risk);
 /* The word of the job file: "backfill". */
 const char *jobspec_kind_name(JobKind kind);
 
+/* The kind of that name; KIND_BACKFILL for an unknown one. */
+JobKind jobspec_kind_of(const char *name);
+
+/* What becomes of the rows that it moves: "deleted". */
+const char *jobspec_kind_done(JobKind kind);
+
 /* True when `set:` names the column. */
 bool jobspec_sets(const JobSpec *spec, const char *column);
 
