@@ -108,6 +108,7 @@ drive_work(Drive *drive, Err *err)
         .standbys = {.names = drive->job->standbys, .count = drive->job->standby_count},
         .max_runtime_us = drive->app->options.max_runtime_us,
         .follow = drive->app->options.follow,
+        .obeys_window = drive->app->options.verb == VERB_RUN,
         .inherited_pass = drive->inherited_pass,
         .seed = (uint64_t)clock_mono_us() ^ (uint64_t)getpid() << 32,
         .build_index = builds ? indexes_build_next : NULL,
@@ -421,6 +422,9 @@ drive_tell_aside(App *app, const char *job, int64_t rows)
         "job %s: %lld row%s refused and set aside; pghaul quarantine %s shows them, and with "
         "--retry tries them again\n",
         job, (long long)rows, rows == 1 ? " is" : "s are", job);
+    if (app_is_silent(app)) {
+        (void)fputs(strbuf_text(&text), stderr);
+    }
     app_print(app, strbuf_text(&text));
     app->exit_code = 5;
 }

@@ -13,6 +13,7 @@
 #include "app/follow.h"
 #include "app/json.h"
 #include "app/plan_text.h"
+#include "app/window.h"
 #include "base/log.h"
 #include "core/sql_backfill.h"
 #include "core/sql_copy.h"
@@ -255,9 +256,10 @@ verb_run(App *app, Err *err)
         return err_hint(err, "Nothing leads back from there; pghaul rollback %s.", job.name);
     }
     if (cut_over) {
-        return follow_cut_over(app, conn, &spec, &job, err);
+        return window_admits(app, conn, &spec, err) && follow_cut_over(app, conn, &spec, &job, err);
     }
     if (!app_survey(app, conn, source, &spec, &survey, err) ||
+        !window_admits(app, conn, &spec, err) ||
         !prepare_job(conn, &survey.plan, &app->arena, &job, err)) {
         return false;
     }
