@@ -38,7 +38,7 @@ typedef struct RestoreFacts {
  * The column of the table that takes an archived one: of the same name and type, and not generated;
  * NULL when there is none.  *same_name is the one of that name, or NULL.
  */
-const ColumnFacts *restore_column(
-    const Facts *facts, const ArchiveColumn *column, const ColumnFacts **same_name);
+const ColumnFacts *
+restore_column(const Facts *facts, const ArchiveColumn *column, const ColumnFacts **same_name);
 
 #endif

@@ -20,7 +20,7 @@ bool carry_restore(Worker *worker, int64_t size, bool skip_locked, CarryResult *
     __attribute__((warn_unused_result));
 
 /* Restore the frame again, and record what the server says of it. */
-bool carry_restore_locate(Worker *worker, int64_t size, Err *err)
-    __attribute__((warn_unused_result));
+bool
+carry_restore_locate(Worker *worker, int64_t size, Err *err) __attribute__((warn_unused_result));
 
 #endif

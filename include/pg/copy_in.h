@@ -20,8 +20,8 @@ typedef struct CopyIn {
 } CopyIn;
 
 /* Errors of all three: class by SQLSTATE; ERR_RECONNECT: close the session. */
-bool copy_in_begin(const CopyIn *copy, const char *sql, Err *err)
-    __attribute__((warn_unused_result));
+bool
+copy_in_begin(const CopyIn *copy, const char *sql, Err *err) __attribute__((warn_unused_result));
 
 /* Returns when the server, or the system for it, has taken all of it. */
 bool copy_in_put(const CopyIn *copy, const char *bytes, size_t len, Err *err)

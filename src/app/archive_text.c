@@ -108,7 +108,8 @@ archive_put_remark(StrBuf *out, const WalkRemark *remark, int width)
         strbuf_printf(&line, " at %lld", (long long)remark->at);
     }
     strbuf_printf(&line, ": %s", remark->text);
-    text_put_wrapped(out, remark->gravity == WALK_NOTE ? "note: " : "damage: ", strbuf_text(&line), width);
+    text_put_wrapped(
+        out, remark->gravity == WALK_NOTE ? "note: " : "damage: ", strbuf_text(&line), width);
 }
 
 json_t *

@@ -29,11 +29,13 @@ check_kind(const Collector *c)
     if (table->persistence == 't') {
         finding_add(c, FINDING_REFUSE, "temporary", "Name a table that other sessions see.",
             "%s is a temporary table", c->table);
-    } else if (table->persistence == 'u' || (table->odd_leaf != NULL && table->odd_leaf_kind == 'r')) {
+    } else if (table->persistence == 'u' ||
+               (table->odd_leaf != NULL && table->odd_leaf_kind == 'r')) {
         const char *what = table->persistence == 'u' ? c->table : table->odd_leaf;
         finding_add(c, FINDING_REFUSE, "unlogged",
             arena_printf(c->arena, "ALTER TABLE %s SET LOGGED;", what),
-            "%s is not logged: after a crash it is empty while the job says that rows were restored",
+            "%s is not logged: after a crash it is empty while the job says that rows were "
+            "restored",
             what);
     } else if (table->odd_leaf != NULL) {
         finding_add(c, FINDING_REFUSE, "table-kind",
@@ -72,8 +74,8 @@ check_column(const Collector *c, const ArchiveColumn *archived)
             finding_ident(c, archived->name), c->table, named->type);
     } else if (!column->may_insert) {
         finding_add(c, FINDING_REFUSE, "privilege",
-            arena_printf(c->arena, "GRANT INSERT (%s) ON %s TO %s;",
-                finding_ident(c, column->name), c->table, c->role),
+            arena_printf(c->arena, "GRANT INSERT (%s) ON %s TO %s;", finding_ident(c, column->name),
+                c->table, c->role),
             "role %s lacks INSERT on column %s of %s", c->role, finding_ident(c, column->name),
             c->table);
     }

@@ -340,6 +340,7 @@ plan_build(const JobSpec *spec, const Facts *facts, const ExprReport *exprs, con
     decide_sizes(facts, plan);
     plan->may_skip_locked = !copies && !restores && !plan->self_referring && !plan->is_volatile;
     plan->strict = spec->strict && plan->may_skip_locked;
-    plan->verify = spec->verify && !purges && !restores && !plan->self_referring && !plan->is_volatile;
+    plan->verify =
+        spec->verify && !purges && !restores && !plan->self_referring && !plan->is_volatile;
     plan->vacuum = !copies && !restores && spec->vacuum;
 }

@@ -37,7 +37,8 @@ sql_restored_function(StrBuf *out, const Plan *plan, int64_t job)
 static bool
 is_encoding(const char *name)
 {
-    static const char ALLOWED[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    static const char ALLOWED[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
     size_t len = strlen(name);
     return len > 0 && len < 32 && strspn(name, ALLOWED) == len;
 }

@@ -75,8 +75,7 @@ open_frame(Restore *restore, Err *err)
     }
     Err cause = ERR_INIT;
     const ArchiveHeader *header = &restore->entry.header;
-    if (!archive_entry_at(
-            restore->reader, restore->at, &restore->arena, &restore->entry, &cause)) {
+    if (!archive_entry_at(restore->reader, restore->at, &restore->arena, &restore->entry, &cause)) {
         return damaged(restore, cause.message, err);
     }
     if (header->is_end || header->frame_no != restore->frame ||
@@ -94,8 +93,7 @@ claim(const Restore *restore, bool *ours, Err *err)
     Worker *worker = restore->worker;
     char timeout[64];
     char locks[64];
-    (void)snprintf(
-        timeout, sizeof(timeout), "SET LOCAL statement_timeout = %d", FRAME_TIMEOUT_MS);
+    (void)snprintf(timeout, sizeof(timeout), "SET LOCAL statement_timeout = %d", FRAME_TIMEOUT_MS);
     (void)snprintf(
         locks, sizeof(locks), "SET LOCAL lock_timeout = '%s'", sql_lock_timeout(restore->plan));
     const char *begin[] = {"BEGIN ISOLATION LEVEL READ COMMITTED", timeout, locks, IDLE_TIMEOUT_SQL,
@@ -159,8 +157,8 @@ stream_rows(Restore *restore, Err *err)
         return false;
     }
     if (taken != header->rows) {
-        (void)err_set(err, ERR_FATAL, "%s at %lld: the table took %lld rows of %lld",
-            restore->file, (long long)restore->at, (long long)taken, (long long)header->rows);
+        (void)err_set(err, ERR_FATAL, "%s at %lld: the table took %lld rows of %lld", restore->file,
+            (long long)restore->at, (long long)taken, (long long)header->rows);
         return err_hint(err, "One of its triggers leaves rows out.");
     }
     return true;

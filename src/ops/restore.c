@@ -127,8 +127,7 @@ take_remark(void *ctx, const WalkRemark *remark)
 }
 
 bool
-restore_look(
-    PgConn *conn, const JobSpec *spec, Arena *arena, const RestoreFacts **facts, Err *err)
+restore_look(PgConn *conn, const JobSpec *spec, Arena *arena, const RestoreFacts **facts, Err *err)
 {
     Look look = {.facts = arena_alloc(arena, sizeof(*look.facts)), .arena = arena};
     ArchiveWalk setup = {.conn = conn, .file = take_file, .remark = take_remark, .ctx = &look};

@@ -112,7 +112,8 @@ survey_run(
                              : read_past(conn, spec, arena, facts, err))) {
         return false;
     }
-    facts->archive = spec->archive.path == NULL || restores ? NULL : folder_look(spec->archive.path, arena);
+    facts->archive =
+        spec->archive.path == NULL || restores ? NULL : folder_look(spec->archive.path, arena);
     bool checked = exprcheck_run(source, spec, facts, arena, &survey->exprs, err);
     if (!checked && err->cls != ERR_USER) {
         return false;

@@ -62,8 +62,8 @@ void
 copy_in_give_up(const CopyIn *copy, Err *err)
 {
     Err answer = ERR_INIT;
-    bool told = PQputCopyEnd(copy->conn->pq, "given up") == 1 ||
-                conn_error(copy->conn, NULL, &answer);
+    bool told =
+        PQputCopyEnd(copy->conn->pq, "given up") == 1 || conn_error(copy->conn, NULL, &answer);
     if (told && !query_collect(copy->conn, clock_mono_us() + GIVE_UP_US, NULL, &answer) &&
         answer.cls != ERR_RECONNECT) {
         return;
