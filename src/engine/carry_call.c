@@ -26,8 +26,12 @@ typedef struct BeginStatements {
 const char *
 carry_commit_mode(const Plan *plan)
 {
+    bool archives = plan->purge != NULL && plan->purge->archives;
     switch (plan->spec->commit) {
     case COMMIT_OFF:
+        if (archives) { /* what is said to be deleted in a file must stay so after a crash */
+            break;
+        }
         return "SET LOCAL synchronous_commit = off";
     case COMMIT_ON:
         return "SET LOCAL synchronous_commit = on";
