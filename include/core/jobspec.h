@@ -89,6 +89,9 @@ typedef struct ArchiveSpec {
 typedef struct WindowSpec {
     const char *text; /* NULL = always */
     Place place;
+    int begin_minute; /* of the day, 0..1439; */
+    int end_minute;   /* 0..1440; not after the begin = on the next day */
+    const char *zone; /* as written; the server knows it, or does not */
 } WindowSpec;
 
 typedef struct JobSpec {

@@ -73,6 +73,9 @@ typedef struct PurgePlan {
     const Facts *into;  /* the table that keeps the rows; NULL = none */
     bool archives;      /* rows are written to files first */
     bool counts_locked; /* a trigger may keep rows from being deleted: lock, count, compare */
+    const struct ChildNode *children; /* whose rows go first (core/plan_children.h), parents before
+                                         children */
+    int child_count;
 } PurgePlan;
 
 typedef struct Plan {

@@ -19,6 +19,9 @@ void sql_put_batch_mark(StrBuf *out, int64_t job);
 /* 1 The mark, and the compare-and-set on the range; returns 'lost' when the range is not ours. */
 void sql_put_frame_claim(StrBuf *out, int64_t job);
 
+/* Of a purge, after the claim: what now() means in its predicate. */
+void sql_put_frame_pin(StrBuf *out, int64_t job);
+
 /* The lock on the table that a change of its rows takes, before a statement that only reads it; not
  * for copies, which change no row of it. */
 void sql_put_table_lock(StrBuf *out, const Plan *plan);

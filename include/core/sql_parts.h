@@ -55,8 +55,10 @@ const char *sql_bound_type(const Plan *plan, int column);
 void sql_put_in_stripe(
     StrBuf *out, const Plan *plan, SliceKind kind, const char *stripe_sql, const char *stripes_sql);
 
-/* AND the job's own predicate; nothing without `where:`. */
+/* AND the job's own predicate; nothing without `where:`.  In that of a purge now() is the variable
+ * of its functions (core/sql_pin.h), or what is given for it. */
 void sql_put_where(StrBuf *out, const Plan *plan);
+void sql_put_pinned_where(StrBuf *out, const Plan *plan, const char *now_sql);
 
 /* AND the column differs from the expression; nothing when the job is self-referring. */
 void sql_put_needs_work(StrBuf *out, const Plan *plan);
@@ -82,6 +84,9 @@ void sql_put_meaning_settings(StrBuf *out, const Plan *plan);
 
 /* VACUUM of the table, without truncation, which would lock readers out. */
 void sql_vacuum(StrBuf *out, const Plan *plan);
+
+/* The names under which the expressions look: those of the job, or the table's schema. */
+void sql_put_search_path(StrBuf *out, const Plan *plan);
 
 /* Of them only what decides how the parser reads the SQL of the job file: search_path, and where
  * the text has something that they change, two more. */

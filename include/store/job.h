@@ -112,7 +112,8 @@ typedef struct PassStart {
     int64_t est_rows;
 } PassStart;
 
-/* Begin the next pass by compare-and-set; *begun false when another run was faster. */
+/* Begin the next pass by compare-and-set; *begun false when another run was faster.  What now()
+ * means in the predicate of a purge is the time at which its pass begins. */
 bool job_begin_pass(PgConn *conn, int64_t id, const PassStart *start, bool *begun, Err *err)
     __attribute__((warn_unused_result));
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "core/plan_children.h"
 #include "core/plan_copy.h"
 
 #define STRIPES_AUTO              8
@@ -177,6 +178,22 @@ feed_copy(XXH3_state_t *state, const Plan *plan)
     }
 }
 
+/* Where rows go, and which; a folder counts, since files that are not closed lie there.  Its level,
+ * limits and schedule may be others tomorrow. */
+static void
+feed_purge(XXH3_state_t *state, const Plan *plan)
+{
+    const JobSpec *spec = plan->spec;
+    const Facts *into = plan->purge->into;
+    feed(state, spec->archive.path);
+    feed(state, into == NULL ? NULL : into->table.schema);
+    feed(state, into == NULL ? NULL : into->table.name);
+    feed(state, spec->children == CHILDREN_DELETE ? "delete" : "refuse");
+    STRBUF_AUTO children = STRBUF_INIT;
+    plan_put_children(&children, plan);
+    feed(state, strbuf_text(&children));
+}
+
 static void
 take_fingerprint(const JobSpec *spec, const Facts *facts, Plan *plan)
 {
@@ -205,6 +222,8 @@ take_fingerprint(const JobSpec *spec, const Facts *facts, Plan *plan)
     feed(state, plan->sync_trigger ? "trigger" : "none");
     if (plan->copy != NULL) {
         feed_copy(state, plan);
+    } else if (plan->purge != NULL) {
+        feed_purge(state, plan);
     }
     (void)snprintf(plan->fingerprint, sizeof(plan->fingerprint), "%016llx",
         (unsigned long long)XXH3_64bits_digest(state));
@@ -253,6 +272,7 @@ decide_purge(const JobSpec *spec, const Facts *facts, Arena *arena, Plan *plan)
         .archives = spec->archive.path != NULL,
         .counts_locked = may_keep_rows(facts),
     };
+    plan_decide_children(spec, facts, arena, purge);
     plan->purge = purge;
     plan->sync_trigger = false;
     plan->path = PATH_KEY;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/ident.h"
+#include "core/sql_pin.h"
 
 void
 sql_put_ident(StrBuf *out, const char *name)
@@ -181,12 +182,25 @@ sql_put_expr(StrBuf *out, const RawSql *expr)
 }
 
 void
+sql_put_pinned_where(StrBuf *out, const Plan *plan, const char *now_sql)
+{
+    RawSql where = plan->spec->where;
+    STRBUF_AUTO pinned = STRBUF_INIT;
+    if (where.text == NULL) {
+        return;
+    }
+    if (plan->purge != NULL) {
+        sql_pin(&pinned, where.text, now_sql);
+        where.text = strbuf_text(&pinned);
+    }
+    strbuf_puts(out, "\n       AND ");
+    sql_put_expr(out, &where);
+}
+
+void
 sql_put_where(StrBuf *out, const Plan *plan)
 {
-    if (plan->spec->where.text != NULL) {
-        strbuf_puts(out, "\n       AND ");
-        sql_put_expr(out, &plan->spec->where);
-    }
+    sql_put_pinned_where(out, plan, SQL_PIN_VARIABLE);
 }
 
 /*
@@ -285,9 +299,8 @@ is_in_sql(const Plan *plan, const char *part)
 }
 
 void
-sql_put_parser_settings(StrBuf *out, const Plan *plan)
+sql_put_search_path(StrBuf *out, const Plan *plan)
 {
-    strbuf_puts(out, "SET search_path = ");
     if (plan->spec->search_path.count == 0) {
         sql_put_ident(out, plan->facts->table.schema);
     }
@@ -296,7 +309,15 @@ sql_put_parser_settings(StrBuf *out, const Plan *plan)
         sql_put_ident(out, plan->spec->search_path.names[i]);
     }
     /* Named last, else temporary tables of the caller would come first. */
-    strbuf_puts(out, ", pg_temp\n");
+    strbuf_puts(out, ", pg_temp");
+}
+
+void
+sql_put_parser_settings(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "SET search_path = ");
+    sql_put_search_path(out, plan);
+    strbuf_putc(out, '\n');
     /* The application may read 'a\b' or x = NULL in another way than we do. */
     if (is_in_sql(plan, "\\")) {
         strbuf_puts(out, "SET standard_conforming_strings = 'on'\n");

@@ -1,5 +1,5 @@
 /*
- * sqlmask.c - a small scanner by the lexical rules of PostgreSQL.
+ * sqlmask.c - the tokens of a statement, those that are values as question marks.
  *
  * When in doubt it masks more: a name that is taken for a value is a nuisance, a value that is
  * taken for a name is a leak.
@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/sqlscan.h"
 #include "core/utf8.h"
 
 typedef struct Mask {
@@ -57,206 +58,30 @@ put_verbatim(Mask *mask, const char *text, size_t len)
     }
 }
 
-/* ---- classes of characters; bytes over 127 count as letters, as for the server ---- */
-
-static bool
-is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool
-starts_word(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (unsigned char)c >= 0x80;
-}
-
-static bool
-continues_word(char c)
-{
-    return starts_word(c) || is_digit(c) || c == '$';
-}
-
+/* Where masking goes on. */
 static const char *
-word_end(const char *at)
+mask_token(Mask *mask, const SqlToken *token)
 {
-    while (continues_word(*at)) {
-        at++;
-    }
-    return at;
-}
-
-/* ---- what is masked or left out; each returns where it ends ---- */
-
-static const char *
-skip_block_comment(const char *at)
-{
-    int depth = 0;
-    do {
-        if (at[0] == '/' && at[1] == '*') {
-            depth++;
-            at += 2;
-        } else if (at[0] == '*' && at[1] == '/') {
-            depth--;
-            at += 2;
-        } else {
-            at++;
-        }
-    } while (depth > 0 && *at != '\0');
-    return at;
-}
-
-/* `at` is the opening quote; *doubtful when a backslash stands before a quote of a plain constant,
- * which ends there or not by a setting that is not known here. */
-static const char *
-skip_string(const char *at, bool escapes, bool *doubtful)
-{
-    *doubtful = false;
-    at++;
-    while (*at != '\0') {
-        if (*at == '\\' && at[1] != '\0') {
-            if (!escapes && at[1] == '\'') {
-                *doubtful = true;
-                return at;
-            }
-            at += escapes ? 2 : 1;
-        } else if (*at == '\'' && at[1] == '\'') {
-            at += 2;
-        } else if (*at == '\'') {
-            return at + 1;
-        } else {
-            at++;
-        }
-    }
-    return at;
-}
-
-/* Length of "$tag$" at the start of `at`, 0 when none begins there. */
-static size_t
-dollar_tag(const char *at)
-{
-    size_t len = 1;
-    if (starts_word(at[1])) {
-        while (starts_word(at[len]) || is_digit(at[len])) {
-            len++;
-        }
-    }
-    return at[len] == '$' ? len + 1 : 0;
-}
-
-static const char *
-skip_dollar_quote(const char *at, size_t tag)
-{
-    const char *body = at + tag;
-    for (const char *end = strchr(body, '$'); end != NULL; end = strchr(end + 1, '$')) {
-        if (strncmp(end, at, tag) == 0) {
-            return end + tag;
-        }
-    }
-    return body + strlen(body);
-}
-
-static const char *
-skip_number(const char *at)
-{
-    while (continues_word(*at) || *at == '.') {
-        bool exponent = *at == 'e' || *at == 'E';
-        at++;
-        if (exponent && (*at == '+' || *at == '-') && is_digit(at[1])) {
-            at++;
-        }
-    }
-    return at;
-}
-
-static const char *
-double_quote_end(const char *at)
-{
-    at++;
-    while (*at != '\0' && (at[0] != '"' || at[1] == '"')) {
-        at += at[0] == '"' ? 2 : 1;
-    }
-    return *at == '\0' ? at : at + 1;
-}
-
-/* ---- one token ---- */
-
-/* The letters before the quote of E'', B'', X'', N'' and U&'': NULL when no constant begins. */
-static const char *
-string_quote(const char *at)
-{
-    if (*at == '\'') {
-        return at;
-    }
-    if (strchr("eEbBxXnN", *at) != NULL && at[1] == '\'') {
-        return at + 1;
-    }
-    return (*at == 'u' || *at == 'U') && at[1] == '&' && at[2] == '\'' ? at + 2 : NULL;
-}
-
-static const char *
-mask_string(Mask *mask, const char *at, const char *quote)
-{
-    bool doubtful = false;
-    const char *end = skip_string(quote, *at == 'e' || *at == 'E', &doubtful);
-    put_text(mask, doubtful ? "? ..." : "?");
-    return doubtful ? end + strlen(end) : end;
-}
-
-static const char *
-keep(Mask *mask, const char *at, const char *end)
-{
-    put_verbatim(mask, at, (size_t)(end - at));
-    return end;
-}
-
-static const char *
-mask_dollar(Mask *mask, const char *at)
-{
-    size_t tag = dollar_tag(at);
-    if (tag == 0) {
-        return keep(mask, at, word_end(at + 1)); /* $1 */
-    }
-    put_text(mask, "?");
-    return skip_dollar_quote(at, tag);
-}
-
-/* Blanks, control characters and comments; `at` itself when it is none. */
-static const char *
-skip_blank(const char *at)
-{
-    if (at[0] == '-' && at[1] == '-') {
-        return at + strcspn(at, "\r\n");
-    }
-    if (at[0] == '/' && at[1] == '*') {
-        return skip_block_comment(at);
-    }
-    return (unsigned char)*at <= ' ' || *at == 0x7F ? at + 1 : at;
-}
-
-static const char *
-mask_token(Mask *mask, const char *at)
-{
-    const char *after = skip_blank(at);
-    if (after != at) {
+    const char *end = token->text + token->len;
+    switch (token->kind) {
+    case SQL_TOKEN_BLANK:
         mask->blank = true;
-        return after;
-    }
-    const char *quote = string_quote(at);
-    if (quote != NULL) {
-        return mask_string(mask, at, quote);
-    }
-    if (*at == '$') {
-        return mask_dollar(mask, at);
-    }
-    if (*at == '"') {
-        return keep(mask, at, double_quote_end(at));
-    }
-    if (is_digit(*at) || (*at == '.' && is_digit(at[1]))) {
+        break;
+    case SQL_TOKEN_STRING:
+        put_text(mask, token->doubtful ? "? ..." : "?");
+        return token->doubtful ? end + strlen(end) : end;
+    case SQL_TOKEN_NUMBER:
         put_text(mask, "?");
-        return skip_number(at);
+        break;
+    case SQL_TOKEN_PARAMETER:
+    case SQL_TOKEN_QUOTED:
+    case SQL_TOKEN_WORD:
+    case SQL_TOKEN_OTHER:
+    case SQL_TOKEN_END:
+        put_verbatim(mask, token->text, token->len);
+        break;
     }
-    return keep(mask, at, starts_word(*at) ? word_end(at) : at + 1);
+    return end;
 }
 
 void
@@ -264,6 +89,7 @@ sql_mask(StrBuf *out, const char *sql)
 {
     Mask mask = {.out = out, .begin = out->len};
     while (*sql != '\0') {
-        sql = mask_token(&mask, sql);
+        SqlToken token = sql_scan(sql);
+        sql = mask_token(&mask, &token);
     }
 }
