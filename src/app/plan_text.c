@@ -22,7 +22,7 @@ path_name(const Plan *plan)
 void
 plan_put_table(StrBuf *out, const JobSpec *spec, const Facts *facts, int width)
 {
-    if (facts->into != NULL) {
+    if (spec->kind == KIND_COPY) {
         plan_copy_put_table(out, spec, facts, width);
         return;
     }
@@ -30,7 +30,8 @@ plan_put_table(StrBuf *out, const JobSpec *spec, const Facts *facts, int width)
     char bytes[FORMAT_SIZE];
     const TableFacts *table = &facts->table;
     STRBUF_AUTO line = STRBUF_INIT;
-    strbuf_printf(&line, "job %s: backfill of %s.%s", spec->job, table->schema, table->name);
+    strbuf_printf(&line, "job %s: %s of %s.%s", spec->job, jobspec_kind_name(spec->kind),
+        table->schema, table->name);
     if (table->rows >= 0) {
         strbuf_printf(&line, ", about %s rows", format_count((int64_t)table->rows, rows));
     }
@@ -81,7 +82,7 @@ put_walk(StrBuf *out, const Plan *plan, int width)
     strbuf_printf(&line, "%s: %s", path_name(plan), plan->path_reason);
     plan_put_fact(out, "path", strbuf_text(&line), width);
 
-    if (plan->copy == NULL) {
+    if (plan->copy == NULL && plan->purge == NULL) {
         strbuf_clear(&line);
         strbuf_printf(&line, "%d: %s", plan->stripes, plan->stripes_reason);
         plan_put_fact(out, "stripes", strbuf_text(&line), width);
@@ -106,6 +107,10 @@ put_batch(StrBuf *out, const Plan *plan, int width)
     plan_put_fact(out, "batch", strbuf_text(&line), width);
     if (plan->copy != NULL) {
         plan_copy_put_target(out, plan, width);
+        return;
+    }
+    if (plan->purge != NULL) {
+        plan_purge_put_rest(out, plan, width);
         return;
     }
     plan_put_fact(out, "sync",
@@ -193,19 +198,23 @@ put_costs(StrBuf *out, const Plan *plan, int width)
 void
 plan_put_short(StrBuf *out, const Plan *plan, int width)
 {
-    if (plan->copy == NULL) {
-        plan_put_expressions(out, plan, "set", width);
-    } else {
+    if (plan->purge != NULL) {
+        plan_purge_put_rows(out, plan, width);
+    } else if (plan->copy != NULL) {
         plan_copy_put_map(out, plan, width);
+    } else {
+        plan_put_expressions(out, plan, "set", width);
     }
     put_walk(out, plan, width);
     put_batch(out, plan, width);
     put_standbys(out, plan, width);
     put_throttle(out, plan, width);
-    if (plan->copy == NULL) {
-        put_costs(out, plan, width);
-    } else {
+    if (plan->purge != NULL) {
+        plan_purge_put_costs(out, plan, width);
+    } else if (plan->copy != NULL) {
         plan_copy_put_costs(out, plan, width);
+    } else {
+        put_costs(out, plan, width);
     }
 }
 
@@ -311,6 +320,8 @@ plan_json(const Plan *plan, Arena *arena)
     json_put(object, "estimate", estimate_json(plan));
     if (plan->copy != NULL) {
         plan_copy_json(object, plan);
+    } else if (plan->purge != NULL) {
+        plan_purge_json(object, plan);
     }
     int count = plan_locks(plan, arena, notes);
     json_put(object, "locks", texts(notes, count));
