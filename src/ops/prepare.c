@@ -14,6 +14,7 @@
 #include "core/sql_log.h"
 #include "core/sql_parts.h"
 #include "engine/passes.h"
+#include "ops/aftercare.h"
 #include "ops/ddl.h"
 #include "ops/indexes.h"
 #include "ops/prepare_log.h"
@@ -358,7 +359,8 @@ prepare_objects(
     Arena arena = ARENA_INIT;
     JobRow job;
     bool ok = job_read_id(conn, id, &arena, &job, err);
-    ok = ok && (job.pass == 0 || prepare_source(conn, source, plan, id, err));
+    ok = ok && aftercare_keep_tail(conn, plan, id, stop, err) &&
+         (job.pass == 0 || prepare_source(conn, source, plan, id, err));
     if (ok && job.pass == 0) {
         ok = begin_first_pass(conn, source, plan, id, stop, err);
     } else if (ok && (job.state == JOB_FAILED || job.state == JOB_STOPPED) &&
