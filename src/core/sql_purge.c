@@ -81,7 +81,9 @@ put_delete_locked(StrBuf *out, const Plan *plan, bool skips)
     put_delete(out, plan);
     sql_put_column(out, plan, "ctid");
     strbuf_puts(out, " = ANY (pghaul_tids)");
-    sql_put_where(out, plan);
+    if (plan->purge->child_count == 0) { /* else it was judged when its children were there */
+        sql_put_where(out, plan);
+    }
     strbuf_puts(out, ";\n    GET DIAGNOSTICS pghaul_rows = ROW_COUNT;\n"
                      "    IF pghaul_rows <> pg_catalog.cardinality(pghaul_tids) THEN\n"
                      "        RAISE EXCEPTION USING ERRCODE = 'PH004',\n"

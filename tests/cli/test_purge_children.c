@@ -1,6 +1,8 @@
 /*
  * test_purge_children.c - a purge of a table that others refer to: their rows go first, in any
  * shape of the graph, and none that the application wrote meanwhile goes unseen.
+ *
+ * PGHAUL_SOAK=1 asks for the full counts.
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -9,6 +11,7 @@
 
 #include "base/strbuf.h"
 #include "cli/preflight.h"
+#include "core/prng.h"
 #include "harness/harness.h"
 #include "harness/session.h"
 
@@ -16,6 +19,10 @@
 #define PARENT                                                                                     \
     "CREATE TABLE t (id int PRIMARY KEY, old bool NOT NULL);"                                      \
     "INSERT INTO t SELECT i, i % 2 = 0 FROM generate_series(1, 200) AS i;"
+#define KILLS      3
+#define KILLS_SOAK 100
+#define CLIENTS    2
+
 #define PURGE  "purge: t\nwhere: old\n"
 #define DELETE PURGE "children: delete\n"
 
@@ -127,6 +134,21 @@ Test(purge_children, rows_go_with_their_parents_by_every_action)
             .setup = PARENT CHILD("") "DROP INDEX c_t_idx",
             .job = DELETE "allow: [child-index]\n",
             .wrong = T_WRONG C_WRONG,
+            .gone = 300},
+    };
+    RUN_CASES(CASES);
+}
+
+Test(purge_children, a_predicate_may_look_at_the_rows_that_go)
+{
+    static const ChildCase CASES[] = {
+        {.title = "only those with children",
+            .setup =
+                PARENT CHILD("") "INSERT INTO t SELECT i, true FROM generate_series(201, 210) i",
+            .job = "purge: t\nwhere: old AND EXISTS (SELECT FROM c WHERE c.t = t.id)\nchildren: "
+                   "delete\n"
+                   "allow: [stable]\n",
+            .wrong = "SELECT 110 - count(*) FROM t",
             .gone = 300},
     };
     RUN_CASES(CASES);
@@ -437,6 +459,8 @@ Test(purge_children, rows_that_the_application_holds_are_left_with_their_parents
         {"INSERT INTO c VALUES (1000, 100)", "COMMIT", ALL_GONE},
         {"INSERT INTO c VALUES (1000, 100)", "UPDATE t SET old = false WHERE id = 100; COMMIT",
             "SELECT count(*) - 4 FROM c WHERE t = 100"},
+        {"UPDATE c SET t = 101 WHERE id = 99", "COMMIT",
+            "SELECT count(*) - 4 FROM c WHERE t = 101"},
         {"SELECT FROM c WHERE id = 99 FOR SHARE", "UPDATE c SET t = 101 WHERE id = 99; COMMIT",
             "SELECT count(*) - 4 FROM c WHERE t = 101"},
     };
@@ -444,5 +468,124 @@ Test(purge_children, rows_that_the_application_holds_are_left_with_their_parents
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
         expect_left_behind(&base, CASES[i].holds, CASES[i].end, CASES[i].kept);
     }
+    cli_base_free(&base);
+}
+
+/*
+ * An application that adds, moves and takes away children, and changes its mind about parents.  In
+ * the transaction of each change it writes down what must be true then: of a child, whose it is
+ * (NULL: it is gone), of a parent, whether it may go.
+ */
+#define APPLICATION                                                                                \
+    "CREATE TABLE stop ();"                                                                        \
+    "CREATE TABLE said_c (c int PRIMARY KEY, t int); INSERT INTO said_c SELECT id, t FROM c;"      \
+    "CREATE TABLE said_t (t int PRIMARY KEY, old bool); INSERT INTO said_t SELECT id, old FROM t;" \
+    "CREATE SEQUENCE of_c START 1000;"                                                             \
+    "CREATE FUNCTION act(what int, who int, other int) RETURNS void LANGUAGE plpgsql AS $$"        \
+    "DECLARE new int; BEGIN "                                                                      \
+    "IF what < 4 THEN"                                                                             \
+    "  INSERT INTO c VALUES (nextval('of_c'), who) RETURNING id INTO new;"                         \
+    "  INSERT INTO said_c VALUES (new, who);"                                                      \
+    "  IF what = 0 THEN INSERT INTO g VALUES (new); END IF;"                                       \
+    "ELSIF what < 6 THEN"                                                                          \
+    "  UPDATE c SET t = who WHERE id = other RETURNING id INTO new;"                               \
+    "  UPDATE said_c SET t = who WHERE c = new;"                                                   \
+    "ELSIF what < 7 THEN"                                                                          \
+    "  DELETE FROM c WHERE id = other AND NOT EXISTS (SELECT FROM g WHERE g.c = c.id)"             \
+    "    RETURNING id INTO new;"                                                                   \
+    "  UPDATE said_c SET t = NULL WHERE c = new;"                                                  \
+    "ELSE"                                                                                         \
+    "  UPDATE t SET old = what > 8 WHERE id = who RETURNING id INTO new;"                          \
+    "  UPDATE said_t SET old = what > 8 WHERE t = new;"                                            \
+    "END IF; PERFORM pg_sleep(0.002 * random());"                                                  \
+    "EXCEPTION WHEN foreign_key_violation THEN NULL; END $$;"                                      \
+    "CREATE PROCEDURE work(seed float8) LANGUAGE plpgsql AS $$BEGIN PERFORM setseed(seed);"        \
+    "WHILE NOT EXISTS (SELECT FROM stop) LOOP"                                                     \
+    "  PERFORM act((random() * 10)::int, 1 + (random() * 199)::int, 1 + (random() * 1999)::int);"  \
+    "  COMMIT; END LOOP; END $$;"
+
+/* Rows of which something else is true than what was said last.  A child may be gone with its
+ * parent only, and a parent only when it was old. */
+#define BROKEN                                                                                     \
+    "SELECT (SELECT count(*) FROM said_c s LEFT JOIN c ON c.id = s.c"                              \
+    "         WHERE CASE WHEN c.id IS NULL THEN EXISTS (SELECT FROM t WHERE t.id = s.t)"           \
+    "                    ELSE c.t IS DISTINCT FROM s.t END)"                                       \
+    "     + (SELECT count(*) FROM said_t s LEFT JOIN t ON t.id = s.t"                              \
+    "         WHERE CASE WHEN t.id IS NULL THEN NOT s.old ELSE t.old <> s.old END)"
+
+static void
+kill_runs(const CliBase *base)
+{
+    Prng prng;
+    prng_init(&prng, harness_seed());
+    int kills = harness_env("PGHAUL_SOAK", NULL) == NULL ? KILLS : KILLS_SOAK;
+    for (int killed = 0; killed < kills;) {
+        Proc *proc = start_run(base);
+        if (proc_wait(proc, prng_between(&prng, 50000, 400000))) {
+            cr_expect(zero(int, proc_exit_code(proc)), "%s", proc_stderr(proc));
+            pg_exec(base->conn, "UPDATE said_c s SET t = NULL"
+                                " WHERE NOT EXISTS (SELECT FROM c WHERE c.id = s.c);"
+                                "INSERT INTO t SELECT i, true FROM generate_series(1, 200) AS i"
+                                " ON CONFLICT DO NOTHING;"
+                                "INSERT INTO said_t SELECT id, old FROM t"
+                                " ON CONFLICT (t) DO NOTHING");
+        } else {
+            proc_signal(proc, SIGKILL);
+            (void)proc_finish(proc, HARNESS_TIMEOUT_US);
+            killed++;
+        }
+        proc_free(proc);
+    }
+}
+
+Test(purge_children, no_row_goes_unseen_while_an_application_writes_and_runs_are_killed)
+{
+    CliBase base = cli_base_new(1);
+    start_over(&base, PARENT CHILD("") GRANDCHILD SLOW APPLICATION);
+    write_job(&base, "purge: t\nwhere: slow(old)\nchildren: delete\nworkers: 2\n");
+    Session *clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        char text[64];
+        (void)snprintf(text, sizeof(text), "CALL work(0.%d)", i + 1);
+        clients[i] = session_open(base.uri);
+        session_send(clients[i], text);
+    }
+    kill_runs(&base);
+    pg_exec(base.conn, "ALTER TABLE stop ADD x int; INSERT INTO stop VALUES (1)");
+    for (int i = 0; i < CLIENTS; i++) {
+        session_expect_ok(clients[i], SECONDS_US(20));
+        session_close(clients[i]);
+    }
+    cr_expect(eq(i64, 0, pg_int(base.conn, BROKEN)));
+    Proc *proc = start_run(&base);
+    cr_expect(zero(int, proc_finish(proc, SECONDS_US(60))));
+    proc_free(proc);
+    cr_expect(eq(i64, 0, pg_int(base.conn, BROKEN)));
+    cr_expect(eq(i64, 0, pg_int(base.conn, "SELECT count(*) FROM t WHERE old")));
+    cli_base_free(&base);
+}
+
+/* ---- what plan shows ---- */
+
+Test(purge_children, plan_shows_the_tree_with_estimates)
+{
+    CliBase base = cli_base_new(1);
+    start_over(&base, PARENT CHILD("ON DELETE CASCADE") GRANDCHILD
+        "CREATE TABLE n (t int REFERENCES t ON DELETE SET NULL); CREATE INDEX ON n (t);"
+        "ANALYZE t; ANALYZE c; ANALYZE g");
+    write_job(&base, DELETE "allow: [set-null]\n");
+    CliResult text = CLI("plan", base.job_file, "-d", base.uri);
+    cr_expect(
+        cli_has(text.out, "children    public.c: about 300 rows are deleted, by c_t_fkey (t)"),
+        "%s", text.out);
+    cr_expect(cli_has(text.out, "public.g: about 600 rows are deleted"), "%s", text.out);
+    cr_expect(
+        cli_has(text.out, "public.n: nobody knows how many rows are kept and set"), "%s", text.out);
+    cli_free(&text);
+    CliResult json = CLI("plan", base.job_file, "-d", base.uri, "--json");
+    cr_expect(cli_has(json.out, "\"children\":[{\"schema\":\"public\",\"table\":\"c\",\"level\":1,"
+                                "\"deleted\":true,\"rows\":300,\"keys\":[{\"name\":\"c_t_fkey\","),
+        "%s", json.out);
+    cli_free(&json);
     cli_base_free(&base);
 }
