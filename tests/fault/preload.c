@@ -223,6 +223,9 @@ after(Effect effect)
 
 /* ---- the calls ---- */
 
+/* The system's headers name parameters in their own way. */
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
+
 static int
 do_openat(int folder, const char *path, int flags, mode_t mode)
 {
@@ -379,3 +382,5 @@ close(int fd)
     }
     return result;
 }
+
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
