@@ -21,6 +21,7 @@ typedef struct ArchiveCase {
 /* Table item (id, old, v), where `old` rows are to go; the job file has `more` lines of its own. */
 void archive_case_open(ArchiveCase *c, PgCluster *cluster, const char *more);
 void archive_case_close(ArchiveCase *c);
+void archive_case_write_job(const ArchiveCase *c, const char *more);
 
 /* So many old rows more. */
 void archive_case_fill(ArchiveCase *c, int64_t rows);
