@@ -166,7 +166,7 @@ Test(archive_disk, a_full_disk_ends_the_run_and_a_larger_one_lets_it_go_on)
 {
     ArchiveCase c;
     archive_case_open(&c, cluster_shared(), "workers: 2\nbatch: {rows: 200}\n");
-    archive_case_fill(&c, 8 * ROWS);
+    archive_case_fill(&c, (int64_t)8 * ROWS);
     STRBUF_AUTO place = STRBUF_INIT;
     strbuf_printf(&place, "%s/disk", c.test.folder);
     cr_assert(eq(int, 0, mkdir(strbuf_text(&place), 0700)));
