@@ -354,6 +354,19 @@ put_moved(StrBuf *out, const Drive *drive)
 }
 
 static void
+put_archived(StrBuf *out, const Drive *drive)
+{
+    char bytes[FORMAT_SIZE];
+    char raw[FORMAT_SIZE];
+    const PurgePlan *purge = drive->plan->purge;
+    if (purge != NULL && purge->archives) {
+        strbuf_printf(out, "  archived        %s in %s, %s as text\n",
+            format_bytes(drive->final.archived_bytes, bytes), drive->plan->spec->archive.path,
+            format_bytes(drive->final.archived_raw_bytes, raw));
+    }
+}
+
+static void
 put_conflicts(StrBuf *out, const Drive *drive)
 {
     char skipped[FORMAT_SIZE];
@@ -453,6 +466,7 @@ drive_summary(const Drive *drive)
     strbuf_printf(&text, "job %s\n", drive->job->name);
     if (app->options.verb == VERB_RUN) {
         put_moved(&text, drive);
+        put_archived(&text, drive);
         put_conflicts(&text, drive);
     }
     put_drained(&text, last);

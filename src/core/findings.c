@@ -410,6 +410,7 @@ collect_purge(const Collector *c)
         Collector target = collector_of_target(c);
         findings_purge(c, &target);
     }
+    findings_children(c);
     findings_expressions(c);
     findings_needs(c);
     findings_past(c);
@@ -435,7 +436,6 @@ findings_collect(const JobSpec *spec, const Facts *facts, const ExprReport *expr
     findings_server(&c);
     findings_table(&c);
     findings_key(&c);
-    findings_children(&c);
     findings_columns(&c);
     findings_expressions(&c);
     findings_needs(&c);

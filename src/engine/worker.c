@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/sql_log.h"
+#include "engine/archiver.h"
 #include "engine/carry_call.h"
 #include "engine/carve.h"
 #include "engine/engine_state.h"
@@ -534,6 +535,7 @@ worker_main(void *arg)
     pacing_init(worker);
     work(worker);
     give_back_range(worker);
+    archiver_end(worker);
     if (worker->conn != NULL) {
         worker_drop_session(worker);
     }
