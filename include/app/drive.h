@@ -76,4 +76,8 @@ void drive_summary(const Drive *drive);
 bool drive_compare(App *app, PgConn **conn, PgConn *source, const Plan *plan, Err *err)
     __attribute__((warn_unused_result));
 
+/* All of a run, from the job's spec on, as `pghaul run` does it; `source` as above. */
+bool run_spec(App *app, PgConn **conn, PgConn *source, const JobSpec *spec, Err *err)
+    __attribute__((warn_unused_result));
+
 #endif

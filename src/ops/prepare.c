@@ -18,6 +18,7 @@
 #include "ops/ddl.h"
 #include "ops/indexes.h"
 #include "ops/prepare_log.h"
+#include "ops/restore.h"
 #include "pg/params.h"
 #include "pg/probe.h"
 #include "store/changelog.h"
@@ -344,6 +345,9 @@ static bool
 begin_first_pass(
     PgConn *conn, PgConn *source, const Plan *plan, int64_t id, StopToken *stop, Err *err)
 {
+    if (plan->restore != NULL) {
+        return guards_record(conn, plan, id, false, err) && restore_begin(conn, plan, id, err);
+    }
     PgConn *writes = source == NULL ? conn : source;
     bool ready = plan->sync_trigger ? guards_record(conn, plan, id, false, err) &&
                                           prepare_source(conn, source, plan, id, err) &&
