@@ -23,7 +23,7 @@ typedef enum KeyType {
     KEY_CONNECTION,  /* connection string without a password */
     KEY_ASSIGNMENTS, /* column: SQL */
     KEY_SQL,
-    KEY_PATH,    /* of a file or folder */
+    KEY_PATH,    /* of a folder, absolute */
     KEY_ARCHIVE, /* a path, or a section of it */
     KEY_WINDOW,
     KEY_COLUMNS, /* one name or a list, as the next two */
@@ -75,12 +75,9 @@ bool jobkeys_is_member(const JobKey *key, const char *section);
 /* True when jobs of this kind may have the key. */
 bool jobkeys_belongs(const JobKey *key, JobKind kind);
 
-/* The first of them. */
-JobKind jobkeys_first_kind(const JobKey *key);
-
-/* Append "copy: " for a key that only copies have, "copy, purge: " for one of both, and so on;
- * nothing for one of every kind. */
-void jobkeys_put_kinds(const JobKey *key, StrBuf *out);
+/* Append "copy, purge: " for a key of these kinds, with ", " and ": "; nothing for one of every
+ * kind. */
+void jobkeys_put_kinds(const JobKey *key, const char *separator, const char *end, StrBuf *out);
 
 /*
  * The nearest known path for the unknown key `leaf` of `section`, also when it stands in another

@@ -158,7 +158,7 @@ put_job_keys(StrBuf *out)
         jobkeys_values(key, &values);
         put_term(out, key->path, strbuf_text(&values));
         STRBUF_AUTO kinds = STRBUF_INIT;
-        jobkeys_put_kinds(key, &kinds);
+        jobkeys_put_kinds(key, ", ", ": ", &kinds);
         put_text(out, strbuf_text(&kinds));
         put_text(out, key->text);
         strbuf_puts(out, ".\n");

@@ -184,15 +184,40 @@ read_standbys(const FileReader *r, const JobKey *key, const JobNode *node)
 
 static bool read_section(const FileReader *r, const JobNode *map, const char *section);
 
+/* A folder.  A job is also run by its name, from any directory, and by cron: none is meant but one
+ * that begins at the root. */
+static bool
+read_path(const FileReader *r, const JobKey *key, const JobNode *node)
+{
+    ArchiveSpec *archive = &r->spec->archive;
+    archive->place = node->place;
+    if (!jobvalue_text(&r->value, node, key->path, &archive->path)) {
+        return false;
+    }
+    if (archive->path[0] == '/') {
+        return true;
+    }
+    (void)jobtext_error(
+        r->value.text, node->place, r->value.err, "%s must begin with /", key->path);
+    return err_hint(
+        r->value.err, "Write the whole path of the folder: a job may be run from any directory.");
+}
+
 /* A folder, or a mapping of it and how it is written. */
 static bool
 read_archive(const FileReader *r, const JobKey *key, const JobNode *node)
 {
-    r->spec->archive.place = node->place;
-    if (node->kind == NODE_MAP) {
-        return read_section(r, node, key->path);
+    if (node->kind != NODE_MAP) {
+        return read_path(r, key, node);
     }
-    return jobvalue_text(&r->value, node, key->path, &r->spec->archive.path);
+    if (!read_section(r, node, key->path)) {
+        return false;
+    }
+    if (r->spec->archive.path != NULL) {
+        return true;
+    }
+    (void)jobtext_error(r->value.text, node->place, r->value.err, "%s.path is missing", key->path);
+    return err_hint(r->value.err, "Add path: and the folder of the files.");
 }
 
 static bool
@@ -214,7 +239,7 @@ read_key(const FileReader *r, const JobKey *key, const JobNode *node)
     case KEY_SQL:
         return jobvalue_sql(&r->value, node, key->path, field_of(r->spec, key));
     case KEY_PATH:
-        return jobvalue_text(&r->value, node, key->path, field_of(r->spec, key));
+        return read_path(r, key, node);
     case KEY_ARCHIVE:
         return read_archive(r, key, node);
     case KEY_WINDOW:
@@ -255,10 +280,13 @@ static bool
 fail_kind(const FileReader *r, const JobKey *key, const JobNode *node)
 {
     const char *kind = jobspec_kind_name(r->spec->kind);
+    STRBUF_AUTO kinds = STRBUF_INIT;
+    jobkeys_put_kinds(key, " or ", "", &kinds);
     (void)jobtext_error(r->value.text, node->key->place, r->value.err,
-        "%s is a key of jobs of the kind %s, this one is a %s", key->path,
-        jobspec_kind_name(jobkeys_first_kind(key)), kind);
-    if (key->type == KEY_ASSIGNMENTS) {
+        "%s is a key of jobs of the kind %s, this one is a %s", key->path, strbuf_text(&kinds),
+        kind);
+    if (key->type == KEY_ASSIGNMENTS &&
+        (r->spec->kind == KIND_BACKFILL || r->spec->kind == KIND_COPY)) {
         return err_hint(r->value.err, "The columns of a %s stand below %s:.", kind,
             r->spec->kind == KIND_COPY ? "map" : "set");
     }
@@ -399,7 +427,9 @@ check_required(const FileReader *r, const JobNode *root)
         return check_present(r, root, "set", "Add set: and below it, indented, column: SQL.");
     }
     if (spec->kind == KIND_PURGE) {
-        return check_present(r, root, "where", "Add where: and SQL that says which rows are old.");
+        return check_present(r, root, "where",
+            "Add where: and SQL that says which rows go, for instance created_at < now() - "
+            "interval '90 days'. To delete all of them, TRUNCATE is better.");
     }
     if (spec->kind == KIND_RESTORE) {
         return check_present(r, root, "archive", "Add archive: and its folder.");
@@ -425,28 +455,51 @@ check_copy(const FileReader *r, const JobNode *root)
                                   "does not take.");
 }
 
-/* A copy holds no row that the application wants: longer batches cost nobody anything. */
-#define COPY_BATCH_TIME_US 100000
+/* Rows that go into the table that keeps them stand in no file, and those of other tables have no
+ * place in it. */
+static bool
+check_purge(const FileReader *r, const JobNode *root)
+{
+    const JobSpec *spec = r->spec;
+    if (spec->kind != KIND_PURGE || spec->into == NULL ||
+        (spec->archive.path == NULL && spec->children != CHILDREN_DELETE)) {
+        return true;
+    }
+    bool in_files = spec->archive.path != NULL;
+    const JobNode *other = jobtree_member(root, in_files ? "archive" : "children");
+    (void)jobtext_error(r->value.text, other->key->place, r->value.err, "%s",
+        in_files ? "archive and into exclude each other"
+                 : "children: delete and into exclude each other");
+    return err_hint(r->value.err, "%s",
+        in_files
+            ? "Keep the rows in files (archive:) or in a table (into:)."
+            : "A table keeps rows of its own shape only; archive: keeps those of every table.");
+}
+
+/* A copy holds no row that the application wants: longer batches cost nobody anything.  Those of
+ * an archive hold none while they read and write, which is most of their time. */
+#define UNLOCKED_BATCH_TIME_US 100000
 
 /* Between two databases a batch has fixed costs, of the network too; nobody waits for its rows. */
 #define RELAY_BATCH_TIME_US 400000
 
 /* The server ends a statement after yield_after: a longer aim could never be reached.  Not so where
- * rows are relayed. */
+ * rows pass through us: of such a batch only a part is one statement. */
 static bool
 settle_batch_time(const FileReader *r, const JobNode *root)
 {
+    JobSpec *spec = r->spec;
     const JobNode *batch = jobtree_member(root, "batch");
     const JobNode *time = batch == NULL ? NULL : jobtree_member(batch, "time");
-    if (r->spec->from != NULL || r->spec->to != NULL) {
-        r->spec->batch_time_us = time == NULL ? RELAY_BATCH_TIME_US : r->spec->batch_time_us;
-        return true;
+    bool relays = spec->from != NULL || spec->to != NULL;
+    if (time == NULL && relays) {
+        spec->batch_time_us = RELAY_BATCH_TIME_US;
+    } else if (time == NULL && (spec->kind == KIND_COPY || spec->archive.path != NULL)) {
+        int64_t most_us = spec->throttle.yield_after_us / 2;
+        spec->batch_time_us = most_us < UNLOCKED_BATCH_TIME_US ? most_us : UNLOCKED_BATCH_TIME_US;
     }
-    if (time == NULL && r->spec->kind == KIND_COPY) {
-        int64_t most_us = r->spec->throttle.yield_after_us / 2;
-        r->spec->batch_time_us = most_us < COPY_BATCH_TIME_US ? most_us : COPY_BATCH_TIME_US;
-    }
-    if (time == NULL || r->spec->batch_time_us <= r->spec->throttle.yield_after_us) {
+    if (time == NULL || relays || spec->archive.path != NULL ||
+        spec->batch_time_us <= spec->throttle.yield_after_us) {
         return true;
     }
     (void)jobtext_error(
@@ -455,12 +508,16 @@ settle_batch_time(const FileReader *r, const JobNode *root)
         "A batch is given up after throttle.yield_after; about a quarter of it is a good aim.");
 }
 
-/* Nobody reads the target yet: a batch need not wait for the disk. */
+/* Nobody reads the target of a copy yet: a batch need not wait for the disk.  That a frame of an
+ * archive holds deleted rows must be on disk before the next one says so. */
 static void
 settle_commit(const FileReader *r, const JobNode *root)
 {
-    if (r->spec->kind == KIND_COPY && jobtree_member(root, "synchronous_commit") == NULL) {
-        r->spec->commit = COMMIT_OFF;
+    JobSpec *spec = r->spec;
+    if (spec->kind == KIND_COPY && jobtree_member(root, "synchronous_commit") == NULL) {
+        spec->commit = COMMIT_OFF;
+    } else if (spec->archive.path != NULL && spec->commit == COMMIT_OFF) {
+        spec->commit = COMMIT_LOCAL;
     }
 }
 
@@ -494,7 +551,8 @@ jobfile_parse(
                                       check_connection(&r, root, "to") && find_kind(&r, root))) {
         return false;
     }
-    if (!(read_section(&r, root, "") && check_required(&r, root) && check_copy(&r, root))) {
+    if (!(read_section(&r, root, "") && check_required(&r, root) && check_copy(&r, root) &&
+            check_purge(&r, root))) {
         return false;
     }
     settle_commit(&r, root);

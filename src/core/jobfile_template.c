@@ -13,12 +13,12 @@
 
 #define WIDTH 90
 
-/* "fill-" or "copy-" and what of the table's name a job name may hold. */
+/* "fill-", "copy-" or "purge-" and what of the table's name a job name may hold. */
 static void
 put_job_name(StrBuf *out, JobKind kind, const char *table)
 {
     size_t start = out->len;
-    strbuf_puts(out, kind == KIND_COPY ? "copy-" : "fill-");
+    strbuf_printf(out, "%s-", kind == KIND_BACKFILL ? "fill" : jobspec_kind_name(kind));
     for (const char *c = table; *c != '\0' && out->len - start < 40; c++) {
         if ((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '_') {
             strbuf_putc(out, *c);
@@ -106,7 +106,7 @@ put_optional_key(StrBuf *out, const JobKey *key)
     if (key->type == KEY_RISKS) {
         put_risks(out, key);
     }
-    if (key->type == KEY_SECTION) {
+    if (key->type == KEY_SECTION || key->type == KEY_ARCHIVE) {
         strbuf_printf(out, "#%s:\n", key->path);
         return;
     }
@@ -125,6 +125,17 @@ put_required_keys(StrBuf *out, JobKind kind, const char *table)
         strbuf_puts(out, "\ninto: new_table\n");
         return;
     }
+    if (kind == KIND_PURGE) {
+        strbuf_puts(out,
+            "\n\n"
+            "# Which rows go. In a run now() is the same moment for all of them.\n"
+            "where: created_at < now() - interval '90 days'\n\n"
+            "# They are gone then, unless archive: (below) or into: keeps them, in files or in "
+            "another\n"
+            "# table of this database. Not both.\n"
+            "#into: old_rows\n");
+        return;
+    }
     strbuf_puts(out, "\n\n"
                      "# One line per column: the column and SQL over the same row. SQL with \" #\" "
                      "or \": \" in it\n"
@@ -133,21 +144,34 @@ put_required_keys(StrBuf *out, JobKind kind, const char *table)
                      "  new_column: old_column::numeric\n");
 }
 
+/* Written by put_required_keys(), some of them commented. */
+static bool
+is_put_first(const JobKey *key, JobKind kind)
+{
+    bool has_value = key->absent == NULL || key->example != NULL || key->fallback != NULL;
+    return !has_value || (kind == KIND_PURGE && strcmp(key->path, "where") == 0);
+}
+
 void
 jobfile_template(StrBuf *out, JobKind kind, const char *table)
 {
+    static const char *const PURPOSES[JOB_KIND_COUNT] = {
+        [KIND_BACKFILL] = "fill columns of a table",
+        [KIND_COPY] = "copy a table",
+        [KIND_PURGE] = "delete old rows of a table",
+        [KIND_RESTORE] = "put archived rows back",
+    };
     const char *name = table == NULL || table[0] == '\0' ? "my_table" : table;
     strbuf_printf(out,
         "# Job file of pghaul: %s while it is in use.\n"
         "# Settings that are commented out show their defaults, or an example where "
         "the default\n"
         "# is to have none.\n\n",
-        kind == KIND_COPY ? "copy a table" : "fill columns of a table");
+        PURPOSES[kind]);
     put_required_keys(out, kind, name);
     for (size_t i = 0; i < jobkeys_count(); i++) {
         const JobKey *key = jobkeys_at(i);
-        bool is_required = key->absent != NULL && key->example == NULL && key->fallback == NULL;
-        if (!is_required && jobkeys_belongs(key, kind)) {
+        if (!is_put_first(key, kind) && jobkeys_belongs(key, kind)) {
             put_optional_key(out, key);
         }
     }

@@ -70,11 +70,17 @@ static const KeyWord risk_words[] = {
         "code of a lesser role, who owns the table, runs in a superuser's session"},
     {"writer-privilege", 0,
         "writes of roles without the rights of the expression leave the columns NULL"},
-    {"append-only", 0, "rows that the application changes behind a copy without sync are not seen"},
+    {"append-only", 0,
+        "rows that the application changes behind a copy without sync, or in ranges where a purge "
+        "found none that could be old yet, are not seen"},
     {"collation-drift", 0, "the key's collation is of another version than its index"},
     {"target-scan", 0, "each batch of drain and verify reads the whole target"},
     {"target-deferrable", 0, "a unique value that changes hands may end the run"},
     {"no-rollback", 0, "a cutover has no way back, since nothing says what the old columns become"},
+    {"children", 0, "a row to be deleted that another table refers to ends the run"},
+    {"cascade", 0,
+        "rows of other tables go with those they refer to, uncounted (ON DELETE CASCADE)"},
+    {"set-null", 0, "rows of other tables lose their reference (ON DELETE SET NULL or DEFAULT)"},
     {NULL, 0, NULL},
 };
 
@@ -104,19 +110,19 @@ static const JobKey keys[] = {
                 "if not set; of a purge the table that keeps them, none if not set"},
     {"archive", KEY_ARCHIVE, .absent = "none", .example = "/var/lib/pghaul/archive",
         .kinds = JOBKEY_IN(KIND_PURGE) | JOBKEY_IN(KIND_RESTORE), FIELD(archive),
-        .text = "folder of files that keep the rows; or {path, level}"},
+        .text = "files that keep the rows, on the host of pghaul: their folder, or {path, level}"},
     {"archive.path", KEY_PATH, .absent = "none", .example = "/var/lib/pghaul/archive",
         .kinds = JOBKEY_IN(KIND_PURGE) | JOBKEY_IN(KIND_RESTORE), FIELD(archive.path),
-        .text = "that folder"},
+        .text = "that folder, from the root on; only its owner may write into it"},
     {"archive.level", KEY_COUNT, .min = "1", .max = "19", .fallback = "1", OF_PURGE,
-        NUMBER(archive.level), .text = "of compression by zstd; 1 is the fastest"},
+        NUMBER(archive.level), .text = "of zstd's compression; 1 is the fastest"},
     {"archive_run", KEY_COUNT, .min = "1", .max = "1_000_000M", .absent = "all runs",
         .example = "12", OF_RESTORE, NUMBER(archive_run),
         .text = "the run whose rows are restored"},
     {"children", KEY_CHOICE, .words = children_words, .fallback = "refuse", OF_PURGE,
         NUMBER(children),
-        .text = "rows of other tables that refer to deleted ones: such tables are a reason to "
-                "refuse, or their rows are deleted too"},
+        .text = "rows of other tables that refer to those: refuse the job where there are such "
+                "tables, or delete (and archive) these rows too"},
     {"set", KEY_ASSIGNMENTS, .absent = "required", OF_BACKFILL, FIELD(set),
         .text = "the columns to fill, each with SQL over the same row"},
     {"map", KEY_ASSIGNMENTS, .absent = "same names", OF_COPY,
@@ -152,7 +158,9 @@ static const JobKey keys[] = {
     {"batch", KEY_SECTION, .text = "the size of one transaction"},
     {"batch.time", KEY_DURATION, .min = "1ms", .max = "10s", .fallback = "25ms",
         NUMBER(batch_time_us), .live = true,
-        .text = "how long one batch should take; a copy's 100ms, 400ms between databases"},
+        .text =
+            "how long one batch should take; a copy's and with archive 100ms, between databases "
+            "400ms"},
     {"batch.rows", KEY_COUNT, .words = auto_number, .min = "1", .max = "1_000_000",
         .fallback = "auto", NUMBER(batch_rows), .live = true,
         .text = "rows of a batch; auto follows batch.time"},
@@ -190,8 +198,8 @@ static const JobKey keys[] = {
     {"lease", KEY_DURATION, .min = "5s", .max = "1h", .fallback = "30s", NUMBER(lease_us),
         .text = "after this time without a sign of life the ranges of a run are free"},
     {"synchronous_commit", KEY_CHOICE, .words = commit_words, .fallback = "local", NUMBER(commit),
-        .text = "of batches (of a copy off, unless given here); every choice is safe, since rows "
-                "and checkpoint are lost together"},
+        .text = "of batches (of a copy off, unless given here; with archive at least local); every "
+                "choice is safe, since rows and checkpoint are lost together"},
     {"throttle", KEY_SECTION, .text = "when to slow down or pause"},
     {"throttle.yield_after", KEY_DURATION, .min = "10ms", .max = "10s", .fallback = "200ms",
         NUMBER(throttle.yield_after_us), .live = true,
@@ -274,27 +282,17 @@ jobkeys_belongs(const JobKey *key, JobKind kind)
     return key->kinds == 0 || (key->kinds & JOBKEY_IN(kind)) != 0;
 }
 
-JobKind
-jobkeys_first_kind(const JobKey *key)
-{
-    int kind = 0;
-    while (!jobkeys_belongs(key, (JobKind)kind)) {
-        kind++;
-    }
-    return (JobKind)kind;
-}
-
 void
-jobkeys_put_kinds(const JobKey *key, StrBuf *out)
+jobkeys_put_kinds(const JobKey *key, const char *separator, const char *end, StrBuf *out)
 {
-    const char *separator = "";
+    const char *between = "";
     for (int kind = 0; key->kinds != 0 && kind < JOB_KIND_COUNT; kind++) {
         if (jobkeys_belongs(key, (JobKind)kind)) {
-            strbuf_printf(out, "%s%s", separator, jobspec_kind_name((JobKind)kind));
-            separator = ", ";
+            strbuf_printf(out, "%s%s", between, jobspec_kind_name((JobKind)kind));
+            between = separator;
         }
     }
-    strbuf_puts(out, separator[0] == '\0' ? "" : ": ");
+    strbuf_puts(out, key->kinds == 0 ? "" : end);
 }
 
 const char *
@@ -361,7 +359,7 @@ put_words(const JobKey *key, StrBuf *out)
 static bool
 fail_choice(const JobKey *key, const char *text, Err *err)
 {
-    const char *words[16];
+    const char *words[32];
     size_t count = 0;
     assert(key->words != NULL);
     for (; key->words[count].word != NULL; count++) {
@@ -468,10 +466,10 @@ jobkeys_values(const JobKey *key, StrBuf *out)
         strbuf_puts(out, "SQL");
         break;
     case KEY_PATH:
-        strbuf_puts(out, "folder");
+        strbuf_puts(out, "/folder");
         break;
     case KEY_ARCHIVE:
-        strbuf_puts(out, "folder, {path: folder, level: 1..19}");
+        strbuf_puts(out, "/folder, {path, level}");
         break;
     case KEY_WINDOW:
         strbuf_puts(out, "HH:MM-HH:MM zone");

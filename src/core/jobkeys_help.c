@@ -131,7 +131,7 @@ jobkeys_help(StrBuf *out, int columns)
         STRBUF_AUTO values = STRBUF_INIT;
         STRBUF_AUTO text = STRBUF_INIT;
         jobkeys_values(key, &values);
-        jobkeys_put_kinds(key, &text);
+        jobkeys_put_kinds(key, ", ", ": ", &text);
         strbuf_puts(&text, key->text);
         Row row = {
             key->path, strbuf_text(&values), fallback == NULL ? "" : fallback, strbuf_text(&text)};

@@ -177,6 +177,19 @@ feed_copy(XXH3_state_t *state, const Plan *plan)
     }
 }
 
+/* Where rows go, and which; a folder counts, since files that are not closed lie there.  Its level,
+ * limits and schedule may be others tomorrow. */
+static void
+feed_purge(XXH3_state_t *state, const Plan *plan)
+{
+    const JobSpec *spec = plan->spec;
+    const Facts *into = plan->purge->into;
+    feed(state, spec->archive.path);
+    feed(state, into == NULL ? NULL : into->table.schema);
+    feed(state, into == NULL ? NULL : into->table.name);
+    feed(state, spec->children == CHILDREN_DELETE ? "delete" : "refuse");
+}
+
 static void
 take_fingerprint(const JobSpec *spec, const Facts *facts, Plan *plan)
 {
@@ -205,6 +218,8 @@ take_fingerprint(const JobSpec *spec, const Facts *facts, Plan *plan)
     feed(state, plan->sync_trigger ? "trigger" : "none");
     if (plan->copy != NULL) {
         feed_copy(state, plan);
+    } else if (plan->purge != NULL) {
+        feed_purge(state, plan);
     }
     (void)snprintf(plan->fingerprint, sizeof(plan->fingerprint), "%016llx",
         (unsigned long long)XXH3_64bits_digest(state));

@@ -157,6 +157,66 @@ Test(jobfile, every_key_of_a_copy_is_read)
     cr_expect(eq(i64, spec.limits.log_bytes, INT64_C(2) << 30));
 }
 
+#define PURGE_HEAD "job: j\npurge: t\n"
+
+Test(jobfile, a_purge_needs_a_table_and_a_predicate_only)
+{
+    parse(PURGE_HEAD "where: old\n");
+    cr_expect(eq(int, (int)spec.kind, KIND_PURGE));
+    cr_expect_str_eq(spec.table, "t");
+    cr_expect_str_eq(spec.where.text, "old");
+    cr_expect(spec.archive.path == NULL && spec.into == NULL && spec.window.text == NULL);
+    cr_expect(eq(int, spec.archive.level, 1));
+    cr_expect(eq(int, (int)spec.children, CHILDREN_REFUSE));
+    cr_expect(eq(i64, spec.batch_time_us, 25000));
+    cr_expect(eq(int, (int)spec.commit, COMMIT_LOCAL));
+    cr_expect(not(spec.keeps_tail));
+    cr_expect(spec.vacuum);
+}
+
+Test(jobfile, every_key_of_a_purge_is_read)
+{
+    parse(PURGE_HEAD "where: old\narchive: {path: /a/b, level: 7}\nchildren: delete\n"
+                     "vacuum_truncate: off\nschedule: {window: 22:00-04:00 Europe/Berlin}\n"
+                     "allow: [set-null, append-only]\n");
+    cr_expect_str_eq(spec.archive.path, "/a/b");
+    cr_expect(eq(int, spec.archive.place.column, 17));
+    cr_expect(eq(int, spec.archive.level, 7));
+    cr_expect(eq(int, (int)spec.children, CHILDREN_DELETE));
+    cr_expect(spec.keeps_tail);
+    cr_expect_str_eq(spec.window.text, "22:00-04:00 Europe/Berlin");
+    cr_expect(eq(int, spec.window.place.line, 7));
+    cr_expect(jobspec_allows(&spec, "set-null"));
+    parse(PURGE_HEAD "where: old\ninto: kept.rows\n");
+    cr_expect_str_eq(spec.into, "kept.rows");
+    parse(PURGE_HEAD "where: old\narchive: /a\n");
+    cr_expect_str_eq(spec.archive.path, "/a");
+    cr_expect(eq(int, spec.archive.level, 1));
+}
+
+Test(jobfile, a_restore_is_read)
+{
+    parse("job: j\nrestore: t\narchive: /a\narchive_run: 12\n");
+    cr_expect(eq(int, (int)spec.kind, KIND_RESTORE));
+    cr_expect_str_eq(spec.table, "t");
+    cr_expect_str_eq(spec.archive.path, "/a");
+    cr_expect(eq(i64, spec.archive_run, 12));
+}
+
+Test(jobfile, batches_of_an_archive_are_longer_and_wait_for_the_disk)
+{
+    parse(PURGE_HEAD "where: old\narchive: /a\nsynchronous_commit: off\n");
+    cr_expect(eq(i64, spec.batch_time_us, 100000));
+    cr_expect(eq(int, (int)spec.commit, COMMIT_LOCAL));
+    parse(PURGE_HEAD "where: old\narchive: /a\nsynchronous_commit: on\nbatch: {time: 400ms}\n");
+    cr_expect(eq(i64, spec.batch_time_us, 400000));
+    cr_expect(eq(int, (int)spec.commit, COMMIT_ON));
+    parse(PURGE_HEAD "where: old\narchive: /a\nthrottle: {yield_after: 50ms}\n");
+    cr_expect(eq(i64, spec.batch_time_us, 25000));
+    parse(PURGE_HEAD "where: old\nsynchronous_commit: off\n");
+    cr_expect(eq(int, (int)spec.commit, COMMIT_OFF));
+}
+
 Test(jobfile, the_target_on_another_server_has_the_name_of_the_source_if_not_told)
 {
     parse(COPY_HEAD "to: host=h2\n");
@@ -336,6 +396,17 @@ Test(jobfile, the_template_of_a_copy_parses_as_it_stands)
     cr_expect_str_eq(spec.into, "new_table");
 }
 
+Test(jobfile, the_template_of_a_purge_parses_as_it_stands)
+{
+    STRBUF_AUTO text = STRBUF_INIT;
+    jobfile_template(&text, KIND_PURGE, "shop.orders");
+    parse(strbuf_text(&text));
+    cr_expect_str_eq(spec.job, "purge-shop-orders");
+    cr_expect_str_eq(spec.table, "shop.orders");
+    cr_expect_str_eq(spec.where.text, "created_at < now() - interval '90 days'");
+    cr_expect(spec.into == NULL && spec.archive.path == NULL);
+}
+
 /* Take away the # of settings; explanations have one blank after it. */
 static void
 uncomment(const char *from, StrBuf *to)
@@ -375,17 +446,41 @@ Test(jobfile, the_template_of_a_copy_parses_with_every_setting_turned_on)
     cr_expect(eq(int, (int)spec.on_conflict, ON_CONFLICT_ERROR));
 }
 
+/* Rows are kept in files or in a table, so one of both stays commented. */
+Test(jobfile, the_template_of_a_purge_parses_with_every_setting_turned_on)
+{
+    static const char *const LEFT_OUT[] = {"#into:", "#archive:"};
+    for (size_t i = 0; i < 2; i++) {
+        STRBUF_AUTO text = STRBUF_INIT;
+        STRBUF_AUTO all = STRBUF_INIT;
+        jobfile_template(&text, KIND_PURGE, "orders");
+        char *key = strstr(text.text, LEFT_OUT[i]);
+        cr_assert(key != NULL);
+        key[1] = ' '; /* of an archive its members too, up to the next key */
+        for (char *c = key; i == 1 && strncmp(c, "\n\n", 2) != 0; c++) {
+            c[1] = c[0] == '#' ? ' ' : c[1];
+            c[2] = c[0] == '#' ? 'x' : c[2];
+        }
+        uncomment(strbuf_text(&text), &all);
+        parse(strbuf_text(&all));
+        cr_expect(eq(int, spec.into == NULL, i == 0), "%s", all.text);
+        cr_expect(eq(int, spec.archive.path == NULL, i == 1), "%s", all.text);
+        cr_expect_str_eq(spec.window.text, "01:00-05:00 Europe/Berlin");
+    }
+}
+
 Test(jobfile, the_template_mentions_every_key_of_its_kind)
 {
-    for (size_t i = 0; i < 2 * jobkeys_count(); i++) {
-        JobKind kind = i % 2 == 0 ? KIND_BACKFILL : KIND_COPY;
-        const JobKey *key = jobkeys_at(i / 2);
+    for (size_t i = 0; i < 3 * jobkeys_count(); i++) {
+        JobKind kind = (JobKind)(i % 3);
+        const JobKey *key = jobkeys_at(i / 3);
         STRBUF_AUTO text = STRBUF_INIT;
         STRBUF_AUTO line = STRBUF_INIT;
         jobfile_template(&text, kind, NULL);
         bool is_member = strchr(key->path, '.') != NULL;
-        bool is_required = jobkeys_find("job") == key || jobkeys_find("into") == key ||
-                           key->offset == offsetof(JobSpec, table) || strcmp(key->path, "set") == 0;
+        const char *first = kind == KIND_PURGE ? "where" : kind == KIND_COPY ? "into" : "set";
+        bool is_required = jobkeys_find("job") == key || strcmp(key->path, first) == 0 ||
+                           key->offset == offsetof(JobSpec, table);
         strbuf_printf(&line, "\n%s%s:",
             is_required ? ""
             : is_member ? "#  "

@@ -9,10 +9,11 @@
 
 #include "core/jobfile.h"
 
-#define HEAD "job: j\nbackfill: t\n"
-#define BASE HEAD "set:\n  a: b\n"
-#define COPY "job: j\ncopy: t\ninto: u\n"
-#define N40  "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
+#define HEAD  "job: j\nbackfill: t\n"
+#define BASE  HEAD "set:\n  a: b\n"
+#define COPY  "job: j\ncopy: t\ninto: u\n"
+#define PURGE "job: j\npurge: t\nwhere: x\n"
+#define N40   "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
 
 typedef struct BadFile {
     const char *source;
@@ -89,14 +90,12 @@ static const BadFile FILES[] = {
     {BASE "batch: {rows: 1, rows: 2}\n", "5:18", "key \"rows\" stands here twice", NULL},
     {BASE "\"\\e[31m\": z\n", "5:1", "unknown key \"?[31m\"", NULL},
     /* kind and required keys */
-    {"job: j\npurge: t\nwhere: x\narchive: y\n", "2:1", "cannot run jobs of the kind purge",
-        "backfill and copy only"},
     {BASE "copy: t\n", "5:1", "one kind, here it has two: backfill and copy", "Remove copy:"},
     {COPY "purge: t\n", "4:1", "one kind, here it has two: copy and purge", "Remove purge:"},
     {"job: j\ncopy: t\n", "1:1", "key \"into\" is missing", "the rows are copied into"},
     {"copy: t\ninto: u\n", "1:1", "key \"job\" is missing", NULL},
-    {BASE "into: u\n", "5:1", "into is a key of jobs of the kind copy, this one is a backfill",
-        "Remove it."},
+    {BASE "into: u\n", "5:1",
+        "into is a key of jobs of the kind copy or purge, this one is a backfill", "Remove it."},
     {BASE "limits: {log_bytes: 1GB}\n", "5:10",
         "limits.log_bytes is a key of jobs of the kind copy", NULL},
     {BASE "map: {a: b}\n", "5:1", "map is a key of jobs of the kind copy",
@@ -114,8 +113,28 @@ static const BadFile FILES[] = {
     {COPY "from: ''\n", "4:7", "from has no value", NULL},
     {COPY "to: {host: h}\n", "4:5", "to must be a single value, not a mapping", "host=db1"},
     {BASE "purge: t\n", "5:1", "one kind, here it has two: backfill and purge", "Remove purge:"},
+    {"job: j\npurge: t\n", "1:1", "key \"where\" is missing", "TRUNCATE"},
+    {PURGE "set: {a: b}\n", "4:1", "set is a key of jobs of the kind backfill, this one is a purge",
+        "Remove it."},
+    {PURGE "sync: none\n", "4:1", "sync is a key of jobs of the kind backfill or copy", NULL},
+    {PURGE "path: block\n", "4:1", "path is a key of jobs of the kind backfill or copy", NULL},
+    {PURGE "archive: old/rows\n", "4:10", "archive must begin with /", "any directory"},
+    {PURGE "archive: {path: ./rows}\n", "4:17", "archive.path must begin with /", NULL},
+    {PURGE "archive: {level: 3}\n", "4:10", "archive.path is missing", "Add path:"},
+    {PURGE "archive: {}\n", "4:10", "archive.path is missing", NULL},
+    {PURGE "archive: {path: /a, level: 20}\n", "4:28", "archive.level: \"20\" is out of range",
+        "1..19"},
+    {PURGE "archive: {folder: /a}\n", "4:11", "unknown key \"folder\" in archive", "path, level"},
+    {PURGE "into: u\narchive: /a\n", "5:1", "archive and into exclude each other", "in files"},
+    {PURGE "children: delete\ninto: u\n", "4:1", "children: delete and into exclude", "archive:"},
+    {PURGE "children: keep\n", "4:11", "is not one of refuse, delete", NULL},
+    {PURGE "archive_run: 3\n", "4:1", "archive_run is a key of jobs of the kind restore", NULL},
+    {"job: j\nrestore: t\n", "1:1", "key \"archive\" is missing", "folder"},
+    {"job: j\nrestore: t\narchive: {path: /a, level: 1}\n", "3:21",
+        "archive.level is a key of jobs of the kind purge, this one is a restore", NULL},
+    {BASE "schedule: {window: ''}\n", "5:20", "schedule.window has no value", NULL},
     {"backfill: t\nset: {a: b}\n", "1:1", "key \"job\" is missing", "fill-orders"},
-    {"job: j\nset: {a: b}\n", "1:1", "key \"backfill\" or \"copy\" is missing", "table"},
+    {"job: j\nset: {a: b}\n", "1:1", "\"copy\" or \"purge\" is missing", "table"},
     {HEAD, "1:1", "key \"set\" is missing", "column: SQL"},
     {"# x\n\n" HEAD, "3:1", "key \"set\" is missing", NULL},
     {"job: Orders\nbackfill: t\nset: {a: b}\n", "1:6", "\"Orders\" is not a name for a job", "a-z"},

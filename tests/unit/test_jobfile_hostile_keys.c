@@ -11,16 +11,29 @@
 
 /* ---- values ---- */
 
+/* The first kind whose jobs have the key. */
+static JobKind
+first_kind(const JobKey *key)
+{
+    int kind = 0;
+    while (!jobkeys_belongs(key, (JobKind)kind)) {
+        kind++;
+    }
+    return (JobKind)kind;
+}
+
 /* A file with all required keys in which `value` stands behind the key; *column is where. */
 static void
 put_file(
     StrBuf *out, const JobKey *key, const char *value, size_t value_len, int *line, int *column)
 {
-    static const char *const OF_BACKFILL[][2] = {
-        {"job", "job: j\n"}, {"backfill", "backfill: t\n"}, {"set", "set: {a: b}\n"}};
-    static const char *const OF_COPY[][2] = {
-        {"job", "job: j\n"}, {"copy", "copy: t\n"}, {"into", "into: u\n"}};
-    const char *const(*required)[2] = jobkeys_belongs(key, KIND_BACKFILL) ? OF_BACKFILL : OF_COPY;
+    static const char *const REQUIRED[JOB_KIND_COUNT][3][2] = {
+        {{"job", "job: j\n"}, {"backfill", "backfill: t\n"}, {"set", "set: {a: b}\n"}},
+        {{"job", "job: j\n"}, {"copy", "copy: t\n"}, {"into", "into: u\n"}},
+        {{"job", "job: j\n"}, {"purge", "purge: t\n"}, {"where", "where: x\n"}},
+        {{"job", "job: j\n"}, {"restore", "restore: t\n"}, {"archive", "archive: /a\n"}},
+    };
+    const char *const(*required)[2] = REQUIRED[first_kind(key)];
     *line = 1;
     for (size_t i = 0; i < 3; i++) {
         if (strcmp(key->path, required[i][0]) != 0) {
@@ -52,6 +65,13 @@ is_list_of_names(const JobKey *key)
            key->type == KEY_STANDBYS;
 }
 
+/* One that may hold keys of its own. */
+static bool
+is_mapping(const JobKey *key)
+{
+    return key->type == KEY_SECTION || key->type == KEY_ARCHIVE;
+}
+
 /* What is said when there is nothing behind the key. */
 static const char *
 words_for_nothing(const JobKey *key)
@@ -75,7 +95,7 @@ words_for_list(const JobKey *key)
 static const char *
 words_for_map(const JobKey *key)
 {
-    if (key->type == KEY_SECTION) {
+    if (is_mapping(key)) {
         return "unknown key \"zzzzzzz\" in";
     }
     return key->type == KEY_ASSIGNMENTS ? "must be a single value, not a list"
@@ -91,6 +111,9 @@ words_for_junk(const JobKey *key)
     }
     if (is_number(key)) {
         return "is not a ";
+    }
+    if (key->type == KEY_PATH || key->type == KEY_ARCHIVE) {
+        return "must begin with /";
     }
     bool is_choice = key->type == KEY_CHOICE || key->type == KEY_STANDBYS || key->type == KEY_RISKS;
     return is_choice                   ? "is not one of"
@@ -220,7 +243,7 @@ offset_of(const struct Shape *shape, const JobKey *key)
         return is_list_of_names(key) ? 1 : 0;
     }
     if (shape->words == words_for_map) {
-        return key->type == KEY_SECTION ? 1 : key->type == KEY_ASSIGNMENTS ? 10 : 0;
+        return is_mapping(key) ? 1 : key->type == KEY_ASSIGNMENTS ? 10 : 0;
     }
     return shape->offset;
 }
@@ -259,7 +282,9 @@ expect_key_refused(const JobKey *key, const char *leaf, const char *message, con
 {
     const char *dot = strchr(key->path, '.');
     STRBUF_AUTO source = STRBUF_INIT;
-    strbuf_puts(&source, BASE);
+    strbuf_puts(&source, jobkeys_belongs(key, KIND_BACKFILL) || dot == NULL
+                             ? BASE
+                             : "job: j\npurge: t\nwhere: |\n  x\n");
     if (dot != NULL) {
         strbuf_printf(&source, "%.*s:\n  ", (int)(dot - key->path), key->path);
     }

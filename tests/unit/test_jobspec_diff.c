@@ -120,6 +120,32 @@ Test(jobspec_diff, every_key_of_a_copy_that_decides_is_named)
         "set.amount was absent, is \"amount_text::numeric\"");
 }
 
+#define PURGE_OF(rest) "job: j\npurge: orders\nwhere: old\n" rest
+
+Test(jobspec_diff, of_a_purge_only_what_becomes_of_the_rows_decides)
+{
+    static const struct {
+        const char *rest;
+        const char *expected;
+    } CASES[] = {
+        {"archive: /b\n", "archive was \"/a\", is \"/b\""},
+        {"into: kept\n", "into was absent, is \"kept\"; archive was \"/a\", is absent"},
+        {"archive: /a\nchildren: delete\n", "children was \"refuse\", is \"delete\""},
+    };
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        char text[256];
+        (void)snprintf(text, sizeof(text), PURGE_OF("%s"), CASES[i].rest);
+        expect_changes(PURGE_OF("archive: /a\n"), text, i == 1 ? 2 : 1, CASES[i].expected);
+    }
+    expect_changes(PURGE_OF("archive: /a\n"),
+        PURGE_OF("archive: {path: /a, level: 19}\nschedule: {window: 01:00-02:00 UTC}\n"
+                 "limits: {rows: 5}\nvacuum_truncate: off\n"),
+        0, "");
+    expect_changes("job: j\nrestore: t\narchive: /a\n",
+        "job: j\nrestore: t\narchive: /a\narchive_run: 12\n", 1,
+        "archive_run was absent, is \"12\"");
+}
+
 Test(jobspec_diff, long_values_are_shown_from_shortly_before_their_first_difference)
 {
 #define LONG "upper(amount_text) || upper(amount_text) || upper(amount_text) || upper("
