@@ -49,4 +49,14 @@ void plan_copy_add_relay(PlanLister *lister);
 /* Put what only a copy has. */
 void plan_copy_json(json_t *object, const Plan *plan);
 
+/* ---- of a purge ---- */
+
+PlanEstimate plan_purge_estimate(const Plan *plan);
+void plan_purge_put_rows(StrBuf *out, const Plan *plan, int width); /* which, and what keeps them */
+void plan_purge_put_rest(StrBuf *out, const Plan *plan, int width); /* after-care, schedule */
+void plan_purge_put_costs(StrBuf *out, const Plan *plan, int width);
+int plan_purge_locks(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_MAX]);
+int plan_purge_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_MAX]);
+void plan_purge_json(json_t *object, const Plan *plan);
+
 #endif

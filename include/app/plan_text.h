@@ -18,12 +18,17 @@ typedef struct PlanEstimate {
     double heap_growth_ratio; /* 0.125 = an eighth */
     double index_growth_ratio;
     int64_t growth_bytes;
+    int64_t purged_rows; /* of a purge: those that match */
+    int64_t freed_bytes; /* their room in the table */
+    int64_t page_bytes;  /* of WAL beside wal_bytes, if each page is written as a whole once */
 } PlanEstimate;
+
+#define PLAN_PAGE_BYTES 8192
 
 /*
  * Source:  measured on PostgreSQL 15, 170-byte rows, two and six indexes: WAL bytes a row are the
  *          row + 104 + 173 for each index without stripes, the row + 47 + 72 with them; of a copy
- *          the row + 26 + 75.
+ *          the row + 26 + 75; of a purge 61, 56 more where rows are locked first, 26 to vacuum.
  */
 PlanEstimate plan_estimate(const Plan *plan);
 

@@ -9,10 +9,10 @@
 #include "base/strbuf.h"
 #include "core/plan.h"
 
-/* The lines "key", "walk" and "matching" of a purge's plan. */
+/* What tells rows apart, and by what they are found. */
 void plan_walk_put(StrBuf *out, const Plan *plan, int width);
 
-/* The same as members of the plan's object. */
+/* The same as members "key" and "walk" of the plan's object. */
 void plan_walk_json(json_t *object, const Plan *plan);
 
 #endif

@@ -33,6 +33,8 @@ typedef struct ServerFacts {
     int strange_count;         /* tables and functions in it of roles that we do not trust */
     const char *strange;       /* one of them, as ALTER names it: "FUNCTION pghaul.f(text)" */
     const char *strange_owner; /* its owner */
+    bool zone_unknown;         /* schedule.window names a time zone that the server has not */
+    const char *zone_near;     /* one of a similar name, or NULL */
 } ServerFacts;
 
 typedef struct ColumnFacts {
@@ -126,6 +128,7 @@ typedef struct TableFacts {
     bool may_select, may_update, may_trigger;
     bool may_insert, may_delete;
     bool may_select_system; /* ctid and xmax, by which rows that somebody holds are found */
+    bool has_identity;      /* deletes can be published: the server can name the row */
     bool may_use_schema;
     bool may_vacuum;           /* as the owner, or by the privilege MAINTAIN */
     int wraparound_vacuum_pid; /* an autovacuum that never gives way is on it; 0 = none seen */
@@ -144,7 +147,6 @@ typedef struct WalkColumn {
 
 /* How the planner would find the rows that the predicate of a purge matches. */
 typedef struct WalkFacts {
-    double rows;        /* its estimate of them; -1 = unknown */
     const char *index;  /* without reading the whole table; NULL = there is none that serves */
     const char *method; /* access method of that index */
     bool has_expressions;
@@ -180,8 +182,18 @@ typedef struct StoredJob {
     bool has_trigger; /* its sync trigger was made */
 } StoredJob;
 
+/* The folder of an archive, on this host. */
+typedef struct FolderFacts {
+    const char *fault;  /* what keeps files from being written there, a phrase; NULL = nothing */
+    const char *remedy; /* a sentence; set with `fault` */
+    bool exists;        /* else the first run makes it */
+    int64_t free_bytes; /* of its file system, for us; -1 = unknown */
+} FolderFacts;
+
 typedef struct Facts {
-    const struct Facts *into; /* of the target of a copy; NULL else */
+    const struct Facts *into;   /* of the target of a copy, or the table that keeps the rows of a
+                                   purge; NULL else */
+    const FolderFacts *archive; /* of `archive:`; NULL without one */
     ServerFacts server;
     TableFacts table;
     ColumnFacts *columns; /* in attnum order, dropped columns left out */
@@ -192,7 +204,7 @@ typedef struct Facts {
     int trigger_count;
     StandbyFacts *standbys;
     int standby_count;
-    const char **publications; /* that contain the table */
+    const char **publications; /* that contain the table; of a purge those that publish deletes */
     int publication_count;
     bool publication_for_all; /* a FOR ALL TABLES publication exists in this database */
     int subscriber_count;     /* active logical slots of this database */
@@ -200,6 +212,7 @@ typedef struct Facts {
     int leftover_count;
     const WalkFacts *walk; /* of a purge; NULL = not asked */
     StoredJob stored;
+    const struct ChildGraph *children; /* of a purge (core/children.h); NULL else */
 } Facts;
 
 const ColumnFacts *facts_column(const Facts *facts, const char *name);
@@ -237,6 +250,8 @@ typedef struct ExprFacts {
     const char *generated_source; /* name of a generated column it mentions, or NULL */
     int *sources;                 /* attnums of the columns it mentions, ascending */
     int source_count;
+    double match_rows;   /* rows for which the predicate of a purge holds, as the planner
+                            estimates; -1 = unknown */
     const char *refusal; /* what is wrong with it, with the place in the job file; NULL = nothing */
     const char *refusal_hint; /* or NULL */
     NeedFacts *needs;         /* builtin functions and types need no right */

@@ -57,6 +57,15 @@ void findings_copy(const Collector *source, const Collector *target);
 
 struct CopyKey;
 
+/* Report when both tables are one, or parts of one.  Returns false then. */
+bool findings_two_tables(const Collector *source, const Collector *target);
+
+/* Report a target that rows would not stay in: a view, a table that is not logged. */
+void findings_target_kind(const Collector *target);
+
+/* Of a purge: privileges, subscribers, where the rows are kept; `target` is NULL without one. */
+void findings_purge(const Collector *c, const Collector *target);
+
 /* Of findings_copy(): the target as a table, and its indexes beside the map's key. */
 void findings_into(const Collector *source, const Collector *target);
 void findings_into_indexes(const Collector *target, const struct CopyKey *copied, int key_count);

@@ -89,6 +89,9 @@ typedef struct ArchiveSpec {
 typedef struct WindowSpec {
     const char *text; /* NULL = always */
     Place place;
+    int begin_minute; /* of the day, 0..1439; */
+    int end_minute;   /* 0..1440; not after the begin = on the next day */
+    const char *zone; /* as written; the server knows it, or does not */
 } WindowSpec;
 
 typedef struct JobSpec {
@@ -144,6 +147,12 @@ bool jobspec_allows(const JobSpec *spec, const char *risk);
 
 /* The word of the job file: "backfill". */
 const char *jobspec_kind_name(JobKind kind);
+
+/* The kind of that name; KIND_BACKFILL for an unknown one. */
+JobKind jobspec_kind_of(const char *name);
+
+/* What becomes of the rows that it moves: "deleted". */
+const char *jobspec_kind_done(JobKind kind);
 
 /* True when `set:` names the column. */
 bool jobspec_sets(const JobSpec *spec, const char *column);

@@ -78,7 +78,9 @@ typedef struct PurgePlan {
     const char *walk_index;  /* the index that serves; NULL = none */
     const char *walk_reason; /* why the walk is by it, or by the key */
     const char *walk_hint;   /* what would make it shorter; NULL = nothing to say */
-    double matching_rows;    /* the planner's estimate; -1 = unknown */
+    const struct ChildNode *children; /* whose rows go first (core/plan_children.h), parents before
+                                         children */
+    int child_count;
 } PurgePlan;
 
 typedef struct Plan {

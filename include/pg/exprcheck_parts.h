@@ -74,6 +74,11 @@ bool exprcheck_needs(const Checker *checker, ExprFacts *out, Err *err)
 bool exprcheck_volatile(const Checker *checker, const RawSql *expr, bool *verdict, Err *err)
     __attribute__((warn_unused_result));
 
+/* How many rows of the table does the planner expect it to hold for?  -1 where it cannot be asked,
+ * for want of a privilege. */
+bool exprcheck_matches(const Checker *checker, const RawSql *where, double *rows, Err *err)
+    __attribute__((warn_unused_result));
+
 /* Could it stand in an index, and is it volatile? */
 bool exprcheck_mutability(const Checker *checker, const RawSql *expr, ExprFacts *out, Err *err)
     __attribute__((warn_unused_result));

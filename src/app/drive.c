@@ -315,9 +315,8 @@ put_moved(StrBuf *out, const Drive *drive)
     char rate[FORMAT_SIZE];
     double elapsed_s = (double)last->elapsed_us / 1e6;
     double rows_per_s = elapsed_s > 0 ? (double)last->run_rows / elapsed_s : 0;
-    bool copies = drive->plan->copy != NULL;
-    strbuf_printf(out, "  rows %s    %s by this run in %s (%s rows/s)\n",
-        copies ? "copied " : "changed", format_count(last->run_rows, rows),
+    strbuf_printf(out, "  rows %-11s%s by this run in %s (%s rows/s)\n",
+        jobspec_kind_done(drive->plan->spec->kind), format_count(last->run_rows, rows),
         format_duration(last->elapsed_us, elapsed), format_count((int64_t)rows_per_s, rate));
     strbuf_printf(out,
         "  batches         %lld; %lld gave way to locks, %lld cancelled, %lld tried again "

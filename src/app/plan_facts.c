@@ -43,6 +43,9 @@ plan_estimate(const Plan *plan)
     if (plan->copy != NULL) {
         return plan_copy_estimate(plan);
     }
+    if (plan->purge != NULL) {
+        return plan_purge_estimate(plan);
+    }
     const TableFacts *table = &plan->facts->table;
     PlanEstimate estimate = {.rows = (int64_t)table->rows};
     if (table->rows < 0) {
@@ -68,6 +71,9 @@ plan_locks(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_M
 {
     if (plan->copy != NULL) {
         return plan_copy_locks(plan, arena, notes);
+    }
+    if (plan->purge != NULL) {
+        return plan_purge_locks(plan, arena, notes);
     }
     char yield[FORMAT_SIZE];
     (void)format_duration(plan->spec->throttle.yield_after_us, yield);
@@ -126,6 +132,9 @@ plan_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_M
 {
     if (plan->copy != NULL) {
         return plan_copy_notes(plan, arena, notes);
+    }
+    if (plan->purge != NULL) {
+        return plan_purge_notes(plan, arena, notes);
     }
     int count = 0;
     if (plan->sync_trigger) {

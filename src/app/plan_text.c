@@ -7,6 +7,7 @@
 
 #include "app/json.h"
 #include "app/plan_parts.h"
+#include "app/plan_walk.h"
 #include "app/text.h"
 #include "core/format.h"
 #include "core/sql_parts.h"
@@ -22,7 +23,7 @@ path_name(const Plan *plan)
 void
 plan_put_table(StrBuf *out, const JobSpec *spec, const Facts *facts, int width)
 {
-    if (facts->into != NULL) {
+    if (spec->kind == KIND_COPY) {
         plan_copy_put_table(out, spec, facts, width);
         return;
     }
@@ -30,7 +31,8 @@ plan_put_table(StrBuf *out, const JobSpec *spec, const Facts *facts, int width)
     char bytes[FORMAT_SIZE];
     const TableFacts *table = &facts->table;
     STRBUF_AUTO line = STRBUF_INIT;
-    strbuf_printf(&line, "job %s: backfill of %s.%s", spec->job, table->schema, table->name);
+    strbuf_printf(&line, "job %s: %s of %s.%s", spec->job, jobspec_kind_name(spec->kind),
+        table->schema, table->name);
     if (table->rows >= 0) {
         strbuf_printf(&line, ", about %s rows", format_count((int64_t)table->rows, rows));
     }
@@ -70,6 +72,10 @@ plan_put_expressions(StrBuf *out, const Plan *plan, const char *label, int width
 static void
 put_walk(StrBuf *out, const Plan *plan, int width)
 {
+    if (plan->purge != NULL) {
+        plan_walk_put(out, plan, width);
+        return;
+    }
     STRBUF_AUTO key = STRBUF_INIT;
     for (int i = 0; i < plan->key_count; i++) {
         strbuf_printf(&key, "%s%s", i == 0 ? "" : ", ", plan->key[i].name);
@@ -86,8 +92,12 @@ put_walk(StrBuf *out, const Plan *plan, int width)
         strbuf_printf(&line, "%d: %s", plan->stripes, plan->stripes_reason);
         plan_put_fact(out, "stripes", strbuf_text(&line), width);
     }
+}
 
-    strbuf_clear(&line);
+static void
+put_workers(StrBuf *out, const Plan *plan, int width)
+{
+    STRBUF_AUTO line = STRBUF_INIT;
     strbuf_printf(&line, "%d, each with its own connection; ranges of about %lld %s", plan->workers,
         (long long)plan->range_size, plan->path == PATH_BLOCK ? "blocks" : "rows");
     plan_put_fact(out, "workers", strbuf_text(&line), width);
@@ -106,6 +116,10 @@ put_batch(StrBuf *out, const Plan *plan, int width)
     plan_put_fact(out, "batch", strbuf_text(&line), width);
     if (plan->copy != NULL) {
         plan_copy_put_target(out, plan, width);
+        return;
+    }
+    if (plan->purge != NULL) {
+        plan_purge_put_rest(out, plan, width);
         return;
     }
     plan_put_fact(out, "sync",
@@ -193,19 +207,24 @@ put_costs(StrBuf *out, const Plan *plan, int width)
 void
 plan_put_short(StrBuf *out, const Plan *plan, int width)
 {
-    if (plan->copy == NULL) {
-        plan_put_expressions(out, plan, "set", width);
-    } else {
+    if (plan->purge != NULL) {
+        plan_purge_put_rows(out, plan, width);
+    } else if (plan->copy != NULL) {
         plan_copy_put_map(out, plan, width);
+    } else {
+        plan_put_expressions(out, plan, "set", width);
     }
     put_walk(out, plan, width);
+    put_workers(out, plan, width);
     put_batch(out, plan, width);
     put_standbys(out, plan, width);
     put_throttle(out, plan, width);
-    if (plan->copy == NULL) {
-        put_costs(out, plan, width);
-    } else {
+    if (plan->purge != NULL) {
+        plan_purge_put_costs(out, plan, width);
+    } else if (plan->copy != NULL) {
         plan_copy_put_costs(out, plan, width);
+    } else {
+        put_costs(out, plan, width);
     }
 }
 
@@ -311,6 +330,9 @@ plan_json(const Plan *plan, Arena *arena)
     json_put(object, "estimate", estimate_json(plan));
     if (plan->copy != NULL) {
         plan_copy_json(object, plan);
+    } else if (plan->purge != NULL) {
+        plan_purge_json(object, plan);
+        plan_walk_json(object, plan);
     }
     int count = plan_locks(plan, arena, notes);
     json_put(object, "locks", texts(notes, count));

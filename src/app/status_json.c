@@ -48,7 +48,7 @@ status_row_json(const StatusRow *row)
     json_put(object, "vain_visits", json_integer(facts->vain_visits));
     json_put(object, "paused_by", json_text(facts->paused_by));
     bool knows = facts->backlog_rows >= 0;
-    json_put(object, "kind", json_text(facts->is_copy ? "copy" : "backfill"));
+    json_put(object, "kind", json_text(jobspec_kind_name(facts->kind)));
     json_put(object, "backlog_rows", knows ? json_integer(facts->backlog_rows) : json_null());
     json_put(object, "backlog_s", json_known(knows ? facts->backlog_s : -1));
     return object;

@@ -186,7 +186,8 @@ check_schema(const Collector *c)
                 finding_ident(c, server->database), c->role),
             "role %s may not create schema pghaul, which holds the progress of jobs", c->role);
     }
-    if (!server->may_create_temporary && c->spec->kind == KIND_BACKFILL) {
+    if (!server->may_create_temporary &&
+        (c->spec->kind == KIND_BACKFILL || c->spec->kind == KIND_PURGE)) {
         finding_add(c, FINDING_REFUSE, "privilege",
             arena_printf(c->arena, "GRANT TEMPORARY ON DATABASE %s TO %s;",
                 finding_ident(c, server->database), c->role),
@@ -316,6 +317,22 @@ check_writable(const Collector *c)
     }
 }
 
+/* One that the server takes for POSIX text it would read, as hours from Greenwich with a sign that
+ * nobody expects; so only names that it lists will do. */
+static void
+check_window(const Collector *c)
+{
+    const ServerFacts *server = &c->facts->server;
+    if (!server->zone_unknown) {
+        return;
+    }
+    finding_add(c, FINDING_REFUSE, "window-zone",
+        server->zone_near != NULL ? arena_printf(c->arena, "Did you mean %s?", server->zone_near)
+                                  : "SELECT name FROM pg_timezone_names lists those it knows.",
+        "%s:%d:%d: the server does not know the time zone %s of schedule.window", c->spec->file,
+        c->spec->window.place.line, c->spec->window.place.column, c->spec->window.zone);
+}
+
 void
 findings_server(const Collector *c)
 {
@@ -324,6 +341,7 @@ findings_server(const Collector *c)
     check_schema(c);
     check_connections(c);
     check_standbys(c);
+    check_window(c);
 }
 
 /* Without a change log nothing is made there. */
@@ -352,14 +370,20 @@ name_table(Collector *c)
         finding_ident(c, c->facts->table.name));
 }
 
-static void
-collect_copy(const Collector *c)
+static Collector
+collector_of_target(const Collector *c)
 {
     Collector target = *c;
     target.facts = c->facts->into;
     target.is_target = true;
     name_table(&target);
+    return target;
+}
 
+static void
+collect_copy(const Collector *c)
+{
+    Collector target = collector_of_target(c);
     findings_server(&target); /* where the job's state is */
     if (facts_is_remote(c->facts)) {
         findings_source_server(c);
@@ -374,6 +398,23 @@ collect_copy(const Collector *c)
     findings_past(&target);
 }
 
+static void
+collect_purge(const Collector *c)
+{
+    findings_server(c);
+    findings_table(c);
+    findings_key(c);
+    if (c->facts->into == NULL) {
+        findings_purge(c, NULL);
+    } else {
+        Collector target = collector_of_target(c);
+        findings_purge(c, &target);
+    }
+    findings_expressions(c);
+    findings_needs(c);
+    findings_past(c);
+}
+
 void
 findings_collect(const JobSpec *spec, const Facts *facts, const ExprReport *exprs, Arena *arena,
     Findings *findings)
@@ -385,6 +426,10 @@ findings_collect(const JobSpec *spec, const Facts *facts, const ExprReport *expr
 
     if (spec->kind == KIND_COPY) {
         collect_copy(&c);
+        return;
+    }
+    if (spec->kind == KIND_PURGE) {
+        collect_purge(&c);
         return;
     }
     findings_server(&c);

@@ -120,7 +120,11 @@ check_mutability(const Collector *c, const char *what, const ExprFacts *expr)
 {
     if (expr->is_volatile) {
         finding_risk(c, "volatile",
-            "Its value differs at each call, so rows cannot be verified by computing them again.",
+            c->spec->kind == KIND_PURGE
+                ? "Its value differs at each call, so which rows go is up to chance; now() is one "
+                  "moment for the whole run."
+                : "Its value differs at each call, so rows cannot be verified by computing them "
+                  "again.",
             "%s is volatile", what);
     } else if (!expr->immutable && c->spec->kind != KIND_PURGE) {
         /* A purge asks the moment it deletes; that it depends on the time is its point. */

@@ -465,6 +465,29 @@ is_above(const TableFacts *above, const TableFacts *table)
     return false;
 }
 
+bool
+findings_two_tables(const Collector *source, const Collector *target)
+{
+    const TableFacts *from = &source->facts->table;
+    const TableFacts *into = &target->facts->table;
+    if (facts_is_remote(source->facts)) {
+        return true;
+    }
+    if (from->oid == into->oid) {
+        finding_add(target, FINDING_REFUSE, "target-is-source", "Name another table in into:.",
+            "%s is source and target", target->table);
+        return false;
+    }
+    if (is_above(into, from) || is_above(from, into)) {
+        finding_add(target, FINDING_REFUSE, "target-is-source", "Name another table in into:.",
+            "one of %s and %s is a partition or a child of the other: what is written to one is "
+            "read from both",
+            source->table, target->table);
+        return false;
+    }
+    return true;
+}
+
 void
 findings_copy(const Collector *source, const Collector *target)
 {
@@ -473,17 +496,7 @@ findings_copy(const Collector *source, const Collector *target)
         .from = source->facts,
         .into = target->facts,
         .remote = facts_is_remote(source->facts)};
-    if (!copy.remote && copy.from->table.oid == copy.into->table.oid) {
-        finding_add(target, FINDING_REFUSE, "target-is-source", "Name another table in into:.",
-            "%s is source and target", target->table);
-        return;
-    }
-    if (!copy.remote && (is_above(&copy.into->table, &copy.from->table) ||
-                            is_above(&copy.from->table, &copy.into->table))) {
-        finding_add(target, FINDING_REFUSE, "target-is-source", "Name another table in into:.",
-            "one of %s and %s is a partition or a child of the other: what is written to one is "
-            "read from both",
-            source->table, target->table);
+    if (!findings_two_tables(source, target)) {
         return;
     }
     findings_into(source, target);

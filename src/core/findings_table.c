@@ -45,13 +45,14 @@ check_kind(const Collector *c)
             "%s is %s", c->table, finding_kind_word(table->relkind));
     }
     bool is_source = c->spec->kind == KIND_COPY;
+    bool is_purged = c->spec->kind == KIND_PURGE; /* gone is gone, and archived rows are kept */
     if (table->persistence == 'u' && is_source) {
         finding_add(c, FINDING_WARN, "unlogged",
             "After a crash of its server remove the job and its rows with pghaul clean and "
             "TRUNCATE, and copy anew.",
             "%s is unlogged: after a crash it is empty, and the target keeps rows that are gone",
             c->table);
-    } else if (table->persistence == 'u') {
+    } else if (table->persistence == 'u' && !is_purged) {
         finding_add(c, FINDING_REFUSE, "unlogged",
             arena_printf(c->arena, "ALTER TABLE %s SET LOGGED; rewrites it.", c->table),
             "%s is unlogged: after a crash it is empty while the job says that rows were moved",
@@ -135,14 +136,16 @@ check_owner(const Collector *c)
                 c->arena, "GRANT %s TO %s; or run as %s; or sync: none.", owner, c->role, owner),
             "the sync trigger needs the owner of %s, which is %s", c->table, owner);
     }
-    if (!table->may_vacuum && c->spec->vacuum && c->spec->kind == KIND_BACKFILL) {
+    if (!table->may_vacuum && c->spec->vacuum && c->spec->kind != KIND_COPY) {
         bool can_maintain = c->facts->server.version_num >= FACTS_FIRST_WITH_MAINTAIN;
         finding_add(c, FINDING_WARN, "vacuum-owner",
             can_maintain
                 ? arena_printf(
                       c->arena, "GRANT MAINTAIN ON %s TO %s; or vacuum: off.", c->table, c->role)
                 : arena_printf(c->arena, "GRANT %s TO %s; or vacuum: off.", owner, c->role),
-            "role %s may not vacuum %s; without that it grows more", c->role, c->table);
+            "role %s may not vacuum %s%s", c->role, c->table,
+            c->spec->kind == KIND_PURGE ? ", by which the room of deleted rows is used again"
+                                        : "; without that it grows more");
     }
 }
 
@@ -162,7 +165,7 @@ static void
 check_privileges(const Collector *c)
 {
     const TableFacts *table = &c->facts->table;
-    bool by_block = c->spec->kind == KIND_BACKFILL ||
+    bool by_block = c->spec->kind == KIND_BACKFILL || c->spec->kind == KIND_PURGE ||
                     (c->trigger && c->spec->path != PATH_KEY && !facts_is_remote(c->facts));
     check_usage(c);
     if (table->relkind == 'r' && by_block) {
@@ -187,6 +190,13 @@ check_row_security(const Collector *c)
     }
 }
 
+/* What the job does to the rows of the table. */
+static const char *
+word_of_write(const Collector *c)
+{
+    return c->is_target ? "an INSERT" : c->spec->kind == KIND_PURGE ? "a DELETE" : "an UPDATE";
+}
+
 static void
 check_rules(const Collector *c)
 {
@@ -197,8 +207,8 @@ check_rules(const Collector *c)
                 "Drop them: SELECT rulename, definition FROM pg_rules WHERE schemaname = '%s' "
                 "AND tablename = '%s';",
                 table->schema, table->name),
-            "%s has rewrite rules, which would turn an %s into something else: %s", c->table,
-            c->is_target ? "INSERT" : "UPDATE", table->rules);
+            "%s has rewrite rules, which would turn %s into something else: %s", c->table,
+            word_of_write(c), table->rules);
     }
 }
 
@@ -221,17 +231,23 @@ check_trigger_order(const Collector *c, const TriggerFacts *trigger)
 static void
 check_trigger_fires(const Collector *c, const TriggerFacts *trigger)
 {
+    bool purges = c->spec->kind == KIND_PURGE;
     /* The change log is drained by DELETE and INSERT. */
     bool fires = c->is_target ? trigger->on_insert || (trigger->on_delete && c->trigger)
+                 : purges     ? trigger->on_delete
                               : trigger->on_update && trigger->fires_on_set;
     if (!fires) {
         return;
     }
+    const char *word = c->is_target || !purges ? "changes" : "deletes";
     finding_risk(c, "user-triggers",
-        "Make sure that it may run once for each row, or give it a WHEN clause.",
-        "trigger \"%s\" of %s (function %s) fires on each row%s that the job changes",
-        trigger->name, trigger->table == NULL ? c->table : trigger->table, trigger->function,
-        trigger->row ? "" : " or batch");
+        purges && !c->is_target && trigger->before && trigger->row
+            ? "Make sure that it may run once for each row: where it returns NULL, the row stays "
+              "and the run ends."
+            : "Make sure that it may run once for each row, or give it a WHEN clause.",
+        "trigger \"%s\" of %s (function %s) fires on each row%s that the job %s", trigger->name,
+        trigger->table == NULL ? c->table : trigger->table, trigger->function,
+        trigger->row ? "" : " or batch", word);
 }
 
 static void
@@ -291,6 +307,9 @@ check_publications(const Collector *c)
 {
     const Facts *facts = c->facts;
     check_published_schema(c);
+    if (c->spec->kind == KIND_PURGE && !c->is_target) {
+        return; /* findings_purge() knows more about them */
+    }
     for (int i = 0; i < facts->publication_count; i++) {
         finding_caution(c, "published",
             "Each changed row travels to the subscribers, watch their lag; allow: [published] "

@@ -19,13 +19,13 @@ check_kind(const Collector *c)
             "%s is partitioned: a row that no partition takes ends the run", c->table);
     } else if (table->relkind != 'r') {
         finding_add(c, FINDING_REFUSE, "target-kind",
-            "Rows can be copied into an ordinary or a partitioned table.", "%s is %s", c->table,
+            "Rows can go into an ordinary or a partitioned table.", "%s is %s", c->table,
             finding_kind_word(table->relkind));
     }
     if (table->persistence == 'u') {
         finding_add(c, FINDING_REFUSE, "target-unlogged",
             arena_printf(c->arena, "ALTER TABLE %s SET LOGGED;", c->table),
-            "%s is unlogged: after a crash it is empty while the job says that rows were copied",
+            "%s is unlogged: after a crash it is empty while the job says that rows are there",
             c->table);
     } else if (table->persistence == 't') {
         finding_add(c, FINDING_REFUSE, "target-temporary", "Name a table that other sessions see.",
@@ -33,16 +33,15 @@ check_kind(const Collector *c)
     }
 }
 
-/* Partitions and children: rows go to the first, and neither come from the second. */
 static void
-check_family(const Collector *c)
+check_leaves(const Collector *c)
 {
     const TableFacts *table = &c->facts->table;
     if (table->odd_leaf != NULL && table->odd_leaf_kind == 'r') {
         finding_add(c, FINDING_REFUSE, "target-unlogged",
             arena_printf(c->arena, "ALTER TABLE %s SET LOGGED;", table->odd_leaf),
             "partition %s of %s is not logged: after a crash it is empty while the job says that "
-            "rows were copied",
+            "rows are there",
             table->odd_leaf, c->table);
     } else if (table->odd_leaf != NULL) {
         finding_add(c, FINDING_REFUSE, "target-kind",
@@ -51,6 +50,20 @@ check_family(const Collector *c)
             "partition %s of %s is %s, where rows would not commit with the checkpoint",
             table->odd_leaf, c->table, finding_kind_word(table->odd_leaf_kind));
     }
+}
+
+void
+findings_target_kind(const Collector *target)
+{
+    check_kind(target);
+    check_leaves(target);
+}
+
+/* Partitions and children: rows go to the first, and neither come from the second. */
+static void
+check_family(const Collector *c)
+{
+    const TableFacts *table = &c->facts->table;
     if (table->is_partition) {
         finding_add(c, FINDING_WARN, "target-partition", "Leave other rows out by where:.",
             "%s is a partition of %s: a row outside of its bounds ends the run", c->table,
@@ -129,7 +142,7 @@ check_foreign_keys(const Collector *c)
 void
 findings_into(const Collector *source, const Collector *target)
 {
-    check_kind(target);
+    findings_target_kind(target);
     check_family(target);
     check_rows(source, target);
     check_referenced(target);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "core/plan_children.h"
 #include "core/plan_copy.h"
 #include "core/plan_walk.h"
 
@@ -190,6 +191,9 @@ feed_purge(XXH3_state_t *state, const Plan *plan)
     feed(state, into == NULL ? NULL : into->table.name);
     feed(state, spec->children == CHILDREN_DELETE ? "delete" : "refuse");
     feed(state, plan->purge->served ? "served" : "all rows");
+    STRBUF_AUTO children = STRBUF_INIT;
+    plan_put_children(&children, plan);
+    feed(state, strbuf_text(&children));
 }
 
 static void
@@ -301,6 +305,7 @@ decide_purge(const JobSpec *spec, const Facts *facts, Arena *arena, Plan *plan)
         .archives = spec->archive.path != NULL,
         .counts_locked = may_keep_rows(facts),
     };
+    plan_decide_children(spec, facts, arena, purge);
     plan->purge = purge;
     plan_walk_decide(plan, purge, arena);
     plan->sync_trigger = false;

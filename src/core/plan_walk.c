@@ -26,7 +26,7 @@ typedef struct Prefix {
     const char *flaw;          /* what is wrong with it */
 } Prefix;
 
-static const WalkFacts NOT_ASKED = {.rows = -1};
+static const WalkFacts NOT_ASKED = {.column_count = 0};
 
 static const WalkFacts *
 walk_of(const Plan *plan)
@@ -261,7 +261,6 @@ plan_walk_decide(Plan *plan, PurgePlan *purge, Arena *arena)
     const WalkFacts *walk = walk_of(plan);
     plan->identity_count = plan->key_count;
     memcpy(plan->identity, plan->key, sizeof(plan->identity));
-    purge->matching_rows = walk->rows;
     if (plan->spec->key.count > 0) {
         purge->walk_reason = "the job file names the key";
         return;

@@ -113,14 +113,14 @@ static bool
 is_taken(const Grants *g, const ColumnFacts *column)
 {
     const Facts *into = g->facts->into;
-    for (int i = 0; into != NULL && i < into->column_count; i++) {
+    for (int i = 0; g->spec->kind == KIND_COPY && i < into->column_count; i++) {
         const ColumnFacts *target = &into->columns[i];
         if (!target->generated &&
             copy_map_column(g->spec, g->facts, g->exprs, target).source == column) {
             return true;
         }
     }
-    return into == NULL && jobspec_sets(g->spec, column->name);
+    return g->spec->kind != KIND_COPY && jobspec_sets(g->spec, column->name);
 }
 
 static bool
@@ -203,9 +203,9 @@ put_needs(const Grants *g)
     }
     if (lines.len > 0) {
         strbuf_printf(g->out, "-- What the expressions of the job use.%s\n%s\n",
-            g->spec->kind == KIND_COPY ? ""
-                                       : "  The sync trigger runs as the role that writes:\n"
-                                         "-- roles of the application need the same.",
+            g->spec->kind == KIND_BACKFILL ? "  The sync trigger runs as the role that writes:\n"
+                                             "-- roles of the application need the same."
+                                           : "",
             strbuf_text(&lines));
     }
 }
@@ -294,6 +294,75 @@ put_copy(const Grants *source)
     strbuf_puts(source->out, MONITOR);
 }
 
+/* ---- a purge ---- */
+
+/* All columns where they are kept, else key and predicate. */
+static void
+put_deletes(const Grants *g)
+{
+    StrBuf *out = g->out;
+    const char *why = NULL;
+    const IndexFacts *key = findings_key_index(g->spec, g->facts, &why);
+    bool reads_all = g->spec->archive.path != NULL || g->facts->into != NULL;
+    strbuf_puts(out, "-- Rows are read, locked and deleted; UPDATE (of any column): without it the "
+                     "server\n-- locks no row.\n");
+    if (reads_all) {
+        strbuf_puts(out, "GRANT SELECT ON ");
+        put_table(g, out);
+        strbuf_puts(out, " TO " GRANTS_ROLE ";\n");
+    } else {
+        strbuf_puts(out, "GRANT SELECT (ctid, xmax");
+        put_read_columns(g, ", ");
+    }
+    if (key != NULL) {
+        strbuf_puts(out, "GRANT UPDATE (");
+        sql_put_ident(out, facts_column_by_attnum(g->facts, key->attnums[0])->name);
+        strbuf_puts(out, ") ON ");
+        put_table(g, out);
+        strbuf_puts(out, " TO " GRANTS_ROLE ";\n");
+    }
+    strbuf_puts(out, "GRANT DELETE ON ");
+    put_table(g, out);
+    strbuf_puts(out, " TO " GRANTS_ROLE ";\n\n");
+}
+
+static void
+put_keeper(const Grants *g)
+{
+    Grants target = *g;
+    target.facts = g->facts->into;
+    strbuf_puts(g->out, "-- The table that keeps the rows.\n");
+    if (strcmp(g->facts->table.schema, target.facts->table.schema) != 0) {
+        put_schema(&target);
+    }
+    strbuf_puts(g->out, "GRANT INSERT ON ");
+    put_table(&target, g->out);
+    strbuf_puts(g->out, " TO " GRANTS_ROLE ";\n\n");
+}
+
+static void
+put_purge(const Grants *g)
+{
+    bool can_maintain = g->facts->server.version_num >= FACTS_FIRST_WITH_MAINTAIN;
+    bool vacuum = g->spec->vacuum;
+    put_role(g);
+    put_home(g);
+    if (g->spec->keeps_tail || (vacuum && !can_maintain)) {
+        put_owner(
+            g, g->spec->keeps_tail ? "set vacuum_truncate" : "vacuum it (or set vacuum: off)");
+    } else {
+        put_deletes(g);
+    }
+    if (vacuum && can_maintain && !g->spec->keeps_tail) {
+        put_maintain(g);
+    }
+    if (g->facts->into != NULL) {
+        put_keeper(g);
+    }
+    put_needs(g);
+    strbuf_puts(g->out, MONITOR);
+}
+
 /* ---- all ---- */
 
 static void
@@ -327,6 +396,8 @@ sql_grants(StrBuf *out, const JobSpec *spec, const Facts *facts, const ExprRepor
         .trigger = findings_wants_trigger(spec, exprs)};
     if (spec->kind == KIND_COPY) {
         put_copy(&g);
+    } else if (spec->kind == KIND_PURGE) {
+        put_purge(&g);
     } else {
         put_backfill(&g);
     }

@@ -59,7 +59,7 @@ passes_begin_move(
     };
     if (plan->purge != NULL && plan->purge->served) {
         /* Rows that match end by themselves, since now() stands still during the pass. */
-        start.est_rows = (int64_t)plan->purge->matching_rows;
+        start.est_rows = (int64_t)plan->where->match_rows;
         return begin(conn, job, &start, err);
     }
     if (plan->path == PATH_KEY) {

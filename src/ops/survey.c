@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/jobfile.h"
+#include "ops/folder.h"
 #include "ops/indexes.h"
 #include "pg/catalog.h"
 #include "pg/catalog_walk.h"
@@ -108,10 +109,11 @@ survey_run(
     Facts *facts = &survey->facts;
     source = source == NULL ? conn : source;
     if (!catalog_read(source, spec, catalog_source(spec), arena, facts, err) ||
-        !(spec->kind == KIND_COPY ? read_target(conn, source, spec, arena, facts, err)
-                                  : read_past(conn, spec, arena, facts, err))) {
+        !(spec->into != NULL ? read_target(conn, source, spec, arena, facts, err)
+                             : read_past(conn, spec, arena, facts, err))) {
         return false;
     }
+    facts->archive = spec->archive.path == NULL ? NULL : folder_look(spec->archive.path, arena);
     bool checked = exprcheck_run(source, spec, facts, arena, &survey->exprs, err);
     if (!checked && err->cls != ERR_USER) {
         return false;

@@ -13,6 +13,7 @@
 #include "base/strbuf.h"
 #include "core/ident.h"
 #include "core/suggest.h"
+#include "pg/catalog_children.h"
 #include "pg/catalog_parts.h"
 #include "pg/params.h"
 
@@ -165,7 +166,8 @@ catalog_read(
               catalog_read_table(&reader, err) &&
               (spec->kind == KIND_BACKFILL || catalog_read_of_copy(&reader, err)) &&
               catalog_read_columns(&reader, err) && catalog_read_indexes(&reader, err) &&
-              catalog_read_triggers(&reader, err) && catalog_read_publications(&reader, err);
+              catalog_read_triggers(&reader, err) && catalog_read_publications(&reader, err) &&
+              catalog_read_children(&reader, err);
     /* What is wrong in the job file has its own place. */
     return ok || (err->cls == ERR_USER ? false : err_wrap(err, "catalog"));
 }

@@ -5,6 +5,7 @@
 
 #include "pg/catalog_parts.h"
 #include "pg/query.h"
+#include "pg/window.h"
 
 /*
  * The timeline comes from the name of the WAL file that is written now: what pg_control_checkpoint
@@ -106,7 +107,7 @@ catalog_read_server(const CatalogReader *reader, Err *err)
         .may_create_temporary = result_bool(row, 0, 14),
         .started = result_dup(row, 0, 15, arena),
     };
-    return true;
+    return window_find_zone(reader->conn, &reader->spec->window, arena, &reader->facts->server, err);
 }
 
 bool

@@ -42,6 +42,11 @@ static const char SQL_TABLE[] =
     "               THEN pg_catalog.has_table_privilege(c.oid, 'MAINTAIN') ELSE false END,\n"
     "       pg_catalog.has_table_privilege(c.oid, 'INSERT'),\n"
     "       pg_catalog.has_table_privilege(c.oid, 'DELETE'),\n"
+    "       c.relreplident = 'f' OR EXISTS (\n"
+    "           SELECT FROM pg_catalog.pg_index i\n"
+    "            WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate\n"
+    "              AND (c.relreplident = 'd' AND i.indisprimary\n"
+    "                   OR c.relreplident = 'i' AND i.indisreplident)),\n"
     "       c.relpersistence <> 't'\n"
     "       AND (n.nspname ~ '^pg_' OR n.nspname IN ('information_schema', 'pghaul'))\n"
     "  FROM pg_catalog.pg_class c\n"
@@ -192,10 +197,12 @@ static const char SQL_TRIGGERS[] =
     "                  FROM pg_catalog.pg_partition_tree($1::pg_catalog.oid) AS p(relid)))\n"
     " ORDER BY c.oid <> $1, t.tgname, c.oid";
 
-/* A partition may be published under the name of its root. */
+/* A partition may be published under the name of its root.  $2: only those that publish deletes. */
 static const char SQL_PUBLICATIONS[] =
     "SELECT DISTINCT p.pubname\n"
     "  FROM pg_catalog.pg_publication_tables p\n"
+    "  JOIN pg_catalog.pg_publication d\n"
+    "    ON d.pubname = p.pubname AND (d.pubdelete OR NOT $2::pg_catalog.bool)\n"
     "  JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname\n"
     "  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename\n"
     " WHERE c.oid = $1::pg_catalog.oid\n"
@@ -214,12 +221,11 @@ static const char SQL_SUBSCRIBERS[] =
 
 /* One column of names. */
 static bool
-read_names(const CatalogReader *reader, const char *sql, const char ***names, int *count, Err *err)
+read_names_with(const CatalogReader *reader, const char *sql, const Params *params,
+    const char ***names, int *count, Err *err)
 {
-    Params params = PARAMS_INIT;
-    params_text(&params, reader->oid);
     PGRESULT_AUTO *result = NULL;
-    if (!query_with(reader->conn, sql, &params, &result, err)) {
+    if (!query_with(reader->conn, sql, params, &result, err)) {
         return false;
     }
     *count = result_rows(result);
@@ -228,6 +234,15 @@ read_names(const CatalogReader *reader, const char *sql, const char ***names, in
         (*names)[i] = result_dup(result, i, 0, reader->arena);
     }
     return true;
+}
+
+/* The same, asked about the table. */
+static bool
+read_names(const CatalogReader *reader, const char *sql, const char ***names, int *count, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_text(&params, reader->oid);
+    return read_names_with(reader, sql, &params, names, count, err);
 }
 
 /* Rows of a copy's target; what cannot be looked into counts as full. */
@@ -375,7 +390,8 @@ catalog_read_table(const CatalogReader *reader, Err *err)
         .may_vacuum = result_bool(row, 0, 23),
         .may_insert = result_bool(row, 0, 24),
         .may_delete = result_bool(row, 0, 25),
-        .is_system = result_bool(row, 0, 26),
+        .has_identity = result_bool(row, 0, 26),
+        .is_system = result_bool(row, 0, 27),
         .wraparound_vacuum_pid = (int)result_int(vacuum, 0, 0),
     };
     return read_names(reader, SQL_CHILDREN, &table->children, &table->child_count, err);
@@ -478,8 +494,11 @@ catalog_read_publications(const CatalogReader *reader, Err *err)
 {
     Facts *facts = reader->facts;
     PGRESULT_AUTO *row = NULL;
-    if (!read_names(
-            reader, SQL_PUBLICATIONS, &facts->publications, &facts->publication_count, err) ||
+    Params params = PARAMS_INIT;
+    params_text(&params, reader->oid);
+    params_bool(&params, reader->spec->kind == KIND_PURGE && !reader->table.is_target);
+    if (!read_names_with(reader, SQL_PUBLICATIONS, &params, &facts->publications,
+            &facts->publication_count, err) ||
         !query_one(reader->conn, SQL_SUBSCRIBERS, 0, NULL, &row, err)) {
         return false;
     }

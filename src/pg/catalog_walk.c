@@ -199,7 +199,6 @@ take_filter(const Facts *facts, const json_t *node, WalkFacts *walk)
         return;
     }
     take_strict(terms, walkterm_parse(facts, text_of(node, "Filter"), terms, &whole), walk);
-    walk->rows = json_number_value(json_object_get(node, "Plan Rows"));
     if (whole && terms[0].bare && terms[0].plain && terms[0].comparison <= WALK_LESS_EQUAL) {
         walk->least = terms[0].column->attnum;
     }
@@ -230,7 +229,6 @@ catalog_walk_read(PgConn *conn, const JobSpec *spec, const Facts *facts, Arena *
     const PurgePlan purge = {.into = NULL};
     const Plan plan = {.spec = spec, .facts = facts, .purge = &purge};
     WalkFacts *found = arena_alloc(arena, sizeof(*found));
-    found->rows = -1;
     found->strict =
         arena_alloc(arena, ((size_t)facts->column_count + 1) * sizeof(*found->strict));
     *walk = found;
@@ -240,7 +238,7 @@ catalog_walk_read(PgConn *conn, const JobSpec *spec, const Facts *facts, Arena *
     if (!is_refusal(err)) {
         return err_wrap(err, "plan of the predicate");
     }
-    *found = (WalkFacts){.rows = -1, .refusal = arena_strdup(arena, err->sqlstate)};
+    *found = (WalkFacts){.refusal = arena_strdup(arena, err->sqlstate)};
     *err = ERR_INIT;
     return true;
 }

@@ -203,7 +203,7 @@ check_in_function(const Checker *checker, const RawSql *expr, Err *err)
 
 /* ---- all of it ---- */
 
-static const ExprFacts HARMLESS = {.result_type = "unknown", .immutable = true};
+static const ExprFacts HARMLESS = {.result_type = "unknown", .immutable = true, .match_rows = -1};
 
 static bool
 may_evaluate(const ExprFacts *expr)
@@ -254,7 +254,9 @@ static bool
 check_where(const Checker *checker, const RawSql *where, ExprFacts *out, Err *err)
 {
     return check_condition(checker, where, err) && check_frames(checker, where, err) &&
-           check_expression(checker, where, NULL, out, err);
+           check_expression(checker, where, NULL, out, err) &&
+           (checker->spec->kind != KIND_PURGE || !may_evaluate(out) ||
+               exprcheck_matches(checker, where, &out->match_rows, err));
 }
 
 static const char SAVEPOINT[] = "SAVEPOINT pghaul_expression";
@@ -413,8 +415,11 @@ exprcheck_run(PgConn *conn, const JobSpec *spec, const Facts *facts, Arena *aren
     ExprReport *report, Err *err)
 {
     const TableFacts *table = &facts->table;
-    Checker checker = {
-        .conn = conn, .spec = spec, .facts = facts, .arena = arena, .copies = facts->into != NULL};
+    Checker checker = {.conn = conn,
+        .spec = spec,
+        .facts = facts,
+        .arena = arena,
+        .copies = spec->kind == KIND_COPY};
     checker.parses_only = checker.copies && !may_create(facts);
     report_init(spec, facts, arena, report);
     if (table->relkind != 'r' || table->persistence == 't' || !table->may_use_schema ||

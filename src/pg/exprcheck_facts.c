@@ -183,7 +183,7 @@ exprcheck_depends(
         return false;
     }
     bool whole_row = result_bool(row, 0, 1);
-    if (whole_row && !checker->copies) {
+    if (whole_row && checker->spec->kind == KIND_BACKFILL) {
         return refuse_whole_row(checker, expr, err);
     }
     if (whole_row) {
@@ -219,6 +219,31 @@ exprcheck_volatile(const Checker *checker, const RawSql *expr, bool *verdict, Er
     /* Text of the user's appears in the plan only inside strings, where quotes are escaped. */
     *verdict = result_rows(plan) == 1 &&
                strstr(result_text(plan, 0, 0), "\"Alias\": \"pghaul_value\"") != NULL;
+    return true;
+}
+
+bool
+exprcheck_matches(const Checker *checker, const RawSql *where, double *rows, Err *err)
+{
+    static const char ROWS[] = "\"Plan Rows\": "; /* first of the topmost node */
+    const char *before =
+        arena_printf(checker->arena, "EXPLAIN (FORMAT JSON)\nSELECT FROM ONLY %s AS %s\n WHERE (",
+            checker->table, checker->alias);
+    Probe probe = exprcheck_probe(checker, where, before, ")");
+    PGRESULT_AUTO *plan = NULL;
+    Err answer = ERR_INIT;
+    *rows = -1;
+    if (!exprcheck_attempt(checker, probe.sql, &answer, err)) {
+        return false;
+    }
+    if (answer.cls != ERR_NONE) {
+        return true; /* the findings say which right is missing */
+    }
+    if (!query_run(checker->conn, probe.sql, &plan, err)) {
+        return false;
+    }
+    const char *at = result_rows(plan) == 1 ? strstr(result_text(plan, 0, 0), ROWS) : NULL;
+    *rows = at == NULL ? -1 : strtod(at + strlen(ROWS), NULL);
     return true;
 }
 

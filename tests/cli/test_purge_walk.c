@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "base/arena.h"
 #include "base/strbuf.h"
 #include "cli/cli.h"
 #include "harness/harness.h"
@@ -267,7 +267,7 @@ Test(purge_walk, goes_on_as_it_was_begun_when_the_planner_has_another_index_in_m
                        "ANALYZE t");
     CliResult plan = CLI("plan", base.job_file, "-d", base.uri, "--json");
     cr_expect(eq(int, 0, plan.code), "%s", plan.err);
-    cr_expect(cli_has(plan.out, "\"walk\":[\"at\",\"id\"]"), "%s", plan.out);
+    cr_expect(cli_has(plan.out, "\"columns\":[\"at\",\"id\"]"), "%s", plan.out);
     cr_expect(cli_has(plan.out, "begun with it"), "%s", plan.out);
     cr_expect(cli_has(plan.out, "Index t_n serves"), "%s", plan.out);
     cli_free(&plan);

@@ -185,7 +185,7 @@ Test(catalog_walk, says_how_many_rows_match_and_what_index_would_help)
 {
     Fixture f = fixture_new(TABLE "ANALYZE t;");
     const Plan *plan = plan_of(&f, OLD, "");
-    double rows = plan->purge->matching_rows;
+    double rows = plan->where->match_rows;
     cr_expect(lt(dbl, 500, rows));
     cr_expect(lt(dbl, rows, 1000), "720 rows are that old, said %f", rows);
     cr_expect(strstr(plan->purge->walk_hint, "(at, id)") != NULL, "%s", plan->purge->walk_hint);

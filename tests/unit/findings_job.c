@@ -69,6 +69,7 @@ job_init(Job *job)
     job->facts = (Facts){
         .server = {.version_num = 150020,
             .system_id = "1",
+            .started = "2026-01-01",
             .database = "shop",
             .role = "mover",
             .role_reads_stats = true,

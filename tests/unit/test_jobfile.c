@@ -458,8 +458,9 @@ Test(jobfile, the_template_of_a_purge_parses_with_every_setting_turned_on)
         cr_assert(key != NULL);
         key[1] = ' '; /* of an archive its members too, up to the next key */
         for (char *c = key; i == 1 && strncmp(c, "\n\n", 2) != 0; c++) {
-            c[1] = c[0] == '#' ? ' ' : c[1];
-            c[2] = c[0] == '#' ? 'x' : c[2];
+            if (c[0] == '#') {
+                memcpy(c + 1, " x", 2);
+            }
         }
         uncomment(strbuf_text(&text), &all);
         parse(strbuf_text(&all));

@@ -65,6 +65,48 @@ Test(sql_grants, without_trigger_and_vacuum_only_the_columns_are_granted)
     arena_reset(&job.arena);
 }
 
+static void
+make_purge(Job *job)
+{
+    job->spec.kind = KIND_PURGE;
+    job->spec.set_count = 0;
+    job->exprs.where = &job->where;
+    static int sources[] = {2};
+    job->where.sources = sources;
+    job->where.source_count = 1;
+}
+
+Test(sql_grants, purge_takes_key_predicate_and_what_locks_and_deletes)
+{
+    JOB(job);
+    make_purge(&job);
+    const char *sql = grants(&job);
+    expect_part(sql, "\nGRANT SELECT (ctid, xmax, \"id\", \"amount_text\") ON "
+                     "\"public\".\"orders\" TO pghaul_mover;\n");
+    expect_part(sql, "\nGRANT UPDATE (\"id\") ON \"public\".\"orders\" TO pghaul_mover;\n");
+    expect_part(sql, "\nGRANT DELETE ON \"public\".\"orders\" TO pghaul_mover;\n");
+    expect_no_part(sql, "GRANT \"mover\"");
+    job.spec.archive.path = "/a";
+    expect_part(grants(&job), "\nGRANT SELECT ON \"public\".\"orders\" TO pghaul_mover;\n");
+    job.spec.vacuum = true;
+    expect_part(grants(&job), "\nGRANT \"mover\" TO pghaul_mover;\n");
+    arena_reset(&job.arena);
+}
+
+Test(sql_grants, purge_into_a_table_takes_insert_there)
+{
+    JOB(job);
+    JOB(kept);
+    make_purge(&job);
+    kept.facts.table.schema = "archive";
+    job.facts.into = &kept.facts;
+    const char *sql = grants(&job);
+    expect_part(sql, "\nGRANT USAGE ON SCHEMA \"archive\" TO pghaul_mover;\n");
+    expect_part(sql, "\nGRANT INSERT ON \"archive\".\"orders\" TO pghaul_mover;\n");
+    expect_part(sql, "\nGRANT SELECT ON \"public\".\"orders\" TO pghaul_mover;\n");
+    arena_reset(&job.arena);
+}
+
 /* The statements with which tests/cli/test_control.c tries a role. */
 Test(sql_grants, whoever_stops_a_run_and_changes_settings_may_write_them)
 {
