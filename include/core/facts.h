@@ -139,7 +139,7 @@ typedef struct WalkColumn {
     int attnum;
     bool in_order; /* sorts as the column itself does, in the direction of the columns before it */
     bool fixed;    /* the predicate wants one value of it */
-    double ties;    /* rows with the same value, on average and most; -1 = no statistics */
+    double ties;   /* rows with the same value, on average and most; -1 = no statistics */
     double longest;
 } WalkColumn;
 

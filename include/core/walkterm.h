@@ -36,7 +36,7 @@ typedef struct WalkTerm {
  * Shape:   returns how many terms were recognised; *whole (may be NULL) is true when there is one
  *          and it is all of the condition.
  */
-int walkterm_parse(const Facts *facts, const char *condition, WalkTerm terms[WALK_TERMS_MAX],
-    bool *whole);
+int walkterm_parse(
+    const Facts *facts, const char *condition, WalkTerm terms[WALK_TERMS_MAX], bool *whole);
 
 #endif

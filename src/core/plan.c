@@ -267,12 +267,12 @@ stay_on_walk(const JobSpec *spec, const Facts *facts, Arena *arena, Plan *plan)
     *purge = *plan->purge;
     plan->purge = purge;
     purge->walk_reason = "the job was begun with it";
-    purge->walk_hint =
-        decided.purge->served
-            ? arena_printf(arena, "Index %s serves the predicate now: after pghaul clean %s the "
-                                  "next run would walk by it.",
-                  decided.purge->walk_index, spec->job)
-            : decided.purge->walk_hint;
+    purge->walk_hint = decided.purge->served
+                           ? arena_printf(arena,
+                                 "Index %s serves the predicate now: after pghaul clean %s the "
+                                 "next run would walk by it.",
+                                 decided.purge->walk_index, spec->job)
+                           : decided.purge->walk_hint;
     for (int i = 0; plan_walk_candidate(plan, purge, i, &possible); i++) {
         if (possible) {
             take_fingerprint(spec, facts, plan);

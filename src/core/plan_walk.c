@@ -147,8 +147,8 @@ take_prefix(const Plan *plan, const WalkFacts *walk)
 {
     Prefix prefix = {.count = 0};
     for (int i = 0; i < walk->column_count && walk->columns[i].in_order; i++) {
-        if (!prefix_add(plan, facts_column_by_attnum(plan->facts, walk->columns[i].attnum),
-                &prefix)) {
+        if (!prefix_add(
+                plan, facts_column_by_attnum(plan->facts, walk->columns[i].attnum), &prefix)) {
             break;
         }
     }
@@ -224,8 +224,7 @@ longer_index(const Plan *plan, const Prefix *prefix, Arena *arena)
             taken = taken || strcmp(plan->identity[i].name, prefix->columns[k]->name) == 0;
         }
         if (!taken) {
-            strbuf_printf(
-                &columns, "%s%s", columns.len == 0 ? "" : ", ", plan->identity[i].name);
+            strbuf_printf(&columns, "%s%s", columns.len == 0 ? "" : ", ", plan->identity[i].name);
         }
     }
     return arena_printf(arena,
@@ -247,7 +246,8 @@ wished_prefix(const Plan *plan, const WalkFacts *walk)
 }
 
 static void
-explain_key(const Plan *plan, PurgePlan *purge, const char *reason, const Prefix *wish, Arena *arena)
+explain_key(
+    const Plan *plan, PurgePlan *purge, const char *reason, const Prefix *wish, Arena *arena)
 {
     purge->walk_reason = reason;
     if (wish->count > 0) {
@@ -272,8 +272,8 @@ plan_walk_decide(Plan *plan, PurgePlan *purge, Arena *arena)
     }
     if (walk->index == NULL) {
         Prefix wish = wished_prefix(plan, walk);
-        explain_key(plan, purge, "no index serves the predicate, so every row is looked at", &wish,
-            arena);
+        explain_key(
+            plan, purge, "no index serves the predicate, so every row is looked at", &wish, arena);
         return;
     }
     bool hinted = false;
@@ -303,8 +303,8 @@ plan_walk_candidate(Plan *plan, PurgePlan *purge, int number, bool *possible)
     }
     for (int i = 0; i < facts->index_count; i++) {
         const IndexFacts *index = &facts->indexes[i];
-        int count = index->attnum_count < PLAN_KEY_COLUMNS_MAX ? index->attnum_count
-                                                               : PLAN_KEY_COLUMNS_MAX;
+        int count =
+            index->attnum_count < PLAN_KEY_COLUMNS_MAX ? index->attnum_count : PLAN_KEY_COLUMNS_MAX;
         if (number >= at + count) {
             at += count;
             continue;
@@ -312,8 +312,7 @@ plan_walk_candidate(Plan *plan, PurgePlan *purge, int number, bool *possible)
         Prefix prefix = {.count = 0};
         *possible = true;
         for (int k = 0; k <= number - at && *possible; k++) {
-            *possible = prefix_add(
-                plan, facts_column_by_attnum(facts, index->attnums[k]), &prefix);
+            *possible = prefix_add(plan, facts_column_by_attnum(facts, index->attnums[k]), &prefix);
         }
         if (*possible) {
             walk_by_index(plan, purge, index->name, &prefix);

@@ -465,6 +465,8 @@ static void
 put_served_where(StrBuf *out, const Plan *plan)
 {
     if (plan->purge != NULL && plan->purge->served) {
+        /* so that the parameter is there also where the predicate asks for no time */
+        strbuf_puts(out, "\n   AND $4::pg_catalog.timestamptz IS NOT NULL");
         sql_put_pinned_where(out, plan, "$4::pg_catalog.timestamptz");
     }
 }

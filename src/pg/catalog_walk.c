@@ -82,8 +82,9 @@ explain(PgConn *conn, const Plan *plan, WalkMethod method, json_t **root, Err *e
         return false;
     }
     *root = result_rows(rows) == 1 ? json_loads(result_text(rows, 0, 0), 0, NULL) : NULL;
-    return *root != NULL || err_set(err, ERR_FATAL, "the server explains a statement in words that "
-                                                    "are not JSON");
+    return *root != NULL || err_set(err, ERR_FATAL,
+                                "the server explains a statement in words that "
+                                "are not JSON");
 }
 
 /* A server that cannot evaluate the predicate's constants says so when it plans. */
@@ -173,8 +174,8 @@ read_index(PgConn *conn, const Facts *facts, Arena *arena, WalkFacts *walk, Err 
 
 /* An index that is read from end to end is none that serves, unless it is partial. */
 static bool
-take_index(PgConn *conn, const Facts *facts, Arena *arena, const json_t *node, WalkFacts *walk,
-    Err *err)
+take_index(
+    PgConn *conn, const Facts *facts, Arena *arena, const json_t *node, WalkFacts *walk, Err *err)
 {
     WalkTerm terms[WALK_TERMS_MAX];
     if (strcmp(text_of(node, "Node Type"), "Index Scan") != 0) {
@@ -229,8 +230,7 @@ catalog_walk_read(PgConn *conn, const JobSpec *spec, const Facts *facts, Arena *
     const PurgePlan purge = {.into = NULL};
     const Plan plan = {.spec = spec, .facts = facts, .purge = &purge};
     WalkFacts *found = arena_alloc(arena, sizeof(*found));
-    found->strict =
-        arena_alloc(arena, ((size_t)facts->column_count + 1) * sizeof(*found->strict));
+    found->strict = arena_alloc(arena, ((size_t)facts->column_count + 1) * sizeof(*found->strict));
     *walk = found;
     if (read_both(conn, &plan, arena, found, err)) {
         return true;

@@ -43,8 +43,9 @@ static const Shape SHAPES[] = {
     {"bigint", "(9223372036854775807 * (r() * 2 - 1)::numeric)::bigint", "c > 0"},
     {"numeric", "CASE WHEN r() < 0.02 THEN 'NaN' ELSE round((r() * 900)::numeric, (g % 4)) END",
         "c < 300.5"},
-    {"text", "CASE WHEN r() < 0.1 THEN '{\"' || g || ',\\\"}' ELSE chr(65 + (r() * 57)::int) ||"
-             " (r() * 300)::int END",
+    {"text",
+        "CASE WHEN r() < 0.1 THEN '{\"' || g || ',\\\"}' ELSE chr(65 + (r() * 57)::int) ||"
+        " (r() * 300)::int END",
         "c < 'm'"},
     {"text COLLATE \"C\"", "md5(((r() * 2000)::int)::text)", "c LIKE 'a%' AND other <> 3"},
     {"varchar(20)", "left(md5(((r() * 2000)::int)::text), 12)", "c >= 'c'"},
@@ -68,8 +69,7 @@ static const char *
 replaced(Arena *arena, const char *text, const char *by)
 {
     const char *at = strstr(text, "NOW");
-    return at == NULL ? text
-                      : arena_printf(arena, "%.*s%s%s", (int)(at - text), text, by, at + 3);
+    return at == NULL ? text : arena_printf(arena, "%.*s%s%s", (int)(at - text), text, by, at + 3);
 }
 
 /* A purge with this predicate, of table t. */
@@ -125,8 +125,7 @@ static const char *
 job_where(Arena *arena, const Shape *shape, const char *index, const char *now)
 {
     const char *where = replaced(arena, shape->where, now);
-    return strstr(index, "WHERE") == NULL ? where
-                                          : arena_printf(arena, "%s AND other < 8", where);
+    return strstr(index, "WHERE") == NULL ? where : arena_printf(arena, "%s AND other < 8", where);
 }
 
 Test(purge_walk, by_an_index_it_deletes_what_one_delete_would)
@@ -149,8 +148,7 @@ Test(purge_walk, by_an_index_it_deletes_what_one_delete_would)
         pg_execf(base.conn, "SET timezone = 'UTC'; DELETE FROM kept WHERE %s",
             job_where(&arena, shape, index, "(SELECT pinned FROM pghaul.job)"));
         char *difference = NULL;
-        int64_t wrong =
-            pg_compare(base.conn, "SELECT * FROM t", "SELECT * FROM kept", &difference);
+        int64_t wrong = pg_compare(base.conn, "SELECT * FROM t", "SELECT * FROM kept", &difference);
         cr_expect(eq(i64, 0, wrong), "%s | %s: %s", index, where, difference);
         free(difference);
         int64_t gone = 3000 - pg_int(base.conn, "SELECT count(*) FROM kept");
@@ -163,9 +161,8 @@ Test(purge_walk, by_an_index_it_deletes_what_one_delete_would)
 
 /* ---- few others ---- */
 
-#define READS                                                                                      \
-    "SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)"                                \
-    " FROM pg_stat_user_tables WHERE relname = 't'"
+/* Nothing but the run reads the table by an index. */
+#define READS "SELECT idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 't'"
 
 Test(purge_walk, of_200000_rows_it_reads_about_as_many_as_it_deletes)
 {
@@ -174,14 +171,15 @@ Test(purge_walk, of_200000_rows_it_reads_about_as_many_as_it_deletes)
                        "INSERT INTO t SELECT g, CASE WHEN g % 200 = 7"
                        " THEN now() - '100 days'::interval ELSE now() END - g * '1 ms'::interval"
                        "  FROM generate_series(1, 200000) AS g;"
-                       "CREATE INDEX t_at ON t (at); VACUUM (ANALYZE) t");
+                       "CREATE INDEX t_at ON t (at)");
+    pg_exec(base.conn, "VACUUM (ANALYZE) t");
     write_purge(&base, "at < now() - interval '90 days'", "vacuum: off\n");
-    int64_t before = pg_int(base.conn, READS);
     run_purge(&base, 0);
-    pg_wait_true(base.conn, "SELECT pg_stat_clear_snapshot() IS NOT NULL AND n_tup_del = 1000"
-                            " FROM pg_stat_user_tables WHERE relname = 't'",
+    pg_wait_true(base.conn,
+        "SELECT pg_stat_clear_snapshot() IS NOT NULL AND n_tup_del = 1000"
+        " FROM pg_stat_user_tables WHERE relname = 't'",
         HARNESS_TIMEOUT_US);
-    int64_t reads = pg_int(base.conn, READS) - before;
+    int64_t reads = pg_int(base.conn, READS);
     cr_expect(le(i64, 1000, reads));
     cr_expect(lt(i64, reads, 8000), "%lld rows were read for 1,000", (long long)reads);
     cli_base_free(&base);

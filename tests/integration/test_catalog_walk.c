@@ -174,7 +174,8 @@ Test(catalog_walk, is_by_the_key_where_no_index_has_an_order_of_all_rows_that_ma
         {"CREATE INDEX ON t (lower(name))", "lower(name) < '0001'", "id", "over an expression"},
         {"CREATE INDEX ON t USING hash (n)", "n = 7", "id", "of type hash"},
         {"CREATE INDEX ON t (score)", "score < 100", "id", "floating-point"},
-        {"CREATE INDEX ON t (day)", "day < current_date - 99", "id", "same value in its column day"},
+        {"CREATE INDEX ON t (day)", "day < current_date - 99", "id",
+            "same value in its column day"},
         {"CREATE INDEX ON t (state)", "state = 'done'", "id", "the same values"},
         {"CREATE INDEX ON t (at)", "at + interval '90 days' < now()", "id", "no index serves"},
     };
