@@ -47,7 +47,7 @@ LDFLAGS.tsan   := -fsanitize=thread
 CPPFLAGS += -D_GNU_SOURCE -Iinclude -I/usr/include/postgresql -MMD -MP
 ALL_CFLAGS = $(WARN) $(CFLAGS.$(FLAVOR)) $(CFLAGS)
 ALL_LDFLAGS = $(LDFLAGS.$(FLAVOR)) $(LDFLAGS)
-LIBS    := -lpq -lyaml -ljansson -lxxhash -lm -lpthread
+LIBS    := -lpq -lyaml -ljansson -lxxhash -lzstd -lm -lpthread
 
 # Criterion's macros trip exactly these two (shared style notes, fact 4).
 $(TESTOBJ): WARN += -Wno-conversion -Wno-write-strings

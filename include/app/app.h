@@ -40,7 +40,10 @@ struct App {
 /* Add a field to the result; takes `value`. */
 void app_result(App *app, const char *name, json_t *value);
 
-/* Print text on stdout unless --json asked for objects. */
+/* Is this a run that cron began, which only speaks of what is wrong? */
+bool app_is_silent(const App *app);
+
+/* Print text on stdout unless --json asked for objects, or nothing shall be said. */
 void app_print(const App *app, const char *text);
 
 /* Is JOB the name of a file, not of a job? */

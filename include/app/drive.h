@@ -14,8 +14,9 @@ typedef struct Drive {
     App *app;
     PgConn **conn; /* of the caller; opened again when the server was restarted meanwhile */
     const Plan *plan;
-    const JobRow *job; /* as before the run */
-    int64_t run;       /* number of the run */
+    const JobRow *job;  /* as before the run */
+    int64_t run;        /* number of the run; 0 = not registered yet */
+    int inherited_pass; /* see EngineSetup */
     Progress final;
     bool second_signal;
     int other_runs;    /* alive when this one had ended */
@@ -32,7 +33,10 @@ typedef struct Drive {
     int64_t updated; /* or changed */
 } Drive;
 
-/* Register the run and let the engine work; signals are blocked from here on. */
+/* Register the run, unless another one of the job is alive: ERR_BUSY. */
+bool drive_register_alone(Drive *drive, Err *err) __attribute__((warn_unused_result));
+
+/* Register the run, unless it is, and let the engine work; signals are blocked from here on. */
 bool drive_work(Drive *drive, Err *err) __attribute__((warn_unused_result));
 
 /*

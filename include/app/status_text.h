@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "base/strbuf.h"
+#include "pg/window.h"
 #include "store/history.h"
 #include "store/status.h"
 
@@ -17,6 +18,8 @@ typedef struct StatusView {
     StatusRow row;
     StatusRun *runs;
     int run_count;
+    const WindowSpec *window; /* of the job file; NULL = none, or the server cannot tell */
+    WindowState window_state;
     const char *in_the_way; /* who holds what we wait for; NULL = nobody known, or not asked */
 } StatusView;
 

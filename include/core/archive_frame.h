@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <xxhash.h>
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -34,7 +35,7 @@ typedef enum ArchiveFate {
 
 typedef struct ArchiveColumn {
     const char *name;
-    const char *type; /* as format_type() gives it */
+    const char *type; /* as format_type() gives it; to compare and to show, never to be SQL */
 } ArchiveColumn;
 
 /* Where the rows of a file come from; the same in each of its units. */
@@ -154,6 +155,9 @@ void archive_decoder_begin(
 bool archive_decoder_feed(ArchiveDecoder *decoder, const char *bytes, size_t len, Err *err)
     __attribute__((warn_unused_result));
 bool archive_decoder_end(ArchiveDecoder *decoder, Err *err) __attribute__((warn_unused_result));
+
+/* The hash of what was put into `state` (XXH3_128bits_update), as headers have it. */
+void archive_hash_hex(const XXH3_state_t *state, char hex[ARCHIVE_HASH_SIZE]);
 
 /* ---- names ---- */
 

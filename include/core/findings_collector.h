@@ -70,6 +70,9 @@ void findings_purge(const Collector *c, const Collector *target);
 void findings_into(const Collector *source, const Collector *target);
 void findings_into_indexes(const Collector *target, const struct CopyKey *copied, int key_count);
 
+/* Of a purge: rows of other tables that refer to those to be deleted. */
+void findings_children(const Collector *c);
+
 void findings_columns(const Collector *c);
 void findings_expressions(const Collector *c);
 void findings_needs(const Collector *c);

@@ -44,7 +44,4 @@ bool jobstate_parse(const char *name, JobState *state);
 /* True when the table has this transition; staying in a state is none. */
 bool jobstate_allows(JobState from, JobState to);
 
-/* No transition leads out of it. */
-bool jobstate_is_final(JobState state);
-
 #endif

@@ -17,6 +17,7 @@ typedef enum JobKinds {
     FOR_COPY = 2u,  /* within one database */
     FOR_RELAY = 4u, /* a copy between two */
     FOR_PURGE = 8u,
+    FOR_ARCHIVE = 16u, /* a purge that writes files first */
 } JobKinds;
 
 typedef struct SqlFunction {

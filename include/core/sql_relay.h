@@ -36,6 +36,9 @@ bool relay_is_staged(const Plan *plan);
 /* Give the source's transaction the bounds $1 and $2, text[] or NULL. */
 void sql_relay_bounds(StrBuf *out);
 
+/* AND key > (or <=) that bound: "from" or "to". */
+void sql_put_setting_bound(StrBuf *out, const Plan *plan, const char *bound, const char *operation);
+
 /* Rows of the source between the bounds of its transaction. */
 typedef struct RelayRows {
     bool from_open;

@@ -41,7 +41,7 @@ typedef struct ArchiveVerdict {
                             the damage begins */
     int64_t file_bytes;
     int frames;       /* whole ones */
-    char reason[256]; /* of TORN and DAMAGED: what is wrong there; "" else */
+    char reason[512]; /* of TORN and DAMAGED: what is wrong there; "" else */
 } ArchiveVerdict;
 
 typedef struct ArchiveReader ArchiveReader;
@@ -75,6 +75,12 @@ bool archive_next(ArchiveReader *reader, ArchiveDepth depth, ArchiveEntry *entry
 
 /* After archive_next() has set *found to false. */
 const ArchiveVerdict *archive_verdict(const ArchiveReader *reader);
+
+/* The last whole unit of the scan so far, with its strings; NULL before the first. */
+const ArchiveEntry *archive_last(const ArchiveReader *reader);
+
+const ArchiveFolder *archive_reader_folder(const ArchiveReader *reader);
+const char *archive_reader_name(const ArchiveReader *reader);
 
 /* All units in one call, each given to `visit` (may be NULL), then the verdict. */
 typedef bool ArchiveVisit(void *ctx, const ArchiveEntry *entry, Err *err);

@@ -44,6 +44,9 @@ typedef struct EngineSetup {
     NameList standbys;      /* that must keep up */
     int64_t max_runtime_us; /* 0 = none; ends with ERR_STOPPED */
     bool follow;            /* a copy: go on draining until stopped */
+    bool obeys_window;      /* ends when schedule.window closes, with ERR_STOPPED */
+    int inherited_pass;     /* a purge: begun by an earlier run; after it comes one of our own, for
+                               the rows that have grown old since; 0 = none */
     uint64_t seed;          /* of the jitter */
     /* Build the next index of the target, by a thread of its own, which then ends the builder;
      * NULL = there are none.  See ops/indexes.h. */

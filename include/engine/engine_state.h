@@ -88,8 +88,9 @@ struct Engine {
     pthread_mutex_t lock;
     Err first_error;     /* under lock: what ends the run; ERR_NONE while all is well */
     int workers_started; /* under lock; only grows */
-    int workers_alive;   /* under lock; with the one that drains */
+    int workers_alive;   /* under lock; with those that drain and vacuum */
     bool finished;       /* under lock: a worker found nothing left of the job */
+    bool tidying;        /* under lock: only a VACUUM is left to do */
     int drained_pass;    /* under lock: the repair pass whose entries are drained; 0 = none */
     int64_t log_bytes;   /* under lock: of the change log */
     bool in_sync;        /* under lock: all passes are done, and the target is caught up */

@@ -83,6 +83,8 @@ typedef struct BatchCall {
     const char *sql; /* the call */
     int count;
     const char *const *values;
+    const int *lengths; /* of values in binary form; NULL = all are text */
+    const int *formats; /* 1 = binary, 0 = text, for each value; NULL likewise */
     int64_t timeout_us;
     bool stays_open; /* no COMMIT: the transaction goes on after the call */
 } BatchCall;

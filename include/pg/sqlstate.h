@@ -33,6 +33,8 @@ bool sqlstate_may_quote_row(const ErrorOrigin *origin);
 #define SQLSTATE_DRIFT_TABLE "PH001"
 #define SQLSTATE_DRIFT_FILE  "PH002"
 #define SQLSTATE_LIMIT       "PH003"
+#define SQLSTATE_KEPT        "PH004" /* rows that were to be deleted are still there */
+#define SQLSTATE_CHANGED     "PH005" /* rows are not as they were read any more */
 #define SQLSTATE_DENIED      "42501"
 #define SQLSTATE_READ_ONLY   "25006"
 #define SQLSTATE_LOCKED      "55P03"

@@ -76,6 +76,10 @@ bool ranges_reread(PgConn *conn, const RangeOwner *owner, Arena *arena, RangeLea
 bool ranges_release(PgConn *conn, const RangeOwner *owner, const RangeLease *lease, Err *err)
     __attribute__((warn_unused_result));
 
+/* Forget the ranges of earlier passes: a purge has a pass every night. */
+bool ranges_forget(PgConn *conn, int64_t job, int before_pass, Err *err)
+    __attribute__((warn_unused_result));
+
 /* What a batch that changed no row of this database has found. */
 typedef struct RangeStep {
     const char *watermark; /* the new place; of no meaning with `done` */

@@ -27,11 +27,18 @@ app_result(App *app, const char *name, json_t *value)
     json_put(app->result, name, value);
 }
 
+bool
+app_is_silent(const App *app)
+{
+    VerbId verb = app->options.verb;
+    return app->options.quiet && (verb == VERB_RUN || verb == VERB_VERIFY);
+}
+
 /* A terminal would obey what stands in names. */
 void
 app_print(const App *app, const char *text)
 {
-    if (!app->options.json) {
+    if (!app->options.json && !app_is_silent(app)) {
         STRBUF_AUTO safe = STRBUF_INIT;
         text_put_safe(&safe, text);
         (void)fputs(strbuf_text(&safe), stdout);

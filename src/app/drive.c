@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "core/format.h"
 #include "ops/indexes.h"
+#include "pg/query.h"
 #include "store/quarantine.h"
 #include "store/run.h"
 
@@ -65,9 +66,24 @@ register_run(Drive *drive, Err *err)
 }
 
 bool
+drive_register_alone(Drive *drive, Err *err)
+{
+    int alive = 0;
+    if (!query_script(*drive->conn, "BEGIN", err)) {
+        return false;
+    }
+    bool ok = job_lock(*drive->conn, drive->job->id, err) &&
+              run_count_alive(*drive->conn, drive->job->id, &alive, err) &&
+              (alive == 0 ||
+                  err_set(err, ERR_BUSY, "another run of job %s is at work", drive->job->name)) &&
+              register_run(drive, err);
+    return query_end(*drive->conn, ok, err);
+}
+
+bool
 drive_work(Drive *drive, Err *err)
 {
-    if (!register_run(drive, err)) {
+    if (drive->run == 0 && !register_run(drive, err)) {
         return false;
     }
     Display display;
@@ -92,6 +108,8 @@ drive_work(Drive *drive, Err *err)
         .standbys = {.names = drive->job->standbys, .count = drive->job->standby_count},
         .max_runtime_us = drive->app->options.max_runtime_us,
         .follow = drive->app->options.follow,
+        .obeys_window = drive->app->options.verb == VERB_RUN,
+        .inherited_pass = drive->inherited_pass,
         .seed = (uint64_t)clock_mono_us() ^ (uint64_t)getpid() << 32,
         .build_index = builds ? indexes_build_next : NULL,
         .end_builder = indexes_end_builder,
@@ -178,7 +196,8 @@ read_outcome(Drive *drive, Err *err)
         !read_repair(drive, &row, err)) {
         return false;
     }
-    if (!row.carved || drive->totals.ranges_done < drive->totals.ranges) {
+    if (!row.carved || drive->totals.ranges_done < drive->totals.ranges ||
+        row.pass == drive->inherited_pass) {
         return err_set(err, ERR_STOPPED, ENGINE_LOST_COMMITS);
     }
     drive->has_seen_end = true;
@@ -403,6 +422,9 @@ drive_tell_aside(App *app, const char *job, int64_t rows)
         "job %s: %lld row%s refused and set aside; pghaul quarantine %s shows them, and with "
         "--retry tries them again\n",
         job, (long long)rows, rows == 1 ? " is" : "s are", job);
+    if (app_is_silent(app)) {
+        (void)fputs(strbuf_text(&text), stderr);
+    }
     app_print(app, strbuf_text(&text));
     app->exit_code = 5;
 }

@@ -13,6 +13,7 @@
 #include "app/json.h"
 #include "app/text.h"
 #include "base/log.h"
+#include "engine/engine.h"
 
 /* A reader that went away is a failed write, not a death in the middle of a run. */
 static void
@@ -63,12 +64,22 @@ dispatch(App *app, Err *err)
     return verb_at(app->options.verb)->run(app, err) || (!works && app_explain_refusal(err));
 }
 
+/* To end with work left is what quotas, windows and people want; the exit code says it. */
+static bool
+is_expected(const App *app, const Err *err)
+{
+    return app_is_silent(app) && err->cls == ERR_STOPPED && app->exit_code == 0 &&
+           strcmp(err->message, ENGINE_LOST_COMMITS) != 0;
+}
+
 static void
 report_error(App *app, const Err *err)
 {
     STRBUF_AUTO text = STRBUF_INIT;
     text_put_error(&text, err);
-    (void)fputs(strbuf_text(&text), stderr);
+    if (!is_expected(app, err)) {
+        (void)fputs(strbuf_text(&text), stderr);
+    }
     app_result(app, "error", json_error(err));
 }
 

@@ -78,6 +78,11 @@ status_view_json(const StatusView *view)
     }
     json_put(object, "runs", runs);
     json_put(object, "held_by", json_text(view->in_the_way));
+    bool changes = view->window != NULL && view->window_state.changes;
+    json_put(object, "window", json_text(view->window == NULL ? NULL : view->window->text));
+    json_put(object, "window_is_open",
+        view->window == NULL ? json_null() : json_boolean(view->window_state.is_open));
+    json_put(object, "window_changes_at", json_text(changes ? view->window_state.change_at : NULL));
     return object;
 }
 

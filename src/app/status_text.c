@@ -5,6 +5,7 @@
 
 #include "app/exits.h"
 #include "app/text.h"
+#include "app/window.h"
 #include "core/format.h"
 
 #define NARROW_WIDTH 80
@@ -207,6 +208,11 @@ status_put_job(StrBuf *out, const StatusView *view, int width)
         text_put_wrapped(out, "  held by  ", view->in_the_way, width);
     }
     text_put_wrapped(out, "  next     ", row->verdict.next_step, width);
+    if (view->window != NULL) {
+        strbuf_clear(&line);
+        window_put_state(&line, view->window, &view->window_state);
+        text_put_wrapped(out, "  window   ", strbuf_text(&line), width);
+    }
     if (row->pass > 0) {
         put_pass(out, row, width);
     }

@@ -13,6 +13,7 @@
 #include "app/follow.h"
 #include "app/json.h"
 #include "app/plan_text.h"
+#include "app/window.h"
 #include "base/log.h"
 #include "core/sql_backfill.h"
 #include "core/sql_copy.h"
@@ -123,7 +124,9 @@ finish(Drive *drive, bool keep_state, Err *err)
     if (!drive_complete(drive, err)) {
         return false;
     }
-    print_contract(drive->app, drive->plan);
+    if (drive->plan->purge == NULL) {
+        print_contract(drive->app, drive->plan);
+    }
     drive_tell_aside(drive->app, drive->job->name, drive->aside);
     return true;
 }
@@ -152,20 +155,50 @@ already_complete(App *app, PgConn *conn, const Plan *plan, const JobRow *job, Er
 
 /* ---- the verb ---- */
 
+/* A complete job stays complete while a repair that was cut off goes on; a purge is used again and
+ * again. */
 static bool
-work(App *app, PgConn **conn, PgConn *source, const Survey *survey, const JobRow *job, Err *err)
+keeps_state(const Plan *plan, const JobRow *job)
 {
+    return job->state == JOB_COMPLETE && plan->purge == NULL;
+}
+
+static bool
+prepare(Drive *drive, PgConn *source, Err *err)
+{
+    PgConn *conn = *drive->conn;
+    const Plan *plan = drive->plan;
+    const JobRow *job = drive->job;
     StopToken stop;
     stop_init(&stop); /* nobody raises it: a signal ends the process here */
-    /* A complete job stays complete while a repair that was cut off goes on. */
-    bool keep_state = job->state == JOB_COMPLETE;
-    bool prepared = prepare_objects(*conn, source, &survey->plan, job->id, &stop, err) &&
-                    (keep_state || job_set_state(*conn, job->id, JOB_RUNNING, NULL, err));
+    bool ok = prepare_objects(conn, source, plan, job->id, &stop, err) &&
+              (keeps_state(plan, job) || job_set_state(conn, job->id, JOB_RUNNING, NULL, err));
     stop_destroy(&stop);
-    if (!prepared) {
+    if (ok && plan->purge != NULL && job->state == JOB_COMPLETE) {
+        return passes_begin_move(conn, NULL, plan, job->id, job->pass, err);
+    }
+    drive->inherited_pass = plan->purge == NULL ? 0 : job->pass;
+    return ok;
+}
+
+/* Two runs of a purge would not know of each other's passes which of them is the last. */
+static bool
+register_purge(Drive *drive, JobRow *job, Err *err)
+{
+    return drive->plan->purge == NULL ||
+           (drive_register_alone(drive, err) &&
+               job_read_id(*drive->conn, job->id, &drive->app->arena, job, err));
+}
+
+static bool
+work(App *app, PgConn **conn, PgConn *source, const Survey *survey, JobRow *job, Err *err)
+{
+    Drive drive = {.app = app, .conn = conn, .plan = &survey->plan, .job = job};
+    if (!register_purge(&drive, job, err) || !prepare(&drive, source, err)) {
+        drive_end(&drive, err_exit_code(err));
         return false;
     }
-    Drive drive = {.app = app, .conn = conn, .plan = &survey->plan, .job = job};
+    bool keep_state = keeps_state(&survey->plan, job);
     if (!drive_work(&drive, err)) {
         drive_fail(&drive, keep_state, err);
         return false;
@@ -223,9 +256,10 @@ verb_run(App *app, Err *err)
         return err_hint(err, "Nothing leads back from there; pghaul rollback %s.", job.name);
     }
     if (cut_over) {
-        return follow_cut_over(app, conn, &spec, &job, err);
+        return window_admits(app, conn, &spec, err) && follow_cut_over(app, conn, &spec, &job, err);
     }
     if (!app_survey(app, conn, source, &spec, &survey, err) ||
+        !window_admits(app, conn, &spec, err) ||
         !prepare_job(conn, &survey.plan, &app->arena, &job, err)) {
         return false;
     }
@@ -239,7 +273,7 @@ verb_run(App *app, Err *err)
     if (!passes_are_repairing(conn, &job, &repairing, err)) {
         return false;
     }
-    if (job.state == JOB_COMPLETE && !repairing) {
+    if (keeps_state(&survey.plan, &job) && !repairing) {
         return already_complete(app, conn, &survey.plan, &job, err);
     }
     if (job.pass > 0 && !check_guards(conn, source, &survey.plan, &job, err)) {

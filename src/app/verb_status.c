@@ -10,6 +10,7 @@
 #include "app/status_text.h"
 #include "app/text.h"
 #include "base/clock.h"
+#include "core/jobfile.h"
 #include "pg/blockers.h"
 #include "pg/probe.h"
 #include "store/schema.h"
@@ -59,6 +60,21 @@ ask_who(PgConn *conn, const StatusRow *row, Arena *arena, const char **who, Err 
     return true;
 }
 
+/* What is asked for beside the job's state; where the answer fails it is left out. */
+static void
+ask_window(PgConn *conn, Arena *arena, StatusView *view)
+{
+    Err ignored = ERR_INIT;
+    JobRow job;
+    JobSpec *spec = arena_alloc(arena, sizeof(*spec));
+    if (job_read_id(conn, view->row.id, arena, &job, &ignored) &&
+        jobfile_parse("stored", job.spec, strlen(job.spec), arena, spec, &ignored) &&
+        spec->window.text != NULL &&
+        window_ask(conn, &spec->window, NULL, &view->window_state, &ignored)) {
+        view->window = &spec->window;
+    }
+}
+
 static bool
 read_snapshot(App *app, PgConn *conn, Snapshot *snapshot, Err *err)
 {
@@ -82,6 +98,7 @@ read_snapshot(App *app, PgConn *conn, Snapshot *snapshot, Err *err)
         !ask_who(conn, &view->row, snapshot->arena, &view->in_the_way, &ignored)) {
         view->in_the_way = NULL;
     }
+    ask_window(conn, snapshot->arena, view);
     return status_runs(conn, view->row.id, snapshot->arena, &view->runs, &view->run_count, err);
 }
 

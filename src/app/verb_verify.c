@@ -222,6 +222,10 @@ verb_verify(App *app, Err *err)
     if (!app_open_job(app, app->options.args[0], &spec, &conn, &source, err)) {
         return false;
     }
+    if (spec.kind == KIND_PURGE) {
+        return err_set(err, ERR_REFUSED,
+            "job %s cannot be verified: a purge has nothing to compare", spec.job);
+    }
     spec.verify = true; /* asked for now, whatever the file says about the end of a run */
     if (!app_survey(app, conn, source, &spec, &survey, err)) {
         return false;

@@ -435,6 +435,7 @@ findings_collect(const JobSpec *spec, const Facts *facts, const ExprReport *expr
     findings_server(&c);
     findings_table(&c);
     findings_key(&c);
+    findings_children(&c);
     findings_columns(&c);
     findings_expressions(&c);
     findings_needs(&c);

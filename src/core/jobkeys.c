@@ -78,9 +78,9 @@ static const KeyWord risk_words[] = {
     {"target-deferrable", 0, "a unique value that changes hands may end the run"},
     {"no-rollback", 0, "a cutover has no way back, since nothing says what the old columns become"},
     {"children", 0, "a row to be deleted that another table refers to ends the run"},
-    {"cascade", 0,
-        "rows of other tables go with those they refer to, uncounted (ON DELETE CASCADE)"},
+    {"cascade", 0, "rows of other tables go with those they refer to (ON DELETE CASCADE)"},
     {"set-null", 0, "rows of other tables lose their reference (ON DELETE SET NULL or DEFAULT)"},
+    {"child-index", 0, "rows that refer to those to be deleted are found without an index"},
     {NULL, 0, NULL},
 };
 

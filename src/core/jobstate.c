@@ -48,6 +48,7 @@ static const struct {
     {JOB_SYNCED, JOB_CUT_OVER},   /* cutover */
     {JOB_CUT_OVER, JOB_SYNCED},   /* rollback: the old table serves again */
     {JOB_CUT_OVER, JOB_COMPLETE}, /* the old table is given up: no way back */
+    {JOB_COMPLETE, JOB_RUNNING},  /* the next pass of a purge; pghaul.set_state() refuses others */
 };
 
 const char *
@@ -95,15 +96,4 @@ jobstate_allows(JobState from, JobState to)
         }
     }
     return false;
-}
-
-bool
-jobstate_is_final(JobState state)
-{
-    for (size_t i = 0; i < sizeof(TRANSITIONS) / sizeof(TRANSITIONS[0]); i++) {
-        if (TRANSITIONS[i].from == state) {
-            return false;
-        }
-    }
-    return true;
 }

@@ -36,12 +36,23 @@ sql_put_function(StrBuf *out, const char *head, const char *body)
 static const char BATCH_ARGUMENTS[] =
     "(pg_catalog.int8, pg_catalog.int8, pg_catalog.uuid, pg_catalog.int4,\n"
     "    pg_catalog.int4, pg_catalog.text[], pg_catalog.int8, pg_catalog.bool,\n"
-    "    pg_catalog.text[], pg_catalog.int8)\n"
-    "RETURNS TABLE (pghaul_outcome pg_catalog.text, pghaul_rows pg_catalog.int8,\n"
+    "    pg_catalog.text[], pg_catalog.int8";
+static const char ARCHIVE_ARGUMENTS[] =
+    ",\n    pg_catalog.tid[], pg_catalog.xid[], pg_catalog.text[], pg_catalog.int8[],\n"
+    "    pg_catalog.text, pg_catalog.int4[]";
+static const char BATCH_RESULT[] =
+    ")\nRETURNS TABLE (pghaul_outcome pg_catalog.text, pghaul_rows pg_catalog.int8,\n"
     "    pghaul_stripe pg_catalog.int4, pghaul_watermark pg_catalog.text[],\n"
     "    pghaul_left pg_catalog.int8, pghaul_holders pg_catalog.int4[],\n"
     "    pghaul_aside pg_catalog.int8)\n"
     "LANGUAGE plpgsql VOLATILE\n";
+
+/* Rows come as what was read of them before. */
+static bool
+deletes_archived(const Plan *plan, const char *what)
+{
+    return plan->purge != NULL && plan->purge->archives && strcmp(what, "move") == 0;
+}
 
 /* A copy locks only rows that nobody knows yet, unless foreign keys or triggers of the target lock
  * others; then what it waits for is mostly another worker that extends the same index. */
@@ -74,6 +85,8 @@ sql_put_batch_function(
     strbuf_puts(&head, "CREATE FUNCTION ");
     sql_put_function_name(&head, plan, what, job);
     strbuf_puts(&head, BATCH_ARGUMENTS);
+    strbuf_puts(&head, deletes_archived(plan, what) ? ARCHIVE_ARGUMENTS : "");
+    strbuf_puts(&head, BATCH_RESULT);
     sql_put_meaning_settings(&head, plan);
     /* Settings that decide the access path.  lock_timeout: we may hold row locks that somebody
      * wants while we wait for another; 5 ms bounds that (and the deadlocks it can cause). */
@@ -418,6 +431,8 @@ sql_put_frame_checkpoint(StrBuf *out, const Plan *plan, int64_t job, SliceKind k
     if (plan->copy != NULL) {
         strbuf_puts(out, "           skipped = r.skipped + pghaul_skipped,\n"
                          "           updated = r.updated + pghaul_updated,\n");
+    } else if (plan->purge != NULL && plan->purge->child_count > 0) {
+        strbuf_puts(out, "           updated = r.updated + pghaul_gone,\n");
     }
     strbuf_puts(out,
         "           leftover = CASE pghaul_outcome WHEN 'partial' THEN 0\n"
@@ -441,7 +456,13 @@ sql_batch_call(StrBuf *out, const Plan *plan, const char *what, int64_t job)
     strbuf_puts(out, "($1::pg_catalog.int8, $2::pg_catalog.int8, $3::pg_catalog.uuid,\n"
                      "    $4::pg_catalog.int4, $5::pg_catalog.int4, $6::pg_catalog.text[],\n"
                      "    $7::pg_catalog.int8, $8::pg_catalog.bool, $9::pg_catalog.text[],\n"
-                     "    $10::pg_catalog.int8)");
+                     "    $10::pg_catalog.int8");
+    if (deletes_archived(plan, what)) {
+        strbuf_puts(out, ",\n    $11::pg_catalog.tid[], $12::pg_catalog.xid[],"
+                         " $13::pg_catalog.text[],\n    $14::pg_catalog.int8[],"
+                         " $15::pg_catalog.text, $16::pg_catalog.int4[]");
+    }
+    strbuf_putc(out, ')');
 }
 
 /* ---- carving by key ---- */

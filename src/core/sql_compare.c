@@ -245,15 +245,7 @@ sql_compare_settings(StrBuf *out, const Plan *plan, CompareSide side)
         return;
     }
     STRBUF_AUTO path = STRBUF_INIT;
-    const NameList *names = &plan->spec->search_path;
-    if (names->count == 0) {
-        sql_put_ident(&path, plan->facts->table.schema);
-    }
-    for (int i = 0; i < names->count; i++) {
-        strbuf_puts(&path, i == 0 ? "" : ", ");
-        sql_put_ident(&path, names->names[i]);
-    }
-    strbuf_puts(&path, ", pg_temp");
+    sql_put_search_path(&path, plan);
     strbuf_puts(out, ",\n       pg_catalog.set_config('search_path', ");
     sql_put_literal(out, strbuf_text(&path));
     strbuf_puts(out, ", false)");

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "core/sql_archive.h"
 #include "core/sql_backfill.h"
 #include "core/sql_batch.h"
 #include "core/sql_copy.h"
@@ -50,6 +51,8 @@ static const SqlFunction FUNCTIONS[] = {
     {FOR_COPY, "move", "Copies the rows of a batch", sql_copy_function},
     {FOR_COPY, "verify", "Compares the rows of a batch with the target's", sql_compare_function},
     {FOR_PURGE, "move", "Deletes the rows of a batch", sql_delete_function},
+    {FOR_ARCHIVE, "move", "Deletes the rows of a batch that was written to a file",
+        sql_archive_function},
     {FOR_RELAY, "claim", "Takes the place of a batch that comes from another server",
         sql_claim_function},
     {FOR_RELAY, "settle", "Writes its checkpoint", sql_settle_function},
@@ -88,7 +91,7 @@ static JobKinds
 kind_of(const Plan *plan)
 {
     if (plan->purge != NULL) {
-        return FOR_PURGE;
+        return plan->purge->archives ? FOR_ARCHIVE : FOR_PURGE;
     }
     if (plan->copy == NULL) {
         return FOR_BACKFILL;

@@ -299,9 +299,8 @@ is_in_sql(const Plan *plan, const char *part)
 }
 
 void
-sql_put_parser_settings(StrBuf *out, const Plan *plan)
+sql_put_search_path(StrBuf *out, const Plan *plan)
 {
-    strbuf_puts(out, "SET search_path = ");
     if (plan->spec->search_path.count == 0) {
         sql_put_ident(out, plan->facts->table.schema);
     }
@@ -310,7 +309,15 @@ sql_put_parser_settings(StrBuf *out, const Plan *plan)
         sql_put_ident(out, plan->spec->search_path.names[i]);
     }
     /* Named last, else temporary tables of the caller would come first. */
-    strbuf_puts(out, ", pg_temp\n");
+    strbuf_puts(out, ", pg_temp");
+}
+
+void
+sql_put_parser_settings(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "SET search_path = ");
+    sql_put_search_path(out, plan);
+    strbuf_putc(out, '\n');
     /* The application may read 'a\b' or x = NULL in another way than we do. */
     if (is_in_sql(plan, "\\")) {
         strbuf_puts(out, "SET standard_conforming_strings = 'on'\n");

@@ -74,8 +74,8 @@ put_value(StrBuf *out, const Plan *plan, const MapColumn *column)
     }
 }
 
-static void
-put_bound(StrBuf *out, const Plan *plan, const char *bound, const char *operation)
+void
+sql_put_setting_bound(StrBuf *out, const Plan *plan, const char *bound, const char *operation)
 {
     bool many = plan->key_count > 1;
     strbuf_puts(out, "\n   AND ");
@@ -115,10 +115,10 @@ sql_relay_source(StrBuf *out, const Plan *plan, const RelayRows *rows)
     put_copy_out(out, plan);
     strbuf_puts(out, "true");
     if (!rows->from_open) {
-        put_bound(out, plan, "from", ">");
+        sql_put_setting_bound(out, plan, "from", ">");
     }
     if (!rows->to_open) {
-        put_bound(out, plan, "to", "<=");
+        sql_put_setting_bound(out, plan, "to", "<=");
     }
     sql_put_where(out, plan);
     if (rows->around_log_of > 0) {

@@ -29,6 +29,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/format.h"
 #include "engine/engine_state.h"
 
 /* ---- shared state ---- */
@@ -37,7 +38,8 @@ void
 engine_fail(Engine *engine, const Err *err)
 {
     (void)pthread_mutex_lock(&engine->lock);
-    if (engine->first_error.cls == ERR_NONE) {
+    bool leaves_work = !engine->tidying || (err->cls != ERR_STOPPED && err->cls != ERR_LIMIT);
+    if (engine->first_error.cls == ERR_NONE && leaves_work) {
         engine->first_error = *err;
     }
     (void)pthread_mutex_unlock(&engine->lock);
@@ -177,6 +179,15 @@ start_thread(pthread_t *thread, void *(*start)(void *), void *arg)
     }
 }
 
+/* The engine watches signals, locks and limits until whoever has entered has left. */
+static void
+enter(Engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    engine->workers_alive++;
+    (void)pthread_mutex_unlock(&engine->lock);
+}
+
 static Worker *
 init_worker(Engine *engine, int index)
 {
@@ -187,9 +198,7 @@ init_worker(Engine *engine, int index)
     int rc = pthread_mutex_init(&worker->lock, NULL);
     assert(rc == 0);
     (void)rc;
-    (void)pthread_mutex_lock(&engine->lock);
-    engine->workers_alive++;
-    (void)pthread_mutex_unlock(&engine->lock);
+    enter(engine);
     return worker;
 }
 
@@ -234,6 +243,7 @@ start_threads(Engine *engine)
     start_workers(engine);
     start_thread(&engine->monitor, monitor_main, engine);
     if (engine->setup.plan->vacuum) {
+        enter(engine);
         start_thread(&engine->vacuumer, vacuumer_main, engine);
     }
     if (engine->setup.build_index != NULL) {
@@ -248,11 +258,11 @@ join_threads(Engine *engine)
     for (int i = 0; (worker = engine_worker(engine, i)) != NULL; i++) {
         (void)pthread_join(worker->thread, NULL);
     }
-    (void)pthread_join(engine->monitor, NULL);
-    stop_request(&engine->stop, STOP_DRAIN); /* the threads below have no other sign of the end */
     if (engine->setup.plan->vacuum) {
         (void)pthread_join(engine->vacuumer, NULL);
     }
+    (void)pthread_join(engine->monitor, NULL);
+    stop_request(&engine->stop, STOP_DRAIN); /* the indexer has no other sign of the end */
     if (engine->setup.build_index != NULL) {
         (void)pthread_join(engine->indexer, NULL);
     }
@@ -308,11 +318,16 @@ check_limits(Engine *engine, const Progress *progress)
 {
     const EngineSetup *setup = &engine->setup;
     LimitSpec limits = engine_settings(engine).limits;
+    bool purges = setup->plan->purge != NULL;
+    char quota[FORMAT_SIZE];
     Err err = ERR_INIT;
     if (limits.runtime_us > 0 && progress->elapsed_us > limits.runtime_us) {
         (void)err_set(&err, ERR_LIMIT, "limits.runtime is reached with work left");
     } else if (limits.rows > 0 && progress->run_rows >= limits.rows) {
-        (void)err_set(&err, ERR_LIMIT, "limits.rows is reached with work left");
+        (void)err_set(&err, purges ? ERR_STOPPED : ERR_LIMIT,
+            purges ? "the quota of %s rows (limits.rows) is used up with work left"
+                   : "limits.rows (%s) is reached with work left",
+            format_count(limits.rows, quota));
     } else if (setup->max_runtime_us > 0 && progress->elapsed_us > setup->max_runtime_us) {
         (void)err_set(&err, ERR_STOPPED, "--max-runtime is reached with work left");
     } else {

@@ -18,6 +18,7 @@
 #include "engine/engine_state.h"
 #include "engine/steer.h"
 #include "pg/probe.h"
+#include "pg/window.h"
 #include "store/index_build.h"
 #include "store/run.h"
 
@@ -31,6 +32,8 @@
 #define CONNECT_TIMEOUT_US ((int64_t)2 * 1000000)
 /* A batch that somebody has waited for this share of yield_after is cancelled. */
 #define OVERDUE_DIVISOR 4
+/* The VACUUM after a purge is ended when the throttle has been closed for so long. */
+#define VACUUM_PATIENCE_US ((int64_t)5 * 1000000)
 /* A snapshot of at least this age may be why dead row versions stay. */
 #define SNAPSHOT_AGE_S 2
 
@@ -54,6 +57,7 @@ typedef struct Monitor {
     int *pids; /* of the backends of workers, drain and vacuum */
     Steer steer;
     bool was_paused;
+    int64_t open_us; /* when the throttle was last open */
     bool was_building;
     const char *last_event; /* "throttled", "paused" or "going on"; static storage */
     bool connection_reported;
@@ -259,6 +263,19 @@ publish_verdict(Monitor *monitor, const Verdict *verdict, int64_t now_us)
     (void)pthread_mutex_unlock(&engine->lock);
 }
 
+/* What else the job does can wait in the middle; a VACUUM can only be done again. */
+static void
+end_long_vacuum(Monitor *monitor, bool pause, int64_t now_us)
+{
+    Engine *engine = monitor->engine;
+    if (!pause || engine->setup.plan->purge == NULL) {
+        monitor->open_us = now_us;
+    } else if (now_us - monitor->open_us > VACUUM_PATIENCE_US) {
+        engine_cancel_vacuum(engine, engine_vacuum_pid(engine));
+        monitor->open_us = now_us;
+    }
+}
+
 /* Probe and ask; a failure of either is no reason not to judge. */
 static bool
 look(Monitor *monitor, Err *err)
@@ -290,6 +307,7 @@ judge(Monitor *monitor, int64_t now_us, Err *err)
     const Verdict *verdict = governor_decide(&monitor->governor, signals, now_us);
     publish_verdict(monitor, verdict, now_us);
     record_verdict(monitor, verdict);
+    end_long_vacuum(monitor, verdict->pause, now_us);
     return ok;
 }
 
@@ -398,6 +416,32 @@ sample(Monitor *monitor, Err *err)
     return run_sample(monitor->conn, &row, err);
 }
 
+/* ---- window ---- */
+
+static bool
+watch_window(Monitor *monitor, Err *err)
+{
+    const EngineSetup *setup = &monitor->engine->setup;
+    const WindowSpec *window = &setup->plan->spec->window;
+    bool is_open = true;
+    if (!setup->obeys_window || window->text == NULL) {
+        return true;
+    }
+    if (!window_is_open(monitor->conn, window, &is_open, err) || is_open) {
+        return is_open;
+    }
+    WindowState state;
+    if (!window_ask(monitor->conn, window, NULL, &state, err)) {
+        return false;
+    }
+    Err closed = ERR_INIT;
+    (void)err_set(&closed, ERR_STOPPED,
+        "schedule.window %s has closed with work left; it opens at %s", window->text,
+        state.change_at);
+    engine_fail(monitor->engine, &closed);
+    return true;
+}
+
 /* ---- HOT share ---- */
 
 static bool
@@ -459,7 +503,7 @@ tick(Monitor *monitor, int64_t now_us, Err *err)
         return false;
     }
     if (due(&monitor->beat_us, BEAT_EVERY_US, now_us) &&
-        !(beat(monitor, err) && watch_build(monitor, err))) {
+        !(beat(monitor, err) && watch_build(monitor, err) && watch_window(monitor, err))) {
         return false;
     }
     bool updates = monitor->engine->setup.plan->copy == NULL;

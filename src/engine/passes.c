@@ -7,6 +7,7 @@
 #include "pg/probe.h"
 #include "pg/query.h"
 #include "store/index_build.h"
+#include "store/ranges.h"
 
 static int64_t
 estimated_rows(const Plan *plan, int64_t blocks)
@@ -33,7 +34,9 @@ begin_move_by_key(
     }
     start.empty = result_rows(result) == 0;
     start.upper = start.empty ? NULL : result_text(result, 0, 0);
-    return begin(conn, job, &start, err);
+    /* Of a purge the pass before is kept: what it found may be worth knowing. */
+    return begin(conn, job, &start, err) &&
+           (plan->purge == NULL || ranges_forget(conn, job, start.from_pass, err));
 }
 
 /* Of the source on another server what the survey saw is good enough: it makes an estimate. */

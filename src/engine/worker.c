@@ -93,6 +93,18 @@ may_turn_page(const Worker *worker)
                : !log_is_long(worker->engine);
 }
 
+/* The pass of an earlier run is through: ours is next. */
+static bool
+begin_own_pass(Worker *worker, PassStep *step, Err *err)
+{
+    const EngineSetup *setup = &worker->engine->setup;
+    if (*step != PASS_STEP_FINISHED || worker->job.pass != setup->inherited_pass) {
+        return true;
+    }
+    *step = PASS_STEP_BEGUN;
+    return passes_begin_move(worker->conn, NULL, setup->plan, setup->job, worker->job.pass, err);
+}
+
 /* Take a range, or turn the page; *finished when nothing is left of the job. */
 static bool
 get_range(Worker *worker, bool *finished, Err *err)
@@ -122,7 +134,8 @@ get_range(Worker *worker, bool *finished, Err *err)
     }
     PassStep step = PASS_STEP_WORK;
     if (may_turn_page(worker) &&
-        !passes_advance(worker->conn, engine->setup.plan, &worker->job, &step, err)) {
+        (!passes_advance(worker->conn, engine->setup.plan, &worker->job, &step, err) ||
+            !begin_own_pass(worker, &step, err))) {
         return false;
     }
     *finished = step == PASS_STEP_FINISHED;

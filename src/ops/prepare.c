@@ -325,7 +325,8 @@ repair_differences(PgConn *conn, const Plan *plan, const JobRow *job, Err *err)
     return !done || differing == 0 || passes_begin_repair(conn, plan, job->id, job->pass, err);
 }
 
-/* What the job sets is recorded before its trigger is there: other jobs of the table look it up. */
+/* What the job sets is recorded before its trigger is there: other jobs of the table look it up.  A
+ * purge need not wait for anybody: rows that come later, its next pass will find. */
 static bool
 begin_first_pass(
     PgConn *conn, PgConn *source, const Plan *plan, int64_t id, StopToken *stop, Err *err)
@@ -334,7 +335,7 @@ begin_first_pass(
     bool ready = plan->sync_trigger ? guards_record(conn, plan, id, false, err) &&
                                           prepare_source(conn, source, plan, id, err) &&
                                           put_trigger(writes, plan, id, false, stop, err)
-                                    : wait_for_fence(writes, stop, err);
+                                    : plan->purge != NULL || wait_for_fence(writes, stop, err);
     return ready && indexes_prepare(conn, plan, id, stop, err) &&
            guards_record(conn, plan, id, false, err) &&
            (source == NULL || guards_record_source(conn, source, plan, id, err)) &&

@@ -176,7 +176,7 @@ static const char SQL_TABLES[] =
                               "16") ",\n"
                                     "       pg_catalog.has_schema_privilege(n.oid, 'USAGE'),\n"
                                     "       pg_catalog.has_table_privilege(c.oid, 'SELECT'),\n"
-                                    "       pg_catalog.has_table_privilege(c.oid, 'UPDATE'),\n"
+                                    "       pg_catalog.has_any_column_privilege(c.oid, 'UPDATE'),\n"
                                     "       pg_catalog.has_table_privilege(c.oid, 'DELETE'),\n"
                                     "       " CHILDREN_SIGNATURE(
                                         "c.oid") "\n"
@@ -323,9 +323,9 @@ read_key(const CatalogReader *reader, const char *oid, ChildKey *key, Err *err)
     key->deferrable = result_bool(row, 0, 2);
     key->by_period = result_bool(row, 0, 3);
     key->index = result_dup(row, 0, 8, arena);
-    const char ***const LISTS[] = {&key->columns, &key->keys, &key->operators, &key->collations};
+    const char ***const lists[] = {&key->columns, &key->keys, &key->operators, &key->collations};
     for (int i = 0; i < 4; i++) {
-        if (!pg_array_parse(result_text(row, 0, 4 + i), arena, LISTS[i], &key->column_count, err)) {
+        if (!pg_array_parse(result_text(row, 0, 4 + i), arena, lists[i], &key->column_count, err)) {
             return false;
         }
     }

@@ -239,8 +239,8 @@ batch_send(PgConn *conn, const BatchCall *call, Err *err)
         sent = PQsendQueryParams(conn->pq, call->begin[i], 0, NULL, NULL, NULL, NULL, 0) != 0;
     }
     sent = sent &&
-           PQsendQueryParams(conn->pq, call->sql, call->count, NULL, call->values, NULL, NULL, 0) !=
-               0 &&
+           PQsendQueryParams(conn->pq, call->sql, call->count, NULL, call->values, call->lengths,
+               call->formats, 0) != 0 &&
            (call->stays_open ||
                PQsendQueryParams(conn->pq, "COMMIT", 0, NULL, NULL, NULL, NULL, 0) != 0) &&
            PQpipelineSync(conn->pq) != 0;

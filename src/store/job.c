@@ -277,7 +277,8 @@ static const char SQL_BEGIN_PASS[] =
     "       upper = CASE WHEN $7::pg_catalog.bool THEN j.upper ELSE $4::pg_catalog.text[] END,\n"
     "       carved = CASE WHEN $7 THEN j.upper IS NULL ELSE $5::pg_catalog.bool END,\n"
     "       next_no = 1, est_rows = $6::pg_catalog.int8,\n"
-    "       pinned = CASE WHEN j.kind = 'purge' THEN pg_catalog.now() END\n"
+    "       pinned = CASE WHEN j.kind = 'purge' THEN pg_catalog.now() END,\n"
+    "       vacuumed_rows = CASE WHEN j.kind = 'purge' THEN 0 ELSE j.vacuumed_rows END\n"
     " WHERE j.id = $1::pg_catalog.int8 AND j.pass = $2::pg_catalog.int4";
 
 bool

@@ -289,3 +289,16 @@ ranges_conflicts(PgConn *conn, int64_t job, int64_t *skipped, int64_t *updated, 
     *updated = result_int(result, 0, 1);
     return true;
 }
+
+static const char SQL_FORGET[] = "DELETE FROM pghaul.ranges AS r\n"
+                                 " WHERE r.job = $1::pg_catalog.int8\n"
+                                 "   AND r.pass < $2::pg_catalog.int4";
+
+bool
+ranges_forget(PgConn *conn, int64_t job, int before_pass, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, job);
+    params_int(&params, before_pass);
+    return query_with(conn, SQL_FORGET, &params, NULL, err) || err_wrap(err, "forget ranges");
+}

@@ -15,16 +15,18 @@
 #define PLPGSQL           "LANGUAGE plpgsql SET search_path = pg_catalog AS $pghaul$\n"
 #define PRIVATE(function) "REVOKE ALL ON FUNCTION pghaul." function " FROM PUBLIC;\n"
 
-/* The row is locked before it is looked at, so nobody changes the state in between.  No job
- * completes on a table that is not what its batches were checked against.  A job that was cleaned
- * has no state any more: NULL. */
+/* The row is locked before it is looked at, so nobody changes the state in between.  Only a purge
+ * goes on when it is complete: what was not old then is now.  No job completes on a table that is
+ * not what its batches were checked against.  A job that was cleaned has no state any more: NULL.
+ */
 const char schema_set_state[] =
     "CREATE FUNCTION pghaul.set_state(job pg_catalog.int8, to_state pg_catalog.text,\n"
     "    why pg_catalog.text, ends_pause pg_catalog.bool DEFAULT false)\n"
     "RETURNS pg_catalog.text\n" PLPGSQL "DECLARE\n"
     "    was text;\n"
+    "    purges bool;\n"
     "BEGIN\n"
-    "    SELECT j.state INTO was FROM pghaul.job j\n"
+    "    SELECT j.state, j.kind = 'purge' INTO was, purges FROM pghaul.job j\n"
     "     WHERE j.id = set_state.job AND j.cleaned IS NULL FOR NO KEY UPDATE;\n"
     "    IF was = 'paused' AND set_state.to_state <> 'complete' AND NOT ends_pause THEN\n"
     "        INSERT INTO pghaul.event (job, what, reason)\n"
@@ -33,7 +35,8 @@ const char schema_set_state[] =
     "        RETURN was;\n"
     "    END IF;\n"
     "    IF NOT EXISTS (SELECT FROM pghaul.transition t\n"
-    "                    WHERE t.from_state = was AND t.to_state = set_state.to_state) THEN\n"
+    "                    WHERE t.from_state = was AND t.to_state = set_state.to_state\n"
+    "                      AND (was <> 'complete' OR purges)) THEN\n"
     "        RETURN was;\n"
     "    END IF;\n"
     "    UPDATE pghaul.job AS j\n"
@@ -219,7 +222,8 @@ const char schema_assert[] =
     "    THEN\n"
     "        problem := 'its last verify pass found rows that differ';\n"
     "        help := format('pghaul verify %s compares all rows again.', $1);\n"
-    "    ELSIF verified AND this.pass_kind IS DISTINCT FROM 'verify' THEN\n"
+    "    ELSIF verified AND this.pass_kind IS DISTINCT FROM 'verify'\n"
+    "            AND this.kind IN ('backfill', 'copy') THEN\n"
     "        problem := 'it is complete, but its rows were not verified';\n"
     "        help := format('pghaul verify %s, or assert_done(%L, verified => false).', $1, $1);\n"
     "    ELSIF EXISTS (SELECT FROM pghaul.quarantine q WHERE q.job = this.id AND q.set_aside)\n"

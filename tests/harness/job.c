@@ -119,12 +119,24 @@ job_application(const JobTest *test, int64_t key_low, int64_t key_high)
     };
 }
 
+static void
+write_job(const JobTest *test, const char *kind, const char *text)
+{
+    STRBUF_AUTO file = STRBUF_INIT;
+    strbuf_printf(&file, "job: " JOB_NAME "\n%s: app\n%s", kind, text);
+    harness_write_file(test->path, strbuf_text(&file));
+}
+
 void
 job_write(const JobTest *test, const char *text)
 {
-    STRBUF_AUTO file = STRBUF_INIT;
-    strbuf_printf(&file, "job: " JOB_NAME "\nbackfill: app\n%s", text);
-    harness_write_file(test->path, strbuf_text(&file));
+    write_job(test, "backfill", text);
+}
+
+void
+job_write_purge(const JobTest *test, const char *text)
+{
+    write_job(test, "purge", text);
 }
 
 /* ---- runs ---- */

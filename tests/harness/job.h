@@ -55,8 +55,9 @@ void job_reset_table(const JobTest *test);
  * their locks for a millisecond or so. */
 WorkloadSpec job_application(const JobTest *test, int64_t key_low, int64_t key_high);
 
-/* Write the job file: the lines after `job:` and `backfill:`. */
+/* Write the job file: the lines after `job:` and `backfill:`, or `purge:`. */
 void job_write(const JobTest *test, const char *text);
+void job_write_purge(const JobTest *test, const char *text);
 
 /* Start `pghaul VERB ...` on the job; `uri` NULL: the test's own.  Extra arguments end with NULL;
  * `more` may be NULL. */

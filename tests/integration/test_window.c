@@ -3,10 +3,15 @@
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "core/window.h"
+#include "engine/engine.h"
+#include "harness/harness.h"
 #include "harness/pgcluster.h"
+#include "integration/job_fixture.h"
 #include "pg/window.h"
 
 typedef struct WindowCase {
@@ -135,4 +140,69 @@ Test(window, zone_that_the_server_has_not_gets_a_suggestion)
     cr_expect(server.zone_unknown);
     arena_reset(&arena);
     conn_close(conn);
+}
+
+/* ---- a run ---- */
+
+#define CLOSES_IN_S 3
+
+static const char SETUP[] =
+    "CREATE FUNCTION slowly(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS"
+    " $$BEGIN PERFORM pg_sleep(0.02); RETURN $1; END$$;"
+    "CREATE TABLE t (id int PRIMARY KEY, a text, b text);"
+    "INSERT INTO t SELECT g, g FROM generate_series(1, 2000) g; ANALYZE t";
+
+static const char JOB[] = "job: j\nbackfill: t\nset: {b: slowly(a)}\nsync: none\nverify: none\n"
+                          "schedule: {window: 11:00-12:00 UTC}\nworkers: 1\nbatch: {rows: 10}\n"
+                          "throttle: {standbys: none}\n";
+
+/* A zone in which it is noon in a moment: those that have names agree on the second. */
+static const char *
+zone_of_noon(JobFixture *fixture)
+{
+    int west_s = (int)pg_int(fixture->sql, "SELECT EXTRACT(epoch FROM now())::int8 % 86400") -
+                 (12 * 3600 - CLOSES_IN_S);
+    int size_s = abs(west_s);
+    return arena_printf(&fixture->arena, "XXX%c%02d:%02d:%02d", west_s < 0 ? '-' : '+',
+        size_s / 3600, size_s / 60 % 60, size_s % 60);
+}
+
+Test(window, run_ends_cleanly_when_it_closes)
+{
+    JobFixture fixture;
+    job_fixture_open(&fixture, SETUP, JOB);
+    fixture.spec.window.zone = zone_of_noon(&fixture);
+    ConnTarget target = {.dbname = fixture.uri};
+    EngineSetup setup = {
+        .plan = &fixture.survey.plan,
+        .target = &target,
+        .job = fixture.job.id,
+        .run = fixture.run,
+        .system_id = fixture.job.system_id,
+        .workers = 1,
+        .obeys_window = true,
+    };
+    Progress last;
+    bool second_signal = false;
+    Err err = ERR_INIT;
+    int64_t begun_us = clock_mono_us();
+    cr_assert(not(engine_run(&setup, &last, &second_signal, &err)));
+    cr_expect(eq(int, err_exit_code(&err), 7));
+    cr_expect(
+        strncmp(err.message, "schedule.window 11:00-12:00 UTC has closed with work left", 57) == 0,
+        "%s", err.message);
+    cr_expect(lt(i64, clock_mono_us() - begun_us, SECONDS_US(CLOSES_IN_S + 5)));
+    int64_t done = pg_int(fixture.sql, "SELECT count(*) FROM t WHERE b = a");
+    cr_expect(lt(i64, 0, done), "nothing was done while it was open");
+    cr_expect(lt(i64, done, 2000));
+    cr_expect(eq(i64, 0,
+        pg_int(fixture.sql, "SELECT count(*) FROM pghaul.ranges"
+                            " WHERE state = 'leased'")));
+
+    setup.obeys_window = false; /* as verify does */
+    pg_exec(fixture.sql, "CREATE OR REPLACE FUNCTION slowly(text) RETURNS text LANGUAGE sql"
+                         " IMMUTABLE AS 'SELECT $1'");
+    cr_expect(engine_run(&setup, &last, &second_signal, &err), "%s", err.message);
+    cr_expect(eq(i64, 2000, pg_int(fixture.sql, "SELECT count(*) FROM t WHERE b = a")));
+    job_fixture_close(&fixture);
 }
