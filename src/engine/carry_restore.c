@@ -187,7 +187,7 @@ settle(const Restore *restore, CarryResult *result, Err *err)
     params_bool(&params, true);
     carry_put_guards(&params, worker);
     STRBUF_AUTO sql = STRBUF_INIT;
-    sql_batch_call(&sql, restore->plan, "settle", worker->job.id);
+    sql_batch_call(&sql, restore->plan, "restored", worker->job.id);
     BatchCall call = {
         .sql = strbuf_text(&sql),
         .count = params.count,
