@@ -186,9 +186,12 @@ static void
 put_turn(const Turn *turn, FILE *stream)
 {
     double rows = (double)turn->rows;
-    (void)fprintf(stream, "%-8s %-11s %8lld rows %8.2f s %8.0f rows/s %6.0f WAL bytes/row",
-        turn->variant, turn->contender->name, (long long)turn->rows, turn->duration_s,
-        rows / turn->duration_s, turn->wal_bytes / rows);
+    (void)fprintf(stream, "%-8s %-11s", turn->variant, turn->contender->name);
+    if (turn->contender->kind != PURGE_IDLE) {
+        (void)fprintf(stream, " %8lld rows %8.2f s %8.0f rows/s %6.0f WAL bytes/row",
+            (long long)turn->rows, turn->duration_s, rows / turn->duration_s,
+            turn->wal_bytes / rows);
+    }
     if (turn->file_bytes > 0) {
         (void)fprintf(stream, " %5.0f file bytes/row", turn->file_bytes / rows);
     }
