@@ -198,6 +198,12 @@ put_costs(StrBuf *out, const Plan *plan, int width)
 void
 plan_put_short(StrBuf *out, const Plan *plan, int width)
 {
+    if (plan->restore != NULL) {
+        plan_restore_put(out, plan, width);
+        put_standbys(out, plan, width);
+        put_throttle(out, plan, width);
+        return;
+    }
     if (plan->purge != NULL) {
         plan_purge_put_rows(out, plan, width);
     } else if (plan->copy != NULL) {
@@ -322,6 +328,8 @@ plan_json(const Plan *plan, Arena *arena)
         plan_copy_json(object, plan);
     } else if (plan->purge != NULL) {
         plan_purge_json(object, plan);
+    } else if (plan->restore != NULL) {
+        plan_restore_json(object, plan);
     }
     int count = plan_locks(plan, arena, notes);
     json_put(object, "locks", texts(notes, count));
