@@ -34,9 +34,10 @@ plan_restore_put(StrBuf *out, const Plan *plan, int width)
     char rows[FORMAT_SIZE];
     char bytes[FORMAT_SIZE];
     STRBUF_AUTO line = STRBUF_INIT;
-    strbuf_printf(&line, "%s rows of %s in %lld frames of %lld file%s, by job %s",
+    strbuf_printf(&line, "%s of %s, in %lld frame%s of %lld file%s, by job %s",
         format_count(restore->rows, rows), restore->table, (long long)restore->frames,
-        (long long)restore->files, restore->files == 1 ? "" : "s", restore->job);
+        restore->frames == 1 ? "" : "s", (long long)restore->files, restore->files == 1 ? "" : "s",
+        restore->job);
     if (plan->spec->archive_run > 0) {
         strbuf_printf(&line, ", run %lld", (long long)plan->spec->archive_run);
     }

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/strbuf.h"
-#include "cli/archive_case.h"
+#include "cli/restore_case.h"
 #include "cli/type_case.h"
 #include "harness/session.h"
 
@@ -20,7 +20,7 @@
 
 /* Rows of `table` and `kept` that are not in both. */
 static int64_t
-different(const ArchiveCase *test, const char *table)
+different(const RestoreCase *test, const char *table)
 {
     return pg_intf(test->base.conn,
         "SELECT count(*) FROM (SELECT * FROM %s EXCEPT ALL TABLE kept) AS a"
@@ -32,26 +32,26 @@ different(const ArchiveCase *test, const char *table)
 
 Test(restore, every_type_comes_back_bit_by_bit)
 {
-    ArchiveCase test = archive_case_new("SELECT 1");
+    RestoreCase test = restore_case_new("SELECT 1");
     PGconn *conn = test.base.conn;
     type_cases_create_types(conn);
     type_cases_create(conn, "s", "int");
     type_cases_fill(conn, "s");
     char *before = type_cases_digest(conn, "s");
-    archive_case_purge(&test, "s", "n > 0", "");
+    restore_case_purge(&test, "s", "n > 0", "");
     cr_expect(eq(i64, 0, pg_int(conn, "SELECT count(*) FROM s")));
     ARCHIVE_EXPECT(&test, "restore", 0, "restored", "-d", test.base.uri, "--yes");
     char *after = type_cases_digest(conn, "s");
     cr_expect(eq(str, before, after));
     free(before);
     free(after);
-    archive_case_free(&test);
+    restore_case_free(&test);
 }
 
 Test(restore, second_restore_says_that_it_is_complete_and_clean_permits_another)
 {
-    ArchiveCase test = archive_case_new(NUMBERS);
-    archive_case_purge(&test, "s", "true", "");
+    RestoreCase test = restore_case_new(NUMBERS);
+    restore_case_purge(&test, "s", "true", "");
     ARCHIVE_EXPECT(&test, "restore", 0, "restored", "-d", test.base.uri, "--yes");
     cr_expect(eq(i64, 0, different(&test, "s")));
     ARCHIVE_EXPECT(&test, "restore", 0, "is complete already", "-d", test.base.uri, "--yes");
@@ -63,12 +63,12 @@ Test(restore, second_restore_says_that_it_is_complete_and_clean_permits_another)
     pg_exec(test.base.conn, "TRUNCATE s");
     ARCHIVE_EXPECT(&test, "restore", 0, "restored", "-d", test.base.uri, "--yes");
     cr_expect(eq(i64, 0, different(&test, "s")));
-    archive_case_free(&test);
+    restore_case_free(&test);
 }
 
 Test(restore, hostile_names_come_back)
 {
-    ArchiveCase test = archive_case_new(
+    RestoreCase test = restore_case_new(
         "CREATE SCHEMA \"S \"\"; DROP\";"
         "CREATE TABLE \"S \"\"; DROP\".\"T'$1\\\" (\"select\" int PRIMARY KEY, \"a\"\"b, c\" text,"
         " \"pg\\catalog\" text, twice int GENERATED ALWAYS AS (\"select\" * 2) STORED,"
@@ -76,35 +76,35 @@ Test(restore, hostile_names_come_back)
         "INSERT INTO \"S \"\"; DROP\".\"T'$1\\\" (\"select\", \"a\"\"b, c\")"
         "  SELECT i, E'\\\\.' FROM generate_series(1, 50) AS i;"
         "CREATE TABLE kept AS TABLE \"S \"\"; DROP\".\"T'$1\\\"");
-    archive_case_purge(&test, "\"S \"\"; DROP\".\"T''$1\\\"", "true", "");
+    restore_case_purge(&test, "\"S \"\"; DROP\".\"T''$1\\\"", "true", "");
     ARCHIVE_EXPECT(&test, "restore", 0, "restored", "-d", test.base.uri, "--yes");
     cr_expect(eq(i64, 0, different(&test, "\"S \"\"; DROP\".\"T'$1\\\"")));
-    archive_case_free(&test);
+    restore_case_free(&test);
 }
 
 Test(restore, rows_find_their_partitions_in_another_table)
 {
-    ArchiveCase test = archive_case_new(
+    RestoreCase test = restore_case_new(
         NUMBERS ";CREATE TABLE parts (id int, note text, added date DEFAULT '2020-02-02')"
                 " PARTITION BY RANGE (id);"
                 "CREATE TABLE low PARTITION OF parts FOR VALUES FROM (0) TO (100);"
                 "CREATE TABLE high PARTITION OF parts FOR VALUES FROM (100) TO (1000)");
-    archive_case_purge(&test, "s", "true", "");
+    restore_case_purge(&test, "s", "true", "");
     ARCHIVE_EXPECT(&test, "restore", 0, "restored", "-d", test.base.uri, "--yes", "--into=parts");
     cr_expect(
         eq(i64, 99, pg_int(test.base.conn, "SELECT count(*) FROM low WHERE added = '2020-02-02'")));
     cr_expect(eq(i64, 0, different(&test, "(SELECT id, note FROM parts) AS p")));
     cr_expect(eq(i64, 0, pg_int(test.base.conn, "SELECT count(*) FROM s")));
-    archive_case_free(&test);
+    restore_case_free(&test);
 }
 
 Test(restore, one_run_comes_back_alone)
 {
-    ArchiveCase test = archive_case_new(NUMBERS);
-    archive_case_purge(
+    RestoreCase test = restore_case_new(NUMBERS);
+    restore_case_purge(
         &test, "s", "id <= (SELECT 50 + count(*) FROM kept WHERE id > 200)", "allow: [stable]\n");
     pg_exec(test.base.conn, "INSERT INTO kept SELECT 200 + i FROM generate_series(1, 50) AS i");
-    archive_case_purge(
+    restore_case_purge(
         &test, "s", "id <= (SELECT 50 + count(*) FROM kept WHERE id > 200)", "allow: [stable]\n");
     cr_expect(eq(i64, 100, pg_int(test.base.conn, "SELECT count(*) FROM s")));
     int64_t run = pg_int(test.base.conn, "SELECT max(run) FROM pghaul.archive_file");
@@ -113,19 +113,19 @@ Test(restore, one_run_comes_back_alone)
     ARCHIVE_EXPECT(&test, "restore", 0, "restored", "-d", test.base.uri, "--yes", option);
     cr_expect(eq(i64, 150, pg_int(test.base.conn, "SELECT count(*) FROM s")));
     cr_expect(eq(i64, 50, pg_int(test.base.conn, "SELECT count(*) FROM s WHERE id <= 100")));
-    archive_case_free(&test);
+    restore_case_free(&test);
 }
 
 /* ---- what does not ---- */
 
 Test(restore, damaged_frame_ends_the_run_before_its_rows)
 {
-    ArchiveCase test = archive_case_new(NUMBERS);
-    archive_case_purge(&test, "s", "true", "workers: 1\n");
+    RestoreCase test = restore_case_new(NUMBERS);
+    restore_case_purge(&test, "s", "true", "workers: 1\n");
     int64_t at = pg_int(test.base.conn,
         "SELECT at + bytes - 6 FROM pghaul.archive_frame ORDER BY no OFFSET 10 LIMIT 1");
-    char *file = archive_case_file(&test);
-    archive_case_flip(file, (long)at);
+    char *file = restore_case_file(&test);
+    restore_case_flip(file, (long)at);
     STRBUF_AUTO place = STRBUF_INIT;
     strbuf_printf(&place, "%s at %lld", strrchr(file, '/') + 1,
         (long long)pg_int(
@@ -133,24 +133,24 @@ Test(restore, damaged_frame_ends_the_run_before_its_rows)
     ARCHIVE_EXPECT(&test, "restore", 1, strbuf_text(&place), "-d", test.base.uri, "--yes", "-w1");
     cr_expect(eq(i64, 100, pg_int(test.base.conn, "SELECT count(*) FROM s")));
 
-    archive_case_flip(file, (long)at); /* mended */
+    restore_case_flip(file, (long)at); /* mended */
     ARCHIVE_EXPECT(&test, "restore", 0, "restored", "-d", test.base.uri, "--yes", "-w1");
     cr_expect(eq(i64, 0, different(&test, "s")));
     free(file);
-    archive_case_free(&test);
+    restore_case_free(&test);
 }
 
 Test(restore, damaged_head_is_refused_before_any_row)
 {
-    ArchiveCase test = archive_case_new(NUMBERS);
-    archive_case_purge(&test, "s", "true", "workers: 1\n");
-    char *file = archive_case_file(&test);
-    archive_case_flip(file, 100);
+    RestoreCase test = restore_case_new(NUMBERS);
+    restore_case_purge(&test, "s", "true", "workers: 1\n");
+    char *file = restore_case_file(&test);
+    restore_case_flip(file, 100);
     ARCHIVE_EXPECT(
         &test, "restore", 4, "archive is damaged", "-d", test.base.uri, "--yes", "--table=s");
     cr_expect(eq(i64, 0, pg_int(test.base.conn, "SELECT count(*) FROM s")));
     free(file);
-    archive_case_free(&test);
+    restore_case_free(&test);
 }
 
 Test(restore, table_that_does_not_fit_is_refused)
@@ -163,8 +163,8 @@ Test(restore, table_that_does_not_fit_is_refused)
         "CREATE UNLOGGED TABLE t (id int, note text)",
         "CREATE VIEW t AS SELECT 1 AS id, ''::text AS note",
     };
-    ArchiveCase test = archive_case_new(NUMBERS);
-    archive_case_purge(&test, "s", "true", "");
+    RestoreCase test = restore_case_new(NUMBERS);
+    restore_case_purge(&test, "s", "true", "");
     for (size_t i = 0; i < sizeof(TABLES) / sizeof(TABLES[0]); i++) {
         pg_exec(test.base.conn, TABLES[i]);
         ARCHIVE_EXPECT(
@@ -173,13 +173,13 @@ Test(restore, table_that_does_not_fit_is_refused)
     }
     ARCHIVE_EXPECT(
         &test, "restore", 2, "there is no table", "-d", test.base.uri, "--yes", "--into=t");
-    archive_case_free(&test);
+    restore_case_free(&test);
 }
 
 Test(restore, rows_that_are_there_end_the_run_and_the_frame_is_named)
 {
-    ArchiveCase test = archive_case_new(NUMBERS);
-    archive_case_purge(&test, "s", "true", "workers: 1\n");
+    RestoreCase test = restore_case_new(NUMBERS);
+    restore_case_purge(&test, "s", "true", "workers: 1\n");
     pg_exec(test.base.conn, "INSERT INTO s VALUES (15, 'there')");
     ARCHIVE_EXPECT(&test, "restore", 1, "pghaul quarantine restore-old-rows", "-d", test.base.uri,
         "--yes", "-w1");
@@ -190,15 +190,15 @@ Test(restore, rows_that_are_there_end_the_run_and_the_frame_is_named)
     pg_exec(test.base.conn, "DELETE FROM s WHERE id = 15");
     ARCHIVE_EXPECT(&test, "restore", 0, "restored", "-d", test.base.uri, "--yes", "-w1");
     cr_expect(eq(i64, 0, different(&test, "s")));
-    archive_case_free(&test);
+    restore_case_free(&test);
 }
 
 Test(restore, without_the_schema_of_the_purge_the_files_decide)
 {
-    ArchiveCase test = archive_case_new(NUMBERS);
-    archive_case_purge(&test, "s", "true", "");
+    RestoreCase test = restore_case_new(NUMBERS);
+    restore_case_purge(&test, "s", "true", "");
     pg_exec(test.base.conn, "DROP SCHEMA pghaul CASCADE");
     ARCHIVE_EXPECT(&test, "restore", 0, "restored", "-d", test.base.uri, "--yes");
     cr_expect(eq(i64, 0, different(&test, "s")));
-    archive_case_free(&test);
+    restore_case_free(&test);
 }

@@ -1,4 +1,4 @@
-#include "cli/archive_case.h"
+#include "cli/restore_case.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -10,23 +10,23 @@
 #include "base/strbuf.h"
 #include "harness/session.h"
 
-ArchiveCase
-archive_case_new(const char *setup)
+RestoreCase
+restore_case_new(const char *setup)
 {
-    ArchiveCase test = {.base = cli_base_new(1)};
+    RestoreCase test = {.base = cli_base_new(1)};
     (void)snprintf(test.path, sizeof(test.path), "%s/archive", test.base.folder);
     pg_exec(test.base.conn, setup);
     return test;
 }
 
 void
-archive_case_free(ArchiveCase *test)
+restore_case_free(RestoreCase *test)
 {
     cli_base_free(&test->base);
 }
 
 void
-archive_case_purge(const ArchiveCase *test, const char *table, const char *where, const char *lines)
+restore_case_purge(const RestoreCase *test, const char *table, const char *where, const char *lines)
 {
     STRBUF_AUTO job = STRBUF_INIT;
     strbuf_printf(&job,
@@ -40,7 +40,7 @@ archive_case_purge(const ArchiveCase *test, const char *table, const char *where
 }
 
 char *
-archive_case_run(const ArchiveCase *test, const char *word, int code, const char *const more[4])
+restore_case_run(const RestoreCase *test, const char *word, int code, const char *const more[4])
 {
     CliResult result =
         CLI("archive", word, test->path, "--no-color", more[0], more[1], more[2], more[3]);
@@ -52,16 +52,16 @@ archive_case_run(const ArchiveCase *test, const char *word, int code, const char
 }
 
 void
-archive_case_expect(const ArchiveCase *test, const char *word, int code, const char *part,
+restore_case_expect(const RestoreCase *test, const char *word, int code, const char *part,
     const char *const more[4])
 {
-    char *text = archive_case_run(test, word, code, more);
+    char *text = restore_case_run(test, word, code, more);
     cr_expect(cli_has(text, part), "%s: \"%s\" is not in\n%s", word, part, text);
     free(text);
 }
 
 char *
-archive_case_file(const ArchiveCase *test)
+restore_case_file(const RestoreCase *test)
 {
     struct dirent **entries = NULL;
     char *path = NULL;
@@ -81,7 +81,7 @@ archive_case_file(const ArchiveCase *test)
 }
 
 void
-archive_case_flip(const char *path, long at)
+restore_case_flip(const char *path, long at)
 {
     FILE *file = fopen(path, "r+e");
     cr_assert(file != NULL);

@@ -1,42 +1,42 @@
 /*
- * archive_case.h - a table that was purged into an archive by the real binary.
+ * restore_case.h - a table that was purged into an archive by the real binary.
  */
-#ifndef CLI_ARCHIVE_CASE_H
-#define CLI_ARCHIVE_CASE_H
+#ifndef CLI_RESTORE_CASE_H
+#define CLI_RESTORE_CASE_H
 
 #include "cli/cli.h"
 
-typedef struct ArchiveCase {
+typedef struct RestoreCase {
     CliBase base;
     char path[160]; /* of the archive's folder */
-} ArchiveCase;
+} RestoreCase;
 
 /* A database with these statements. */
-ArchiveCase archive_case_new(const char *setup);
-void archive_case_free(ArchiveCase *test);
+RestoreCase restore_case_new(const char *setup);
+void restore_case_free(RestoreCase *test);
 
 /* Purge `table` of rows that match, in small batches, with lines to be added to the job file; the
  * job is called old-rows. */
-void archive_case_purge(
-    const ArchiveCase *test, const char *table, const char *where, const char *lines);
+void restore_case_purge(
+    const RestoreCase *test, const char *table, const char *where, const char *lines);
 
 /* `pghaul archive WORD` with up to four more arguments (NULL = none), which must exit with `code`;
  * both streams, owned. */
 char *
-archive_case_run(const ArchiveCase *test, const char *word, int code, const char *const more[4]);
+restore_case_run(const RestoreCase *test, const char *word, int code, const char *const more[4]);
 #define ARCHIVE_RUN(test, word, code, ...)                                                         \
-    archive_case_run(test, word, code, (const char *const[4]){__VA_ARGS__})
+    restore_case_run(test, word, code, (const char *const[4]){__VA_ARGS__})
 
 /* The same, and it must print `part`. */
-void archive_case_expect(const ArchiveCase *test, const char *word, int code, const char *part,
+void restore_case_expect(const RestoreCase *test, const char *word, int code, const char *part,
     const char *const more[4]);
 #define ARCHIVE_EXPECT(test, word, code, part, ...)                                                \
-    archive_case_expect(test, word, code, part, (const char *const[4]){__VA_ARGS__})
+    restore_case_expect(test, word, code, part, (const char *const[4]){__VA_ARGS__})
 
 /* The path of the archive's only file, or the first of them by name; owned. */
-char *archive_case_file(const ArchiveCase *test);
+char *restore_case_file(const RestoreCase *test);
 
 /* Change a byte of this file, at this offset, or from the end when it is below 0. */
-void archive_case_flip(const char *path, long at);
+void restore_case_flip(const char *path, long at);
 
 #endif
