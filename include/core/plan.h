@@ -119,4 +119,10 @@ typedef struct Plan {
 void plan_build(const JobSpec *spec, const Facts *facts, const ExprReport *exprs,
     const IndexFacts *key, Arena *arena, Plan *plan);
 
+/* The table that rows go to: of a copy, or of a purge with `into:`; NULL else. */
+const Facts *plan_into(const Plan *plan);
+
+/* Does somebody keep what a purge deletes, and so needs every column of it? */
+bool plan_keeps_rows(const Plan *plan);
+
 #endif

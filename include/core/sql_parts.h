@@ -93,7 +93,8 @@ void sql_put_search_path(StrBuf *out, const Plan *plan);
 void sql_put_parser_settings(StrBuf *out, const Plan *plan);
 
 /*
- * The target of a copy, which is always aliased to pghaul_into; the source keeps its own name.
+ * The target of a copy, which is always aliased to pghaul_into; the source keeps its own name.  Its
+ * own name a purge's has as well.
  */
 
 /* "schema"."table", without alias */

@@ -18,6 +18,7 @@
 #include "core/sql_backfill.h"
 #include "core/sql_copy.h"
 #include "engine/passes.h"
+#include "ops/archive_settle.h"
 #include "ops/prepare.h"
 #include "store/quarantine.h"
 #include "store/schema.h"
@@ -171,14 +172,12 @@ prepare(Drive *drive, PgConn *source, Err *err)
     const JobRow *job = drive->job;
     StopToken stop;
     stop_init(&stop); /* nobody raises it: a signal ends the process here */
-    bool ok = prepare_objects(conn, source, plan, job->id, &stop, err) &&
+    bool ok = archive_settle_job(conn, plan, job, err) &&
+              prepare_objects(conn, source, plan, job->id, &stop, err) &&
               (keeps_state(plan, job) || job_set_state(conn, job->id, JOB_RUNNING, NULL, err));
     stop_destroy(&stop);
-    if (ok && plan->purge != NULL && job->state == JOB_COMPLETE) {
-        return passes_begin_move(conn, NULL, plan, job->id, job->pass, err);
-    }
-    drive->inherited_pass = plan->purge == NULL ? 0 : job->pass;
-    return ok;
+    return ok &&
+           (plan->purge == NULL || prepare_next_pass(conn, plan, job, &drive->inherited_pass, err));
 }
 
 /* Two runs of a purge would not know of each other's passes which of them is the last. */
@@ -261,7 +260,8 @@ run_spec(App *app, PgConn **conn, PgConn *source, const JobSpec *spec, Err *err)
     if (keeps_state(&survey.plan, &job) && !repairing) {
         return already_complete(app, *conn, &survey.plan, &job, err);
     }
-    if (job.pass > 0 && !check_guards(*conn, source, &survey.plan, &job, err)) {
+    if (job.pass > 0 && survey.plan.purge == NULL &&
+        !check_guards(*conn, source, &survey.plan, &job, err)) {
         return false;
     }
     return accept_plan(app, *conn, &survey, &job, err) &&

@@ -235,7 +235,8 @@ mentions(const ExprFacts *expr, int attnum)
     return false;
 }
 
-/* A copy sets no column of the table, but takes some as they are. */
+/* A copy sets no column of the table, but takes some as they are; who keeps the rows of a purge,
+ * all of them. */
 static bool
 is_moved(const Plan *plan, const ColumnFacts *column)
 {
@@ -244,7 +245,8 @@ is_moved(const Plan *plan, const ColumnFacts *column)
             return true;
         }
     }
-    return plan->copy == NULL && jobspec_sets(plan->spec, column->name);
+    return plan->copy == NULL && (jobspec_sets(plan->spec, column->name) ||
+                                     (plan_keeps_rows(plan) && !column->generated));
 }
 
 static bool
@@ -316,10 +318,29 @@ drift_put_set_columns(StrBuf *out, const Plan *plan)
     strbuf_putc(out, '}');
 }
 
+static void
+put_kept_columns(StrBuf *out, const Plan *plan)
+{
+    const char *separator = "{";
+    for (int i = 0; i < plan->facts->column_count; i++) {
+        const ColumnFacts *column = &plan->facts->columns[i];
+        if (!column->generated) {
+            const ColumnFacts *kept = facts_column(plan->purge->into, column->name);
+            strbuf_printf(out, "%s%d", separator, kept->attnum);
+            separator = ",";
+        }
+    }
+    strbuf_putc(out, '}');
+}
+
 void
 drift_put_into_columns(StrBuf *out, const Plan *plan)
 {
     const CopyPlan *copy = plan->copy;
+    if (copy == NULL) {
+        put_kept_columns(out, plan);
+        return;
+    }
     strbuf_putc(out, '{');
     for (int i = 0; i < copy->map_count; i++) {
         strbuf_printf(out, "%s%d", i == 0 ? "" : ",", copy->map[i].target->attnum);
@@ -330,6 +351,10 @@ drift_put_into_columns(StrBuf *out, const Plan *plan)
 void
 drift_put_into_key(StrBuf *out, const Plan *plan)
 {
+    if (plan->copy == NULL) {
+        strbuf_puts(out, "{}"); /* rows of a purge are not looked for there */
+        return;
+    }
     const IndexFacts *arbiter = plan->copy->arbiter;
     strbuf_putc(out, '{');
     for (int i = 0; i < arbiter->attnum_count; i++) {

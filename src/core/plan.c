@@ -179,6 +179,34 @@ feed_copy(XXH3_state_t *state, const Plan *plan)
     }
 }
 
+const Facts *
+plan_into(const Plan *plan)
+{
+    if (plan->copy != NULL) {
+        return plan->copy->into;
+    }
+    return plan->purge != NULL ? plan->purge->into : NULL;
+}
+
+bool
+plan_keeps_rows(const Plan *plan)
+{
+    return plan->purge != NULL && (plan->purge->archives || plan->purge->into != NULL);
+}
+
+/* Columns that the generated functions name. */
+static void
+feed_kept_columns(XXH3_state_t *state, const Plan *plan)
+{
+    for (int i = 0; plan_keeps_rows(plan) && i < plan->facts->column_count; i++) {
+        const ColumnFacts *column = &plan->facts->columns[i];
+        if (!column->generated) {
+            feed(state, column->name);
+            feed(state, column->type);
+        }
+    }
+}
+
 /* Where rows go, and which; a folder counts, since files that are not closed lie there.  Its level,
  * limits and schedule may be others tomorrow. */
 static void
@@ -193,6 +221,8 @@ feed_purge(XXH3_state_t *state, const Plan *plan)
     STRBUF_AUTO children = STRBUF_INIT;
     plan_put_children(&children, plan);
     feed(state, strbuf_text(&children));
+    feed(state, plan->purge->counts_locked ? "locked" : "plain");
+    feed_kept_columns(state, plan);
 }
 
 /* Which rows; where the folder lies may be elsewhere tomorrow. */
@@ -271,7 +301,8 @@ static bool
 may_keep_rows(const Facts *facts)
 {
     for (int i = 0; i < facts->trigger_count; i++) {
-        if (facts->triggers[i].enabled && facts->triggers[i].on_delete) {
+        const TriggerFacts *trigger = &facts->triggers[i];
+        if (trigger->enabled && trigger->on_delete && trigger->before && trigger->row) {
             return true;
         }
     }

@@ -359,7 +359,7 @@ copy_of(const Plan *plan)
 void
 sql_put_into_table(StrBuf *out, const Plan *plan)
 {
-    const TableFacts *into = &copy_of(plan)->into->table;
+    const TableFacts *into = &plan_into(plan)->table;
     sql_put_ident(out, into->schema);
     strbuf_putc(out, '.');
     sql_put_ident(out, into->name);

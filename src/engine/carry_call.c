@@ -303,6 +303,12 @@ carry_stop_at(Worker *worker, const char *key, const char *sqlstate, const char 
         return false;
     }
     (void)carry_refused(sqlstate, err);
+    if (worker->engine->setup.plan->purge != NULL) {
+        return err_hint(err,
+            "pghaul quarantine %s shows its key and what the server said. Remove what is in its "
+            "way, then run again.",
+            worker->job.name);
+    }
     return err_hint(err,
         "pghaul quarantine %s shows its key and what the server said. Mend the row or the "
         "expression, then run again%s.",

@@ -68,6 +68,18 @@ refuse_changed(const Plan *plan, const JobRow *job, Arena *arena, Err *err)
     return err_hint(err, "%s", jobspec_changed_hint(plan->spec, arena));
 }
 
+/* Of a purge only the table is another than it was: its next pass will have the plan that fits. */
+static bool
+is_for_next_pass(const Plan *plan, const JobRow *job, Arena *arena)
+{
+    JobSpec was;
+    Err ignored = ERR_INIT;
+    STRBUF_AUTO changes = STRBUF_INIT;
+    return plan->purge != NULL &&
+           jobfile_parse("stored", job->spec, strlen(job->spec), arena, &was, &ignored) &&
+           jobspec_compare(&changes, &was, plan->spec) == 0;
+}
+
 static bool
 check_row(const Plan *plan, const JobRow *job, Arena *arena, Err *err)
 {
@@ -76,7 +88,7 @@ check_row(const Plan *plan, const JobRow *job, Arena *arena, Err *err)
             "job %s was begun on another server; this database is a copy of it", job->name);
         return err_hint(err, "pghaul clean %s removes what the copy brought along.", job->name);
     }
-    return strcmp(job->fingerprint, plan->fingerprint) == 0 ||
+    return strcmp(job->fingerprint, plan->fingerprint) == 0 || is_for_next_pass(plan, job, arena) ||
            refuse_changed(plan, job, arena, err);
 }
 
@@ -93,7 +105,7 @@ prepare_job(PgConn *conn, const Plan *plan, Arena *arena, JobRow *job, Err *err)
         .name = plan->spec->job,
         .kind = plan->spec->kind,
         .table_name = quoted_table(plan, sql_put_table, arena),
-        .into_name = plan->copy == NULL ? NULL : quoted_table(plan, sql_put_into_table, arena),
+        .into_name = plan_into(plan) == NULL ? NULL : quoted_table(plan, sql_put_into_table, arena),
         .spec = plan->spec->source,
         .fingerprint = plan->fingerprint,
         .system_id = here->server.system_id,
@@ -370,6 +382,46 @@ prepare_objects(
     }
     arena_reset(&arena);
     return ok;
+}
+
+/* ---- the next pass of a purge ---- */
+
+static bool
+fits_table(PgConn *conn, const Plan *plan, const JobRow *job, bool *fits, Err *err)
+{
+    DriftKind drift = DRIFT_NONE;
+    *fits = guards_check(conn, job->id, &drift, err) &&
+            strcmp(job->fingerprint, plan->fingerprint) == 0;
+    if (drift != DRIFT_NONE) {
+        *err = ERR_INIT;
+    }
+    return err->cls == ERR_NONE;
+}
+
+bool
+prepare_next_pass(PgConn *conn, const Plan *plan, const JobRow *job, int *inherited_pass, Err *err)
+{
+    bool fits = false;
+    *inherited_pass = 0;
+    if (job->pass == 0) {
+        return true; /* its first one has begun just now */
+    }
+    if (!fits_table(conn, plan, job, &fits, err)) {
+        return false;
+    }
+    if (fits && job->state != JOB_COMPLETE) {
+        *inherited_pass = job->pass;
+        return true;
+    }
+    if (!query_script(conn, "BEGIN", err)) {
+        return false;
+    }
+    bool ok = job_lock(conn, job->id, err) &&
+              job_take_plan(conn, job->id, plan->fingerprint, err) &&
+              guards_record(conn, plan, job->id, false, err) &&
+              passes_begin_move(conn, NULL, plan, job->id, job->pass, err) &&
+              (fits || job_event(conn, job->id, 0, "guards", "the table is taken as it is", err));
+    return query_end(conn, ok, err);
 }
 
 /* ---- the way back ---- */
