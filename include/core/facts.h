@@ -168,6 +168,7 @@ typedef struct Facts {
     const struct Facts *into;   /* of the target of a copy, or the table that keeps the rows of a
                                    purge; NULL else */
     const FolderFacts *archive; /* of `archive:`; NULL without one */
+    const struct RestoreFacts *restore; /* of a restore (core/restore.h), else NULL */
     ServerFacts server;
     TableFacts table;
     ColumnFacts *columns; /* in attnum order, dropped columns left out */

@@ -73,6 +73,7 @@ void findings_into_indexes(const Collector *target, const struct CopyKey *copied
 /* Of a purge: rows of other tables that refer to those to be deleted. */
 void findings_children(const Collector *c);
 
+void findings_restore(const Collector *c);
 void findings_columns(const Collector *c);
 void findings_expressions(const Collector *c);
 void findings_needs(const Collector *c);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "core/jobspec.h"
 #include "core/jobstate.h"
 
 /* The most urgent first. */
@@ -52,8 +53,9 @@ typedef struct HealthFacts {
     int64_t quarantined_rows;
     int64_t differing_rows;
     const char *paused_by; /* NULL = not known */
-    bool is_copy;
-    int64_t backlog_rows; /* of a copy: changes that are not drained; < 0 = not known */
+    JobKind kind;
+    int64_t backlog_rows; /* of a copy: changes that are not drained; of a purge: rows that match
+                             yet; < 0 = not known */
     double backlog_s;     /* age of the oldest of them */
 } HealthFacts;
 

@@ -118,6 +118,7 @@ typedef struct JobSpec {
     IndexMode indexes;
     ArchiveSpec archive;
     int64_t archive_run;   /* of a restore: only rows of this run; 0 = of all */
+    const char *archive_table; /* of a restore: only rows of this table, as written; NULL = of all */
     ChildrenMode children; /* of a purge */
     bool keeps_tail; /* of a purge: no VACUUM gives the table's tail back while the job lasts */
     WindowSpec window;
@@ -147,6 +148,12 @@ bool jobspec_allows(const JobSpec *spec, const char *risk);
 
 /* The word of the job file: "backfill". */
 const char *jobspec_kind_name(JobKind kind);
+
+/* The kind of that name; KIND_BACKFILL for an unknown one. */
+JobKind jobspec_kind_of(const char *name);
+
+/* What becomes of the rows that it moves: "deleted". */
+const char *jobspec_kind_done(JobKind kind);
 
 /* True when `set:` names the column. */
 bool jobspec_sets(const JobSpec *spec, const char *column);

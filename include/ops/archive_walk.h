@@ -46,9 +46,15 @@ typedef struct WalkedFile {
     char last_at[WALK_TIME_SIZE];
 } WalkedFile;
 
+typedef enum WalkGravity {
+    WALK_NOTE,   /* should be known */
+    WALK_TORN,   /* a torn end, of a file whose database is not asked: perhaps there were rows */
+    WALK_DAMAGE, /* rows are lost or may be wrong */
+} WalkGravity;
+
 /* Something to be said about a file. */
 typedef struct WalkRemark {
-    bool is_damage; /* rows are lost or may be wrong; else it only should be known */
+    WalkGravity gravity;
     const char *file;
     int64_t at; /* offset; -1 = the file as a whole */
     const char *text;

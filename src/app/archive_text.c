@@ -108,14 +108,15 @@ archive_put_remark(StrBuf *out, const WalkRemark *remark, int width)
         strbuf_printf(&line, " at %lld", (long long)remark->at);
     }
     strbuf_printf(&line, ": %s", remark->text);
-    text_put_wrapped(out, remark->is_damage ? "damage: " : "note: ", strbuf_text(&line), width);
+    text_put_wrapped(
+        out, remark->gravity == WALK_NOTE ? "note: " : "damage: ", strbuf_text(&line), width);
 }
 
 json_t *
 archive_remark_json(const WalkRemark *remark)
 {
     json_t *object = json_object();
-    json_put(object, "type", json_text(remark->is_damage ? "damage" : "note"));
+    json_put(object, "type", json_text(remark->gravity == WALK_NOTE ? "note" : "damage"));
     json_put(object, "file", json_text(remark->file));
     json_put(object, "at", remark->at < 0 ? json_null() : json_integer(remark->at));
     json_put(object, "text", json_text(remark->text));

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/aftercare_text.h"
 #include "app/display.h"
 #include "app/json.h"
 #include "base/clock.h"
@@ -119,6 +120,7 @@ drive_work(Drive *drive, Err *err)
     };
     block_signals();
     bool ok = engine_run(&setup, &drive->final, &drive->second_signal, err);
+    drive->has_worked = true;
     display_end(&display);
     return ok;
 }
@@ -251,7 +253,8 @@ end_run(Drive *drive, int exit_code, Err *err)
     if (*drive->conn == NULL) {
         return err_set(err, ERR_RECONNECT, "no session");
     }
-    return run_end(*drive->conn, drive->run, exit_code, &drive->other_runs, err);
+    return aftercare_of_run(drive, exit_code, err) &&
+           run_end(*drive->conn, drive->run, exit_code, &drive->other_runs, err);
 }
 
 void
@@ -309,6 +312,9 @@ drive_fail(Drive *drive, bool keep_state, Err *err)
     read_rest(drive);
     app_result(drive->app, "run_id", json_integer(drive->run));
     app_result(drive->app, "progress", json_progress(drive->job->name, &drive->final));
+    if (stopped && drive->plan->purge != NULL && drive->has_worked) {
+        drive_summary(drive); /* a night that ends with work left is as good as another */
+    }
     if (stopped && err->hint[0] == '\0') {
         const Options *options = &drive->app->options;
         (void)err_hint(err, "To go on: pghaul %s %s%s", verb_at(options->verb)->name,
@@ -334,12 +340,9 @@ put_moved(StrBuf *out, const Drive *drive)
     char rate[FORMAT_SIZE];
     double elapsed_s = (double)last->elapsed_us / 1e6;
     double rows_per_s = elapsed_s > 0 ? (double)last->run_rows / elapsed_s : 0;
-    const char *moved = drive->plan->copy != NULL    ? "copied "
-                        : drive->plan->purge != NULL ? "deleted"
-                                                     : "changed";
-    strbuf_printf(out, "  rows %s    %s by this run in %s (%s rows/s)\n", moved,
-        format_count(last->run_rows, rows), format_duration(last->elapsed_us, elapsed),
-        format_count((int64_t)rows_per_s, rate));
+    strbuf_printf(out, "  rows %-11s%s by this run in %s (%s rows/s)\n",
+        jobspec_kind_done(drive->plan->spec->kind), format_count(last->run_rows, rows),
+        format_duration(last->elapsed_us, elapsed), format_count((int64_t)rows_per_s, rate));
     strbuf_printf(out,
         "  batches         %lld; %lld gave way to locks, %lld cancelled, %lld tried again "
         "after a timeout or error\n",
@@ -465,6 +468,7 @@ drive_summary(const Drive *drive)
     }
     put_drained(&text, last);
     put_throttled(&text, last);
+    aftercare_put(&text, drive);
     if (last->hot_ratio >= 0 && may_repair(drive)) {
         char number[FORMAT_SIZE];
         strbuf_printf(&text, "  HOT updates     %s\n", format_percent(last->hot_ratio, number));

@@ -54,6 +54,12 @@ json_known(double value)
     return !isfinite(value) || value < 0 ? json_null() : json_real(value);
 }
 
+json_t *
+json_count(int64_t value)
+{
+    return value < 0 ? json_null() : json_integer(value);
+}
+
 static const char *
 class_name(ErrClass cls)
 {

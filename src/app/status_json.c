@@ -48,7 +48,7 @@ status_row_json(const StatusRow *row)
     json_put(object, "vain_visits", json_integer(facts->vain_visits));
     json_put(object, "paused_by", json_text(facts->paused_by));
     bool knows = facts->backlog_rows >= 0;
-    json_put(object, "kind", json_text(facts->is_copy ? "copy" : "backfill"));
+    json_put(object, "kind", json_text(jobspec_kind_name(facts->kind)));
     json_put(object, "backlog_rows", knows ? json_integer(facts->backlog_rows) : json_null());
     json_put(object, "backlog_s", json_known(knows ? facts->backlog_s : -1));
     return object;
@@ -107,6 +107,9 @@ history_run_json(const HistoryRun *run)
     json_put(object, "rows_per_s",
         json_known(run->duration_s > 0 ? (double)run->rows / run->duration_s : -1));
     json_put(object, "exit_code", run->has_ended ? json_integer(run->exit_code) : json_null());
+    json_put(object, "archived_bytes", json_count(run->archived_bytes));
+    json_put(object, "freed_bytes", json_count(run->freed_bytes));
+    json_put(object, "backlog_rows", json_count(run->backlog_rows));
     return object;
 }
 

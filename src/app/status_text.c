@@ -132,11 +132,11 @@ put_pass(StrBuf *out, const StatusRow *row, int width)
     (void)snprintf(line, sizeof(line), "%s (%d), %s of about %s rows", pass_name(row), row->pass,
         format_percent(row->done_ratio, first), format_count(row->est_rows, second));
     text_put_wrapped(out, "  pass     ", line, width);
-    const char *copied = row->facts.pass_kind == PASS_REPAIR ? "to be mended" : "copied";
+    bool mends = row->facts.kind == KIND_COPY && row->facts.pass_kind == PASS_REPAIR;
     strbuf_printf(out, "  rows     %s %s\n", format_count(row->rows, first),
-        verify               ? "compared"
-        : row->facts.is_copy ? copied
-                             : "changed");
+        verify  ? "compared"
+        : mends ? "to be mended"
+                : jobspec_kind_done(row->facts.kind));
     strbuf_printf(out, "  ranges   %lld of %lld done%s\n", (long long)row->ranges_done,
         (long long)row->ranges, row->carved ? "" : " so far");
     if (verify) {
@@ -154,7 +154,11 @@ put_pass(StrBuf *out, const StatusRow *row, int width)
             seconds_text(row->eta_s, second));
         text_put_wrapped(out, "  pace     ", line, width);
     }
-    if (row->facts.backlog_rows >= 0) {
+    if (row->facts.backlog_rows >= 0 && row->facts.kind == KIND_PURGE) {
+        strbuf_printf(out, "  backlog  about %s row%s still match%s\n",
+            format_count(row->facts.backlog_rows, first), plural(row->facts.backlog_rows),
+            row->facts.backlog_rows == 1 ? "es" : "");
+    } else if (row->facts.backlog_rows >= 0) {
         strbuf_printf(out, "  behind   %s change%s, %.1f s%s\n",
             format_count(row->facts.backlog_rows, first), plural(row->facts.backlog_rows),
             row->facts.backlog_s, row->facts.state == JOB_CUT_OVER ? ", of the old table" : "");
@@ -174,9 +178,9 @@ put_runs(StrBuf *out, const StatusView *view, int width)
         char rows[FORMAT_SIZE];
         STRBUF_AUTO line = STRBUF_INIT;
         (void)snprintf(first, sizeof(first), "  run %-4lld ", (long long)run->id);
-        strbuf_printf(&line, "%s pid %d, %d worker%s, %s rows changed, heartbeat %.0f s ago",
-            run->host, run->pid, run->workers, plural(run->workers), format_count(run->rows, rows),
-            run->heartbeat_age_s);
+        strbuf_printf(&line, "%s pid %d, %d worker%s, %s rows %s, heartbeat %.0f s ago", run->host,
+            run->pid, run->workers, plural(run->workers), format_count(run->rows, rows),
+            jobspec_kind_done(view->row.facts.kind), run->heartbeat_age_s);
         if (run->throttle != NULL) {
             strbuf_puts(&line, ", ");
             put_word_and_reason(&line,
@@ -194,8 +198,8 @@ status_put_job(StrBuf *out, const StatusView *view, int width)
 {
     const StatusRow *row = &view->row;
     STRBUF_AUTO line = STRBUF_INIT;
-    strbuf_printf(&line, "job %s, %s of %s: %s", row->facts.job,
-        row->facts.is_copy ? "copy" : "backfill", row->table_name, jobstate_name(row->facts.state));
+    strbuf_printf(&line, "job %s, %s of %s: %s", row->facts.job, jobspec_kind_name(row->facts.kind),
+        row->table_name, jobstate_name(row->facts.state));
     text_put_wrapped(out, "", strbuf_text(&line), width);
     strbuf_clear(&line);
     put_word_and_reason(&line, health_name(row->verdict.health), row->verdict.reason);
@@ -242,6 +246,22 @@ rate_of(const HistoryRun *run)
 }
 
 static void
+put_left(StrBuf *line, const HistoryRun *run)
+{
+    char number[FORMAT_SIZE];
+    if (run->archived_bytes >= 0) {
+        strbuf_printf(line, ", %s archived", format_bytes(run->archived_bytes, number));
+    }
+    if (run->freed_bytes >= 0) {
+        strbuf_printf(line, ", about %s freed", format_bytes(run->freed_bytes, number));
+    }
+    if (run->backlog_rows >= 0) {
+        strbuf_printf(line, ", %s%s rows left", run->freed_bytes >= 0 ? "about " : "",
+            format_count(run->backlog_rows, number));
+    }
+}
+
+static void
 put_history_run(StrBuf *out, const HistoryRun *run, int width)
 {
     char first[32];
@@ -259,6 +279,7 @@ put_history_run(StrBuf *out, const HistoryRun *run, int width)
         seconds_text(run->duration_s, duration), format_count(run->rows, rows),
         rate_of(run) < 0 ? "-" : format_count((int64_t)rate_of(run), rate), run->workers,
         plural(run->workers), run->host, run->pid);
+    put_left(&line, run);
     text_put_wrapped(out, first, strbuf_text(&line), width);
 }
 

@@ -84,7 +84,7 @@ static void
 take_remark(void *ctx, const WalkRemark *remark)
 {
     Tour *tour = ctx;
-    tour->damages += remark->is_damage ? 1 : 0;
+    tour->damages += remark->gravity == WALK_NOTE ? 0 : 1;
     if (tour->app->options.json) {
         json_print(archive_remark_json(remark));
         return;

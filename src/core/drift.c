@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/restore.h"
+
 /* Fields of an item; of a trigger's the ones after its state say only that it was touched. */
 enum { FIELD_KIND = 0, FIELD_NUMBER, FIELD_NAME, FIELD_4, FIELD_5, FIELD_6, FIELD_7 };
 
@@ -248,6 +250,17 @@ is_moved(const Plan *plan, const ColumnFacts *column)
 }
 
 static bool
+is_restored(const RestoreFacts *restore, const ColumnFacts *column)
+{
+    for (int i = 0; restore != NULL && i < restore->column_count; i++) {
+        if (strcmp(restore->columns[i].name, column->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
 uses_column(const Plan *plan, const ColumnFacts *column)
 {
     for (int i = 0; i < plan->spec->set_count; i++) {
@@ -260,7 +273,8 @@ uses_column(const Plan *plan, const ColumnFacts *column)
             return true;
         }
     }
-    return is_moved(plan, column) || mentions(plan->where, column->attnum);
+    return is_moved(plan, column) || mentions(plan->where, column->attnum) ||
+           is_restored(plan->restore, column);
 }
 
 void
@@ -288,13 +302,13 @@ drift_put_key_columns(StrBuf *out, const Plan *plan)
     for (int i = 0; i < plan->key_count; i++) {
         put_attnum(out, plan, i, plan->key[i].name);
     }
-    strbuf_putc(out, '}');
+    strbuf_puts(out, plan->key_count == 0 ? "{}" : "}");
 }
 
 void
 drift_put_set_columns(StrBuf *out, const Plan *plan)
 {
-    if (plan->copy != NULL || plan->purge != NULL) {
+    if (plan->copy != NULL || plan->purge != NULL || plan->restore != NULL) {
         strbuf_puts(out, "{}");
         return;
     }

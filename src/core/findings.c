@@ -433,6 +433,14 @@ findings_collect(const JobSpec *spec, const Facts *facts, const ExprReport *expr
         collect_purge(&c);
         return;
     }
+    if (spec->kind == KIND_RESTORE) {
+        c.is_target = true;
+        findings_server(&c);
+        findings_target(&c);
+        findings_restore(&c);
+        findings_past(&c);
+        return;
+    }
     findings_server(&c);
     findings_table(&c);
     findings_key(&c);

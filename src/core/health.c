@@ -106,20 +106,23 @@ static HealthVerdict
 judge_progress(const HealthFacts *facts, Arena *arena)
 {
     static const char *const REASONS[] = {
-        [PASS_MOVE] = "rows are being changed",
+        [PASS_MOVE] = NULL, /* its kind says what becomes of them */
         [PASS_VERIFY] = "rows are being compared",
         [PASS_REPAIR] = "rows that differed are being changed",
     };
     STRBUF_AUTO reason = STRBUF_INIT;
-    bool copies = facts->is_copy && facts->pass_kind == PASS_MOVE;
-    strbuf_puts(&reason, copies ? "rows are being copied" : REASONS[facts->pass_kind]);
+    if (facts->pass_kind == PASS_MOVE) {
+        strbuf_printf(&reason, "rows are being %s", jobspec_kind_done(facts->kind));
+    } else {
+        strbuf_puts(&reason, REASONS[facts->pass_kind]);
+    }
     if (facts->pass_kind == PASS_VERIFY && facts->differing_rows > 0) {
         strbuf_printf(&reason, "; %lld differ so far", (long long)facts->differing_rows);
     }
     if (facts->quarantined_rows > 0) {
         strbuf_printf(&reason, "; %lld in quarantine", (long long)facts->quarantined_rows);
     }
-    if (facts->is_copy && facts->backlog_rows > 0) {
+    if (facts->kind == KIND_COPY && facts->backlog_rows > 0) {
         strbuf_puts(&reason, "; ");
         put_behind(&reason, facts);
     }
@@ -179,13 +182,14 @@ judge_failed(const HealthFacts *facts, Arena *arena)
     if (facts->pass_kind == PASS_VERIFY && facts->pass_is_done && facts->differing_rows > 0) {
         return judge_differing(facts, arena);
     }
+    bool copies = facts->kind == KIND_COPY;
     return (HealthVerdict){HEALTH_FAILED, facts->reason == NULL ? "not known" : facts->reason,
         arena_printf(arena,
             "remove the cause (pghaul check %s helps, and pghaul quarantine %s for a refused row), "
             "then pghaul run %s goes on where it ended%s%s%s",
             facts->job, facts->job, facts->job,
-            facts->is_copy ? "; what the change log misses, pghaul verify " : "",
-            facts->is_copy ? facts->job : "", facts->is_copy ? " --repair finds" : "")};
+            copies ? "; what the change log misses, pghaul verify " : "", copies ? facts->job : "",
+            copies ? " --repair finds" : "")};
 }
 
 static HealthVerdict
@@ -211,10 +215,18 @@ judge_complete(const HealthFacts *facts, Arena *arena)
                 (long long)facts->quarantined_rows, facts->quarantined_rows == 1 ? "" : "s"),
             arena_printf(arena, "pghaul quarantine %s lists them", facts->job)};
     }
+    if (facts->kind == KIND_PURGE) {
+        return (HealthVerdict){HEALTH_DONE,
+            "every row that was old when the last run began is gone",
+            arena_printf(arena,
+                "pghaul run %s deletes those that are old by now; pghaul clean %s ends the job",
+                facts->job, facts->job)};
+    }
     return (HealthVerdict){HEALTH_DONE,
         facts->pass_kind == PASS_VERIFY ? "every row is done, and compared" : "every row is done",
         arena_printf(arena, "pghaul clean %s removes what the job made%s", facts->job,
-            facts->is_copy ? "" : ", when the application writes the columns itself")};
+            facts->kind == KIND_BACKFILL ? ", when the application writes the columns itself"
+                                         : "")};
 }
 
 /* A run drains the changes as they come; that none came is no sign of being stuck. */

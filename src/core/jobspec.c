@@ -25,6 +25,29 @@ jobspec_kind_name(JobKind kind)
     return NAMES[kind];
 }
 
+JobKind
+jobspec_kind_of(const char *name)
+{
+    for (int kind = 0; kind < JOB_KIND_COUNT; kind++) {
+        if (strcmp(jobspec_kind_name((JobKind)kind), name) == 0) {
+            return (JobKind)kind;
+        }
+    }
+    return KIND_BACKFILL;
+}
+
+const char *
+jobspec_kind_done(JobKind kind)
+{
+    static const char *const WORDS[JOB_KIND_COUNT] = {
+        [KIND_BACKFILL] = "changed",
+        [KIND_COPY] = "copied",
+        [KIND_PURGE] = "deleted",
+        [KIND_RESTORE] = "restored",
+    };
+    return WORDS[kind];
+}
+
 bool
 jobspec_sets(const JobSpec *spec, const char *column)
 {

@@ -341,7 +341,9 @@ sql_put_meaning_settings(StrBuf *out, const Plan *plan)
 void
 sql_vacuum(StrBuf *out, const Plan *plan)
 {
-    strbuf_puts(out, "VACUUM (TRUNCATE off, PARALLEL 0) ");
+    /* What a purge has left the planner shall know, also for the estimate of its backlog. */
+    strbuf_printf(
+        out, "VACUUM (%sTRUNCATE off, PARALLEL 0) ", plan->purge != NULL ? "ANALYZE, " : "");
     sql_put_table(out, plan);
 }
 

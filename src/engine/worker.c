@@ -352,7 +352,8 @@ locate_poison(Worker *worker, const Err *cause, Err *err)
         }
         *err = ERR_INIT; /* a row that is not ours is in the way: which one? */
     }
-    if (!pacer_is_at_floor(pacer)) {
+    bool restores = worker->engine->setup.plan->restore != NULL; /* whole frames */
+    if (!restores && !pacer_is_at_floor(pacer)) {
         pacer_halve(pacer);
         return true;
     }

@@ -55,10 +55,10 @@ typedef struct Step {
 /* ---- remarks ---- */
 
 static void
-remark(const Walk *walk, bool is_damage, const char *file, int64_t at, const char *text)
+remark(const Walk *walk, WalkGravity gravity, const char *file, int64_t at, const char *text)
 {
     if (walk->setup->remark != NULL) {
-        WalkRemark said = {.is_damage = is_damage, .file = file, .at = at, .text = text};
+        WalkRemark said = {.gravity = gravity, .file = file, .at = at, .text = text};
         walk->setup->remark(walk->setup->ctx, &said);
     }
 }
@@ -71,13 +71,13 @@ damage(const Step *step, int64_t at, const char *fmt, ...)
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    remark(step->walk, true, step->file.name->text, at, text);
+    remark(step->walk, WALK_DAMAGE, step->file.name->text, at, text);
 }
 
 static void
 note(const Step *step, int64_t at, const char *text)
 {
-    remark(step->walk, false, step->file.name->text, at, text);
+    remark(step->walk, WALK_NOTE, step->file.name->text, at, text);
 }
 
 /* ---- what the database has ---- */
@@ -373,10 +373,9 @@ judge_end(const Step *step, const ArchiveVerdict *verdict)
         damage(step, -1, "the file has %lld bytes, and had %lld when it was closed",
             (long long)verdict->file_bytes, (long long)ledger->bytes);
     } else if (verdict->state == ARCHIVE_TORN && !step->file.known) {
-        damage(step, verdict->whole_bytes,
-            "%s; a run that was cut off leaves such an end, and only its database knows whether "
-            "rows are in it",
-            verdict->reason);
+        remark(step->walk, WALK_TORN, step->file.name->text, verdict->whole_bytes,
+            "a torn end, as a run leaves it that was cut off: only its database knows whether "
+            "deleted rows are in it");
     } else if (verdict->state == ARCHIVE_TORN) {
         note(step, verdict->whole_bytes,
             "a torn end that holds no deleted row; the next run of the job cuts it off");
@@ -500,7 +499,7 @@ report_missing(const Walk *walk, const Known *known)
         (void)snprintf(text, sizeof(text),
             "the file is missing; it had %lld frame%s of deleted rows", (long long)file->committed,
             file->committed == 1 ? "" : "s");
-        remark(walk, true, file->name, -1, text);
+        remark(walk, WALK_DAMAGE, file->name, -1, text);
     }
 }
 

@@ -14,9 +14,11 @@
 #include "core/sql_log.h"
 #include "core/sql_parts.h"
 #include "engine/passes.h"
+#include "ops/aftercare.h"
 #include "ops/ddl.h"
 #include "ops/indexes.h"
 #include "ops/prepare_log.h"
+#include "ops/restore.h"
 #include "pg/params.h"
 #include "pg/probe.h"
 #include "store/changelog.h"
@@ -343,6 +345,9 @@ static bool
 begin_first_pass(
     PgConn *conn, PgConn *source, const Plan *plan, int64_t id, StopToken *stop, Err *err)
 {
+    if (plan->restore != NULL) {
+        return guards_record(conn, plan, id, false, err) && restore_begin(conn, plan, id, err);
+    }
     PgConn *writes = source == NULL ? conn : source;
     bool ready = plan->sync_trigger ? guards_record(conn, plan, id, false, err) &&
                                           prepare_source(conn, source, plan, id, err) &&
@@ -366,7 +371,8 @@ prepare_objects(
     Arena arena = ARENA_INIT;
     JobRow job;
     bool ok = job_read_id(conn, id, &arena, &job, err);
-    ok = ok && (job.pass == 0 || prepare_source(conn, source, plan, id, err));
+    ok = ok && aftercare_keep_tail(conn, plan, id, stop, err) &&
+         (job.pass == 0 || prepare_source(conn, source, plan, id, err));
     if (ok && job.pass == 0) {
         ok = begin_first_pass(conn, source, plan, id, stop, err);
     } else if (ok && (job.state == JOB_FAILED || job.state == JOB_STOPPED) &&

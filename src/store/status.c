@@ -72,7 +72,7 @@ take_facts(const PgResult *result, int row, Arena *arena, HealthFacts *facts, Er
         .quarantined_rows = result_int(result, row, COL_QUARANTINED),
         .differing_rows = result_int(result, row, COL_DIFFERING),
         .paused_by = result_dup(result, row, COL_PAUSED_BY, arena),
-        .is_copy = strcmp(result_text(result, row, COL_KIND), "copy") == 0,
+        .kind = jobspec_kind_of(result_text(result, row, COL_KIND)),
         .backlog_rows = result_is_null(result, row, COL_BACKLOG_ROWS)
                             ? -1
                             : result_int(result, row, COL_BACKLOG_ROWS),
