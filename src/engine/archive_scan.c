@@ -96,6 +96,13 @@ archive_reader_close(ArchiveReader *reader)
     free(reader);
 }
 
+bool
+archive_reader_is_live(const ArchiveReader *reader)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    return fcntl(reader->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 static bool
 read_at(ArchiveReader *reader, int64_t at, char *bytes, size_t len, Err *err)
 {

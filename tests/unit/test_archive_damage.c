@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "archive_case.h"
@@ -306,7 +305,18 @@ Test(archive_damage, the_fate_of_the_last_frame_stands_in_the_end_unit)
     archive_reader_close(reader);
 }
 
-Test(archive_damage, a_file_that_somebody_still_writes_is_not_settled)
+static bool
+is_live(const ArchiveCase *env, const char *name)
+{
+    ArchiveReader *reader;
+    Err err = ERR_INIT;
+    cr_assert(archive_reader_open(&env->folder, name, &reader, &err));
+    bool live = archive_reader_is_live(reader);
+    archive_reader_close(reader);
+    return live;
+}
+
+Test(archive_damage, a_file_that_somebody_still_writes_is_live_and_not_settled)
 {
     ARCHIVE_CASE(env);
     ArchiveWriter *writer;
@@ -319,9 +329,11 @@ Test(archive_damage, a_file_that_somebody_still_writes_is_not_settled)
     const char *name = arena_strdup(&env.arena, archive_writer_name(writer));
     int64_t bytes;
     const char *torn;
+    cr_assert(is_live(&env, name));
     cr_assert(not(archive_case_settle(&env, name, ARCHIVE_VOID, &bytes, &torn, &err)));
     cr_assert(eq(int, (int)err.cls, (int)ERR_BUSY));
     archive_abandon(writer);
+    cr_assert(not(is_live(&env, name)));
     expect_settled(&env, name, 1, &torn);
 }
 
