@@ -194,10 +194,17 @@ plan_keeps_rows(const Plan *plan)
     return plan->purge != NULL && (plan->purge->archives || plan->purge->into != NULL);
 }
 
-/* Columns that the generated functions name. */
+/* What the generated functions name beside the words of the job file: a pass of a purge takes the
+ * table as it is. */
 static void
-feed_kept_columns(XXH3_state_t *state, const Plan *plan)
+feed_tables(XXH3_state_t *state, const Plan *plan)
 {
+    uint32_t oids[2] = {
+        plan->facts->table.oid, plan->purge->into == NULL ? 0 : plan->purge->into->table.oid};
+    (void)XXH3_64bits_update(state, oids, sizeof(oids));
+    for (int i = 0; i < plan->key_count; i++) {
+        feed(state, plan->key[i].type);
+    }
     for (int i = 0; plan_keeps_rows(plan) && i < plan->facts->column_count; i++) {
         const ColumnFacts *column = &plan->facts->columns[i];
         if (!column->generated) {
@@ -222,7 +229,7 @@ feed_purge(XXH3_state_t *state, const Plan *plan)
     plan_put_children(&children, plan);
     feed(state, strbuf_text(&children));
     feed(state, plan->purge->counts_locked ? "locked" : "plain");
-    feed_kept_columns(state, plan);
+    feed_tables(state, plan);
 }
 
 /* Which rows; where the folder lies may be elsewhere tomorrow. */
