@@ -128,6 +128,8 @@ typedef struct TableFacts {
     bool may_select, may_update, may_trigger;
     bool may_insert, may_delete;
     bool may_select_system; /* ctid and xmax, by which rows that somebody holds are found */
+    bool has_toast;
+    bool keeps_tail;        /* vacuum_truncate is off */
     bool has_identity;      /* deletes can be published: the server can name the row */
     bool may_use_schema;
     bool may_vacuum;           /* as the owner, or by the privilege MAINTAIN */

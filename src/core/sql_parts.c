@@ -347,6 +347,15 @@ sql_vacuum(StrBuf *out, const Plan *plan)
     sql_put_table(out, plan);
 }
 
+void
+sql_keep_tail(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "ALTER TABLE ");
+    sql_put_table(out, plan);
+    strbuf_printf(out, " SET (vacuum_truncate = off%s)",
+        plan->facts->table.has_toast ? ", toast.vacuum_truncate = off" : "");
+}
+
 /* ---- the target of a copy ---- */
 
 static const CopyPlan *

@@ -178,9 +178,8 @@ aftercare_record(PgConn *conn, const Plan *plan, int64_t job, Aftercare *care, E
     "        CROSS JOIN pg_catalog.unnest(t.reloptions) AS o\n"                                    \
     "       WHERE c.oid = %u AND pg_catalog.starts_with(o, 'vacuum_truncate='))"
 
-static const char SQL_KEPT[] = "SELECT j.tail_options IS NOT NULL, c.reltoastrelid <> 0\n"
-                               "  FROM pghaul.job j, pg_catalog.pg_class c\n"
-                               " WHERE j.id = $1::pg_catalog.int8 AND c.oid = $2::pg_catalog.oid";
+static const char SQL_KEPT[] =
+    "SELECT j.tail_options IS NOT NULL FROM pghaul.job j WHERE j.id = $1::pg_catalog.int8";
 
 bool
 aftercare_keep_tail(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop, Err *err)
@@ -188,7 +187,6 @@ aftercare_keep_tail(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop
     uint32_t oid = plan->facts->table.oid;
     Params params = PARAMS_INIT;
     params_int(&params, job);
-    params_int(&params, oid);
     PGRESULT_AUTO *kept = NULL;
     if (!plan->spec->keeps_tail) {
         return true;
@@ -207,10 +205,7 @@ aftercare_keep_tail(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop
         "      WHERE k.tail_oid = %u AND k.tail_options IS NOT NULL LIMIT 1),\n" SQL_TAIL_NOW
         ")\n WHERE j.id = %lld AND j.tail_options IS NULL",
         oid, oid, oid, oid, (long long)job);
-    strbuf_puts(&alter, "ALTER TABLE ");
-    sql_put_table(&alter, plan);
-    strbuf_printf(&alter, " SET (vacuum_truncate = off%s)",
-        result_bool(kept, 0, 1) ? ", toast.vacuum_truncate = off" : "");
+    sql_keep_tail(&alter, plan);
     const char *statements[] = {strbuf_text(&remember), strbuf_text(&alter)};
     DdlStep step = {
         .table_oid = oid, .what = "set vacuum_truncate", .statements = statements, .count = 2};
