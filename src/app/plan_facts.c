@@ -239,7 +239,7 @@ static void
 add_carving(PlanLister *lister)
 {
     const Plan *plan = lister->plan;
-    if (plan->path == PATH_KEY) {
+    if (plan->path == PATH_KEY && (plan->purge == NULL || !plan->purge->served)) {
         plan_add_query(lister, "Where the walk by key ends, once", sql_last_key);
     }
     if (plan->path == PATH_KEY || plan->verify) {
