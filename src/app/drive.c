@@ -371,6 +371,9 @@ put_conflicts(StrBuf *out, const Drive *drive)
     if (drive->plan->spec->on_conflict != ON_CONFLICT_ERROR) {
         strbuf_printf(out, "  in the target   %s updated, %s left as they were\n",
             format_count(drive->updated, updated), format_count(drive->skipped, skipped));
+    } else if (drive->plan->purge != NULL && drive->plan->purge->child_count > 0) {
+        strbuf_printf(out, "  other tables    %s rows deleted that referred to them\n",
+            format_count(drive->updated, updated));
     }
 }
 
@@ -486,6 +489,9 @@ drive_summary(const Drive *drive)
     if (drive->plan->copy != NULL) {
         app_result(app, "skipped_rows", json_integer(drive->skipped));
         app_result(app, "updated_rows", json_integer(drive->updated));
+    }
+    if (drive->plan->purge != NULL) {
+        app_result(app, "children_rows", json_integer(drive->updated));
     }
     app_result(app, "progress", json_progress(drive->job->name, last));
 }
