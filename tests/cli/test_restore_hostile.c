@@ -185,7 +185,9 @@ run_and_kill(const RestoreCase *test, Prng *prng)
     while (!ended && frames_done(test) == before) {
         ended = proc_wait(proc, 5000);
     }
-    ended = ended || proc_wait(proc, prng_between(prng, 0, 150000));
+    if (!ended) {
+        (void)proc_wait(proc, prng_between(prng, 0, 150000));
+    }
     proc_signal(proc, SIGKILL);
     int code = proc_finish(proc, HARNESS_TIMEOUT_US);
     char *text = proc_stderr(proc);
