@@ -248,6 +248,25 @@ Test(purge_nightly, table_is_vacuumed_at_the_end_and_keeps_its_length)
     job_close_cluster(&test);
 }
 
+Test(purge_nightly, tables_whose_rows_go_as_well_are_vacuumed_too)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), 2000, 0);
+    pg_exec(test.conn,
+        "CREATE TABLE item (id int PRIMARY KEY, app bigint REFERENCES app)"
+        " WITH (autovacuum_enabled = off);"
+        "CREATE INDEX ON item (app);"
+        "INSERT INTO item SELECT g, g FROM generate_series(1, 2000) g; ANALYZE item");
+    job_write_purge(&test, "where: id <= 1000\nchildren: delete\n" ONE);
+    job_expect_run(&test, 0);
+    cr_expect(eq(i64, 1000, pg_int(test.conn, "SELECT count(*) FROM item")));
+    pg_wait_true(test.conn,
+        "SELECT vacuum_count > 0 AND n_dead_tup = 0 FROM pg_stat_user_tables"
+        " WHERE relname = 'item'",
+        HARNESS_TIMEOUT_US);
+    job_close_cluster(&test);
+}
+
 static void
 expect_parameters(const JobTest *test, const char *expected)
 {
