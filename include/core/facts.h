@@ -136,6 +136,32 @@ typedef struct TableFacts {
     int wraparound_vacuum_pid; /* an autovacuum that never gives way is on it; 0 = none seen */
 } TableFacts;
 
+/* A column of an index by which rows that match a predicate are found. */
+typedef struct WalkColumn {
+    int attnum;
+    bool in_order; /* sorts as the column itself does, in the direction of the columns before it */
+    bool fixed;    /* the predicate wants one value of it */
+    double ties;   /* rows with the same value, on average and most; -1 = no statistics */
+    double longest;
+} WalkColumn;
+
+#define WALK_COLUMNS_MAX 8
+
+/* How the planner would find the rows that the predicate of a purge matches. */
+typedef struct WalkFacts {
+    const char *index;  /* without reading the whole table; NULL = there is none that serves */
+    const char *method; /* access method of that index */
+    bool has_expressions;
+    bool holds_all; /* the index is partial, and holds the rows that match and few others */
+    bool narrowed;  /* its first column is compared, so that only a part of it is read */
+    WalkColumn columns[WALK_COLUMNS_MAX];
+    int column_count;
+    int *strict; /* attnums of columns that are not NULL in a row that matches */
+    int strict_count;
+    int least; /* attnum: the predicate is `column < something without columns`; 0 = it is not */
+    const char *refusal; /* SQLSTATE with which the server refuses to plan it; NULL = it does not */
+} WalkFacts;
+
 typedef struct StandbyFacts {
     const char *name; /* application_name */
     const char *state;
@@ -187,6 +213,7 @@ typedef struct Facts {
     int subscriber_count;     /* active logical slots of this database */
     LeftoverFacts *leftovers;
     int leftover_count;
+    const WalkFacts *walk; /* of a purge; NULL = not asked */
     StoredJob stored;
     const struct ChildGraph *children; /* of a purge (core/children.h); NULL else */
 } Facts;

@@ -73,6 +73,11 @@ typedef struct PurgePlan {
     const Facts *into;  /* the table that keeps the rows; NULL = none */
     bool archives;      /* rows are written to files first */
     bool counts_locked; /* a trigger may keep rows from being deleted: lock, count, compare */
+    bool served;        /* plan->key begins with columns of an index by which the rows that match
+                           are found: nothing else is looked at */
+    const char *walk_index;           /* the index that serves; NULL = none */
+    const char *walk_reason;          /* why the walk is by it, or by the key */
+    const char *walk_hint;            /* what would make it shorter; NULL = nothing to say */
     const struct ChildNode *children; /* whose rows go first (core/plan_children.h), parents before
                                          children */
     int child_count;
@@ -85,12 +90,15 @@ typedef struct Plan {
     const struct RestoreFacts *restore; /* of a restore, which has no key (core/restore.h); else
                                            NULL */
     const Facts *facts;
-    const ExprFacts *exprs; /* one per assignment */
-    const ExprFacts *where; /* NULL without `where:` */
-    KeyColumn key[PLAN_KEY_COLUMNS_MAX];
+    const ExprFacts *exprs;              /* one per assignment */
+    const ExprFacts *where;              /* NULL without `where:` */
+    KeyColumn key[PLAN_KEY_COLUMNS_MAX]; /* in the order of which the rows are walked */
     int key_count;
-    const char *key_index; /* its name */
-    AccessPath path;       /* PATH_KEY or PATH_BLOCK */
+    const char *key_index; /* name of the unique index on the key, of a purge on the identity */
+    KeyColumn identity[PLAN_KEY_COLUMNS_MAX]; /* of a purge, what tells its rows apart; part of the
+                                                 key, which may begin with other columns */
+    int identity_count;
+    AccessPath path; /* PATH_KEY or PATH_BLOCK */
     const char *path_reason;
     int stripes; /* 1..16 */
     const char *stripes_reason;

@@ -89,7 +89,8 @@ void sql_locate_call(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
 
 /*
  * How a pass by key is cut into ranges: the key `$3` rows further on than $1 and not above $2
- * (text[] or NULL = open); no row when fewer are left.
+ * (text[] or NULL = open); no row when fewer are left.  Of a purge that an index serves only rows
+ * that match count, and $4 is the time that now() means.
  */
 void sql_carve_probe(StrBuf *out, const Plan *plan);
 

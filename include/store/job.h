@@ -41,6 +41,7 @@ typedef struct JobRow {
     const char *source_system_id; /* of a copy from another server; NULL */
     int64_t source_timeline;
     const char *source_started;
+    const char *pinned; /* of a purge: what now() means in its predicate during this pass */
     bool repair; /* rows that the verify pass finds are to be mended by a repair pass */
 } JobRow;
 

@@ -172,9 +172,9 @@ static const Verb VERBS[VERB_COUNT] = {
         "reaches the database.\n",
         "0 done, 2 no such folder, 3 no connection, 4 refused or not accepted, 6 files are damaged "
         "or differ from the database, 7 stopped with work left",
-        "pghaul archive list /var/lib/pghaul/audit\n"
-        "pghaul archive verify /var/lib/pghaul/audit -d shop\n"
-        "pghaul archive restore /var/lib/pghaul/audit -d shop --into audit_old\n",
+        "pghaul archive list /srv/old\n"
+        "pghaul archive verify /srv/old -d shop\n"
+        "pghaul archive restore /srv/old -d shop --into t\n",
         2, 2, verb_archive},
     [VERB_CLEAN] = {"clean", "JOB | --all",
         "remove what a job made: triggers, functions, change log",

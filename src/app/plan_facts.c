@@ -46,6 +46,9 @@ plan_estimate(const Plan *plan)
     if (plan->purge != NULL) {
         return plan_purge_estimate(plan);
     }
+    if (plan->restore != NULL) {
+        return plan_restore_estimate(plan);
+    }
     const TableFacts *table = &plan->facts->table;
     PlanEstimate estimate = {.rows = (int64_t)table->rows};
     if (table->rows < 0) {
@@ -74,6 +77,9 @@ plan_locks(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_M
     }
     if (plan->purge != NULL) {
         return plan_purge_locks(plan, arena, notes);
+    }
+    if (plan->restore != NULL) {
+        return plan_restore_locks(notes);
     }
     char yield[FORMAT_SIZE];
     (void)format_duration(plan->spec->throttle.yield_after_us, yield);
@@ -135,6 +141,9 @@ plan_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_M
     }
     if (plan->purge != NULL) {
         return plan_purge_notes(plan, arena, notes);
+    }
+    if (plan->restore != NULL) {
+        return plan_restore_notes(notes);
     }
     int count = 0;
     if (plan->sync_trigger) {
@@ -230,7 +239,7 @@ static void
 add_carving(PlanLister *lister)
 {
     const Plan *plan = lister->plan;
-    if (plan->path == PATH_KEY) {
+    if (plan->path == PATH_KEY && (plan->purge == NULL || !plan->purge->served)) {
         plan_add_query(lister, "Where the walk by key ends, once", sql_last_key);
     }
     if (plan->path == PATH_KEY || plan->verify) {
@@ -279,6 +288,10 @@ plan_statements(
         plan_copy_add_log(&lister);
     }
     add_functions(&lister);
+    if (plan->restore != NULL) {
+        plan_add_query(&lister, "Each frame", plan_restore_put_frame);
+        return lister.count;
+    }
     if (copies) {
         plan_copy_add_triggers(&lister);
     } else if (plan->sync_trigger) {

@@ -7,6 +7,7 @@
 
 #include "app/json.h"
 #include "app/plan_parts.h"
+#include "app/plan_walk.h"
 #include "app/text.h"
 #include "core/format.h"
 #include "core/sql_parts.h"
@@ -71,6 +72,10 @@ plan_put_expressions(StrBuf *out, const Plan *plan, const char *label, int width
 static void
 put_walk(StrBuf *out, const Plan *plan, int width)
 {
+    if (plan->purge != NULL) {
+        plan_walk_put(out, plan, width);
+        return;
+    }
     STRBUF_AUTO key = STRBUF_INIT;
     for (int i = 0; i < plan->key_count; i++) {
         strbuf_printf(&key, "%s%s", i == 0 ? "" : ", ", plan->key[i].name);
@@ -82,13 +87,17 @@ put_walk(StrBuf *out, const Plan *plan, int width)
     strbuf_printf(&line, "%s: %s", path_name(plan), plan->path_reason);
     plan_put_fact(out, "path", strbuf_text(&line), width);
 
-    if (plan->copy == NULL && plan->purge == NULL) {
+    if (plan->copy == NULL) {
         strbuf_clear(&line);
         strbuf_printf(&line, "%d: %s", plan->stripes, plan->stripes_reason);
         plan_put_fact(out, "stripes", strbuf_text(&line), width);
     }
+}
 
-    strbuf_clear(&line);
+static void
+put_workers(StrBuf *out, const Plan *plan, int width)
+{
+    STRBUF_AUTO line = STRBUF_INIT;
     strbuf_printf(&line, "%d, each with its own connection; ranges of about %lld %s", plan->workers,
         (long long)plan->range_size, plan->path == PATH_BLOCK ? "blocks" : "rows");
     plan_put_fact(out, "workers", strbuf_text(&line), width);
@@ -198,6 +207,12 @@ put_costs(StrBuf *out, const Plan *plan, int width)
 void
 plan_put_short(StrBuf *out, const Plan *plan, int width)
 {
+    if (plan->restore != NULL) {
+        plan_restore_put(out, plan, width);
+        put_standbys(out, plan, width);
+        put_throttle(out, plan, width);
+        return;
+    }
     if (plan->purge != NULL) {
         plan_purge_put_rows(out, plan, width);
     } else if (plan->copy != NULL) {
@@ -206,6 +221,7 @@ plan_put_short(StrBuf *out, const Plan *plan, int width)
         plan_put_expressions(out, plan, "set", width);
     }
     put_walk(out, plan, width);
+    put_workers(out, plan, width);
     put_batch(out, plan, width);
     put_standbys(out, plan, width);
     put_throttle(out, plan, width);
@@ -322,6 +338,9 @@ plan_json(const Plan *plan, Arena *arena)
         plan_copy_json(object, plan);
     } else if (plan->purge != NULL) {
         plan_purge_json(object, plan);
+        plan_walk_json(object, plan);
+    } else if (plan->restore != NULL) {
+        plan_restore_json(object, plan);
     }
     int count = plan_locks(plan, arena, notes);
     json_put(object, "locks", texts(notes, count));

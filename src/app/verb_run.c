@@ -125,7 +125,7 @@ finish(Drive *drive, bool keep_state, Err *err)
     if (!drive_complete(drive, err)) {
         return false;
     }
-    if (drive->plan->purge == NULL) {
+    if (drive->plan->purge == NULL && drive->plan->restore == NULL) {
         print_contract(drive->app, drive->plan);
     }
     drive_tell_aside(drive->app, drive->job->name, drive->aside);

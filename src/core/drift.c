@@ -299,8 +299,9 @@ put_attnum(StrBuf *out, const Plan *plan, int index, const char *column)
 void
 drift_put_key_columns(StrBuf *out, const Plan *plan)
 {
-    for (int i = 0; i < plan->key_count; i++) {
-        put_attnum(out, plan, i, plan->key[i].name);
+    bool apart = plan->identity_count > 0;
+    for (int i = 0; i < (apart ? plan->identity_count : plan->key_count); i++) {
+        put_attnum(out, plan, i, apart ? plan->identity[i].name : plan->key[i].name);
     }
     strbuf_puts(out, plan->key_count == 0 ? "{}" : "}");
 }

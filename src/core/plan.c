@@ -10,6 +10,7 @@
 
 #include "core/plan_children.h"
 #include "core/plan_copy.h"
+#include "core/plan_walk.h"
 #include "core/restore.h"
 
 #define STRIPES_AUTO              8
@@ -194,10 +195,17 @@ plan_keeps_rows(const Plan *plan)
     return plan->purge != NULL && (plan->purge->archives || plan->purge->into != NULL);
 }
 
-/* Columns that the generated functions name. */
+/* What the generated functions name beside the words of the job file: a pass of a purge takes the
+ * table as it is. */
 static void
-feed_kept_columns(XXH3_state_t *state, const Plan *plan)
+feed_tables(XXH3_state_t *state, const Plan *plan)
 {
+    uint32_t oids[2] = {
+        plan->facts->table.oid, plan->purge->into == NULL ? 0 : plan->purge->into->table.oid};
+    (void)XXH3_64bits_update(state, oids, sizeof(oids));
+    for (int i = 0; i < plan->key_count; i++) {
+        feed(state, plan->key[i].type);
+    }
     for (int i = 0; plan_keeps_rows(plan) && i < plan->facts->column_count; i++) {
         const ColumnFacts *column = &plan->facts->columns[i];
         if (!column->generated) {
@@ -218,11 +226,12 @@ feed_purge(XXH3_state_t *state, const Plan *plan)
     feed(state, into == NULL ? NULL : into->table.schema);
     feed(state, into == NULL ? NULL : into->table.name);
     feed(state, spec->children == CHILDREN_DELETE ? "delete" : "refuse");
+    feed(state, plan->purge->served ? "served" : "all rows");
     STRBUF_AUTO children = STRBUF_INIT;
     plan_put_children(&children, plan);
     feed(state, strbuf_text(&children));
     feed(state, plan->purge->counts_locked ? "locked" : "plain");
-    feed_kept_columns(state, plan);
+    feed_tables(state, plan);
 }
 
 /* Which rows; where the folder lies may be elsewhere tomorrow. */
@@ -296,6 +305,37 @@ stay_on_path(const JobSpec *spec, const Facts *facts, Plan *plan)
     take_fingerprint(spec, facts, plan);
 }
 
+/* A walk goes on as it was begun, also when the planner has another index in mind by now. */
+static void
+stay_on_walk(const JobSpec *spec, const Facts *facts, Arena *arena, Plan *plan)
+{
+    const StoredJob *stored = &facts->stored;
+    const Plan decided = *plan;
+    PurgePlan *purge = arena_alloc(arena, sizeof(*purge));
+    bool possible = false;
+    if (!stored->exists || strcmp(stored->fingerprint, plan->fingerprint) == 0) {
+        return;
+    }
+    *purge = *plan->purge;
+    plan->purge = purge;
+    purge->walk_reason = "the job was begun with it";
+    purge->walk_hint = decided.purge->served
+                           ? arena_printf(arena,
+                                 "Index %s serves the predicate now: after pghaul clean %s the "
+                                 "next run would walk by it.",
+                                 decided.purge->walk_index, spec->job)
+                           : decided.purge->walk_hint;
+    for (int i = 0; plan_walk_candidate(plan, purge, i, &possible); i++) {
+        if (possible) {
+            take_fingerprint(spec, facts, plan);
+        }
+        if (possible && strcmp(stored->fingerprint, plan->fingerprint) == 0) {
+            return;
+        }
+    }
+    *plan = decided;
+}
+
 /* Without a trigger that returns NULL every row that a DELETE matches is gone after it. */
 static bool
 may_keep_rows(const Facts *facts)
@@ -320,6 +360,7 @@ decide_purge(const JobSpec *spec, const Facts *facts, Arena *arena, Plan *plan)
     };
     plan_decide_children(spec, facts, arena, purge);
     plan->purge = purge;
+    plan_walk_decide(plan, purge, arena);
     plan->sync_trigger = false;
     plan->path = PATH_KEY;
     plan->path_reason = "rows that move between blocks could be passed over";
@@ -367,6 +408,9 @@ plan_build(const JobSpec *spec, const Facts *facts, const ExprReport *exprs, con
     }
     take_fingerprint(spec, facts, plan);
     stay_on_path(spec, facts, plan);
+    if (purges) {
+        stay_on_walk(spec, facts, arena, plan);
+    }
     plan->workers = spec->workers > 0 ? spec->workers : PLAN_WORKERS_AUTO;
     decide_sizes(facts, plan);
     plan->may_skip_locked = !copies && !restores && !plan->self_referring && !plan->is_volatile;

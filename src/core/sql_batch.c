@@ -257,6 +257,9 @@ put_source_end(StrBuf *out, const Plan *plan, const char *size_sql)
     sql_put_only_table(&probe, plan);
     strbuf_puts(&probe, "\n     WHERE ");
     sql_put_slice(&probe, plan, SLICE_KEY);
+    if (plan->purge != NULL && plan->purge->served) {
+        sql_put_where(&probe, plan);
+    }
     strbuf_puts(&probe, "\n     ORDER BY ");
     sql_put_key_list(&probe, plan);
     strbuf_printf(&probe, "\n    OFFSET %s - 1 LIMIT 1) AS ", size_sql);
@@ -496,6 +499,17 @@ put_parameter_bound(StrBuf *out, const Plan *plan, int number, const char *opera
     strbuf_puts(out, plan->key_count > 1 ? "))" : ")");
 }
 
+/* A walk that an index serves counts the rows that match, and meets no others. */
+static void
+put_served_where(StrBuf *out, const Plan *plan)
+{
+    if (plan->purge != NULL && plan->purge->served) {
+        /* so that the parameter is there also where the predicate asks for no time */
+        strbuf_puts(out, "\n   AND $4::pg_catalog.timestamptz IS NOT NULL");
+        sql_put_pinned_where(out, plan, "$4::pg_catalog.timestamptz");
+    }
+}
+
 static void
 put_parameter_slice(StrBuf *out, const Plan *plan)
 {
@@ -516,6 +530,7 @@ sql_carve_probe(StrBuf *out, const Plan *plan)
     sql_put_only_table(out, plan);
     strbuf_puts(out, "\n WHERE ");
     put_parameter_slice(out, plan);
+    put_served_where(out, plan);
     strbuf_puts(out, "\n ORDER BY ");
     sql_put_key_list(out, plan);
     strbuf_puts(out, "\nOFFSET $3::pg_catalog.int8 - 1 LIMIT 1) AS ");
@@ -529,6 +544,7 @@ sql_carve_rest(StrBuf *out, const Plan *plan)
     sql_put_only_table(out, plan);
     strbuf_puts(out, "\n WHERE ");
     put_parameter_slice(out, plan);
+    put_served_where(out, plan);
     strbuf_puts(out, "\n LIMIT $3::pg_catalog.int8) AS s");
 }
 

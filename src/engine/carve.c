@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "core/sql_batch.h"
-#include "pg/params.h"
+#include "pg/catalog_walk.h"
 
 #define PROBE_SLOW_US  1000000
 #define CARVE_ROWS_MIN 500
@@ -86,16 +86,34 @@ keys_of(const Worker *worker)
 }
 
 static bool
-count_rest(Worker *worker, int64_t size, int64_t *rows, Err *err)
+is_served(const Worker *worker)
 {
-    STRBUF_AUTO sql = STRBUF_INIT;
-    sql_carve_rest(&sql, worker->engine->setup.plan);
+    const PurgePlan *purge = worker->engine->setup.plan->purge;
+    return purge != NULL && purge->served;
+}
+
+/* A statement over the keys between frontier and upper end, `size` rows of them. */
+static bool
+ask_keys(Worker *worker, const char *sql, int64_t size, PgResult **result, Err *err)
+{
     Params params = PARAMS_INIT;
     params_text(&params, worker->job.frontier);
     params_text(&params, worker->job.upper);
     params_int(&params, size);
+    if (!is_served(worker)) {
+        return query_with(keys_of(worker), sql, &params, result, err);
+    }
+    params_text(&params, worker->job.pinned);
+    return catalog_walk_query(worker->conn, worker->engine->setup.plan, sql, &params, result, err);
+}
+
+static bool
+count_rest(Worker *worker, int64_t size, int64_t *rows, Err *err)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    sql_carve_rest(&sql, worker->engine->setup.plan);
     PGRESULT_AUTO *result = NULL;
-    if (!query_with(keys_of(worker), strbuf_text(&sql), &params, &result, err)) {
+    if (!ask_keys(worker, strbuf_text(&sql), size, &result, err)) {
         return err_wrap(err, "end of the pass");
     }
     *rows = result_int(result, 0, 0);
@@ -113,12 +131,8 @@ probe_end(Worker *worker, PgResult **result, Err *err)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_carve_probe(&sql, worker->engine->setup.plan);
-    Params params = PARAMS_INIT;
-    params_text(&params, worker->job.frontier);
-    params_text(&params, worker->job.upper);
-    params_int(&params, worker->carve_rows);
     int64_t begun_us = clock_mono_us();
-    bool ok = query_with(keys_of(worker), strbuf_text(&sql), &params, result, err);
+    bool ok = ask_keys(worker, strbuf_text(&sql), worker->carve_rows, result, err);
     bool slow = clock_mono_us() - begun_us > PROBE_SLOW_US;
     if (slow && worker->carve_rows / 2 >= CARVE_ROWS_MIN) {
         worker->carve_rows /= 2;

@@ -8,6 +8,7 @@
 #include "ops/indexes.h"
 #include "ops/restore.h"
 #include "pg/catalog.h"
+#include "pg/catalog_walk.h"
 #include "pg/exprcheck.h"
 #include "store/past.h"
 
@@ -87,6 +88,10 @@ decide(PgConn *conn, PgConn *source, const JobSpec *spec, Arena *arena, Survey *
     const IndexFacts *key = findings_key_index(spec, &survey->facts, &why);
     if (key == NULL && spec->kind != KIND_RESTORE) {
         return err_set(err, ERR_FATAL, "no key, and no finding says so: %s", why);
+    }
+    if (spec->kind == KIND_PURGE &&
+        !catalog_walk_read(conn, spec, &survey->facts, arena, &survey->facts.walk, err)) {
+        return false;
     }
     plan_build(spec, &survey->facts, &survey->exprs, key, arena, &survey->plan);
     if (!decide_indexes(conn, source, arena, survey, err)) {

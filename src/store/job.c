@@ -11,7 +11,8 @@
     "SELECT j.id, j.name, j.table_name, j.spec, j.fingerprint, j.state, j.reason, j.pass,\n"       \
     "       j.pass_kind, j.frontier, j.upper, j.carved, j.est_rows, j.trigger_name,\n"             \
     "       j.signature, j.filenode, j.system_id, j.timeline, j.standbys,\n"                       \
-    "       j.last_pass_kind, j.repair, j.source_system_id, j.source_timeline, j.source_started\n" \
+    "       j.last_pass_kind, j.repair, j.source_system_id, j.source_timeline,\n"                  \
+    "       j.source_started, j.pinned\n"                                                          \
     "  FROM pghaul.job j\n"
 
 static const char SQL_READ_NAME[] =
@@ -45,6 +46,7 @@ take_row(const PgResult *result, Arena *arena, JobRow *job, Err *err)
         .source_system_id = result_dup(result, 0, 21, arena),
         .source_timeline = result_int(result, 0, 22),
         .source_started = result_dup(result, 0, 23, arena),
+        .pinned = result_dup(result, 0, 24, arena),
     };
     if (!jobstate_parse(result_text(result, 0, 5), &job->state)) {
         return err_set(err, ERR_FATAL, "unknown job state \"%s\"", result_text(result, 0, 5));

@@ -1,0 +1,32 @@
+/*
+ * sql_walk.h - statements that look for the rows of a purge's predicate outside of its functions.
+ */
+#ifndef CORE_SQL_WALK_H
+#define CORE_SQL_WALK_H
+
+#include "base/arena.h"
+#include "base/strbuf.h"
+#include "core/plan.h"
+
+/* How the planner is to find rows. */
+typedef enum WalkMethod {
+    WALK_BY_INDEX = 0, /* in the order of one, unless there is none */
+    WALK_BY_TABLE,     /* by reading all of it */
+    WALK_AS_IT_LIKES,
+} WalkMethod;
+
+/* SELECT the places of all rows that match; now() is `now_sql`. */
+void sql_walk_matching(StrBuf *out, const Plan *plan, const char *now_sql);
+
+#define SQL_WALK_BEGIN_MAX 8
+
+/*
+ * The statements before one with the job's predicate in it: BEGIN, and what gives the predicate its
+ * meaning and the planner its choice until the transaction ends.
+ *
+ * Shape:   returns how many; texts live in `arena` or are static.
+ */
+int sql_walk_begin(
+    const Plan *plan, WalkMethod method, Arena *arena, const char *begin[SQL_WALK_BEGIN_MAX]);
+
+#endif
