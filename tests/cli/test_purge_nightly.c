@@ -165,6 +165,23 @@ Test(purge_nightly, zone_that_the_server_does_not_know_is_refused)
 
 /* ---- what is left ---- */
 
+Test(purge_nightly, backlog_is_of_rows_that_were_old_when_the_pass_began)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, 100);
+    pg_exec(test.conn, "ALTER TABLE app ADD COLUMN at timestamptz;"
+                       "UPDATE app SET at = now() - (id % 100) * '1 day'::interval;"
+                       "ANALYZE app");
+    job_write_purge(&test,
+        "where: at < now() - '40 days'::interval AND slowly(hits) IS NOT NULL\n" ONE
+        "limits: {rows: 1000}\n");
+    job_expect_run(&test, 7);
+    double left = (double)pg_int(test.conn, "SELECT count(*) FROM app, pghaul.job j"
+                                            " WHERE at < j.pinned - '40 days'::interval");
+    cr_expect(epsilon_eq(dbl, (double)last_backlog(&test), left, left / 10));
+    job_close_cluster(&test);
+}
+
 Test(purge_nightly, backlog_that_grows_is_warned_of_even_when_quiet)
 {
     JobTest test;
@@ -201,7 +218,9 @@ Test(purge_nightly, history_lists_what_each_run_deleted_freed_and_left)
     char *out = status(&test, "--history");
     expect_has(out, "stopped cleanly with work left (exit 7) after ");
     expect_has(out, "done (exit 0) after ");
+    expect_has(out, " rows deleted, ");
     expect_has(out, " freed, about 0 rows left");
+    expect_has(out, "  backlog  about 0 rows still match");
     free(out);
     cr_expect(eq(i64, old, pg_int(test.conn, "SELECT sum(rows) FROM pghaul.run")));
     double freed = (double)pg_int(test.conn, "SELECT sum(freed_bytes) FROM pghaul.run");
