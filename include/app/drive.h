@@ -25,7 +25,7 @@ typedef struct Drive {
     int other_runs;    /* alive when this one had ended */
     bool has_seen_end; /* the passes are over as *conn has it, in a session that is still open */
 
-    /* after drive_read_outcome() */
+    bool has_outcome; /* of drive_read_outcome(), what follows */
     int pass;
     PassKind pass_kind;
     RangeTotals totals; /* of the job's last pass */
