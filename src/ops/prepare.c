@@ -15,6 +15,7 @@
 #include "core/sql_parts.h"
 #include "engine/passes.h"
 #include "ops/aftercare.h"
+#include "ops/clean.h"
 #include "ops/ddl.h"
 #include "ops/indexes.h"
 #include "ops/prepare_log.h"
@@ -387,11 +388,16 @@ prepare_objects(
 /* ---- the next pass of a purge ---- */
 
 static bool
+has_plan(const JobRow *job, const Plan *plan)
+{
+    return strcmp(job->fingerprint, plan->fingerprint) == 0;
+}
+
+static bool
 fits_table(PgConn *conn, const Plan *plan, const JobRow *job, bool *fits, Err *err)
 {
     DriftKind drift = DRIFT_NONE;
-    *fits = guards_check(conn, job->id, &drift, err) &&
-            strcmp(job->fingerprint, plan->fingerprint) == 0;
+    *fits = guards_check(conn, job->id, &drift, err) && has_plan(job, plan);
     if (drift != DRIFT_NONE) {
         *err = ERR_INIT;
     }
@@ -417,6 +423,7 @@ prepare_next_pass(PgConn *conn, const Plan *plan, const JobRow *job, int *inheri
         return false;
     }
     bool ok = job_lock(conn, job->id, err) &&
+              (has_plan(job, plan) || clean_functions(conn, job, err)) &&
               job_take_plan(conn, job->id, plan->fingerprint, err) &&
               guards_record(conn, plan, job->id, false, err) &&
               passes_begin_move(conn, NULL, plan, job->id, job->pass, err) &&
