@@ -191,6 +191,7 @@ feed_purge(XXH3_state_t *state, const Plan *plan)
     feed(state, into == NULL ? NULL : into->table.name);
     feed(state, spec->children == CHILDREN_DELETE ? "delete" : "refuse");
     feed(state, plan->purge->served ? "served" : "all rows");
+    feed(state, plan->purge->least == NULL ? NULL : plan->purge->least->name);
     STRBUF_AUTO children = STRBUF_INIT;
     plan_put_children(&children, plan);
     feed(state, strbuf_text(&children));
@@ -275,6 +276,7 @@ stay_on_walk(const JobSpec *spec, const Facts *facts, Arena *arena, Plan *plan)
                            : decided.purge->walk_hint;
     for (int i = 0; plan_walk_candidate(plan, purge, i, &possible); i++) {
         if (possible) {
+            plan_walk_remember(plan, purge);
             take_fingerprint(spec, facts, plan);
         }
         if (possible && strcmp(stored->fingerprint, plan->fingerprint) == 0) {
@@ -308,6 +310,7 @@ decide_purge(const JobSpec *spec, const Facts *facts, Arena *arena, Plan *plan)
     plan_decide_children(spec, facts, arena, purge);
     plan->purge = purge;
     plan_walk_decide(plan, purge, arena);
+    plan_walk_remember(plan, purge);
     plan->sync_trigger = false;
     plan->path = PATH_KEY;
     plan->path_reason = "rows that move between blocks could be passed over";

@@ -13,6 +13,35 @@ sql_walk_matching(StrBuf *out, const Plan *plan, const char *now_sql)
     sql_put_pinned_where(out, plan, now_sql);
 }
 
+/* The predicate is asked of a row that has that value and no other column: it mentions none. */
+void
+sql_walk_remembered(StrBuf *out, const Plan *plan)
+{
+    const ColumnFacts *least = plan->purge->least;
+    strbuf_puts(out, "SELECT r.no, r.high, r.est_rows,\n"
+                     "       r.state <> 'done' OR r.least IS NULL OR EXISTS (\n"
+                     "       SELECT FROM (SELECT r.least::");
+    strbuf_printf(out, "%s AS ", least->base_type);
+    sql_put_ident(out, least->name);
+    strbuf_puts(out, ") AS ");
+    sql_put_ident(out, plan->facts->table.name);
+    strbuf_puts(out, "\n        WHERE true");
+    sql_put_pinned_where(out, plan, "$4::pg_catalog.timestamptz");
+    strbuf_puts(out, ")\n"
+                     "  FROM pghaul.ranges AS r\n"
+                     " WHERE r.job = $1::pg_catalog.int8 AND r.pass = $2::pg_catalog.int4\n"
+                     "   AND r.high IS NOT NULL AND r.high IS DISTINCT FROM r.low\n"
+                     "   AND $4::pg_catalog.timestamptz IS NOT NULL\n"
+                     "   AND r.no >= (\n"
+                     "       SELECT o.no FROM pghaul.ranges AS o\n"
+                     "        WHERE o.job = $1 AND o.pass = $2\n"
+                     "          AND o.high IS DISTINCT FROM o.low\n"
+                     "          AND o.low IS NOT DISTINCT FROM $3::pg_catalog.text[]\n"
+                     "        ORDER BY o.no LIMIT 1)\n"
+                     " ORDER BY r.no\n"
+                     " LIMIT 1000");
+}
+
 static const char *
 search_path(const Plan *plan, Arena *arena)
 {
