@@ -18,12 +18,14 @@ HOBJ    := $(HARNESS:%.c=$(BUILD)/%.o)
 SUITES  := unit integration cli
 suite_objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/$(1)/*.c)))
 TESTOBJ := $(foreach s,$(SUITES),$(call suite_objects,$(s)))
+FAULT   := $(BUILD)/fault/preload.so $(BUILD)/fault/archive_steps
 STRESS  := $(patsubst tests/stress/%.c,$(BUILD)/stress/%,$(sort $(wildcard tests/stress/*.c)))
 BCOMMON := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/common_*.c)))
 BENCH   := $(patsubst bench/%.c,$(BUILD)/bench/%,\
            $(filter-out bench/common_%.c,$(sort $(wildcard bench/*.c))))
 FUZZLIB := $(filter $(BUILD)/src/base/% $(BUILD)/src/core/%,$(LIBOBJ))
-EXTRAOBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/stress/*.c tests/fuzz/*.c bench/*.c)))
+EXTRAOBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/stress/*.c tests/fuzz/*.c tests/fault/*.c \
+            bench/*.c)))
 
 WARN    := -std=c17 -Wall -Wextra -Wpedantic $(WERROR) -Wshadow -Wconversion -Wsign-conversion \
            -Wcast-qual -Wcast-align -Wpointer-arith -Wwrite-strings -Wstrict-prototypes \
@@ -80,6 +82,16 @@ $(BUILD)/stress/%: $(BUILD)/tests/stress/%.o $(HOBJ) $(LIBOBJ)
 	@echo "  LD $@"
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
 
+$(BUILD)/fault/%.so: tests/fault/%.c Makefile
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	@$(CC) $(CPPFLAGS) $(WARN) -O2 -g -fPIC -shared $< -ldl -o $@
+
+$(BUILD)/fault/%: $(BUILD)/tests/fault/%.o $(LIBOBJ)
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
+
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZLIB)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
@@ -90,7 +102,7 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BCOMMON) $(HOBJ) $(LIBOBJ)
 	@echo "  LD $@"
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
 
-build-tests: $(foreach s,$(SUITES),$(BUILD)/test-$(s)) $(STRESS) $(BUILD)/pghaul ## build every suite
+build-tests: $(foreach s,$(SUITES),$(BUILD)/test-$(s)) $(STRESS) $(FAULT) $(BUILD)/pghaul ## build every suite
 
 test: ## everything that CI runs (scripts/test)
 	scripts/test
@@ -98,10 +110,10 @@ test: ## everything that CI runs (scripts/test)
 unit: $(BUILD)/test-unit ## unit tests; T=name filters
 	scripts/run-suite unit $(BUILD) '$(T)'
 
-integration: $(BUILD)/test-integration $(BUILD)/pghaul ## tests against a real primary and standby
+integration: $(BUILD)/test-integration $(FAULT) $(BUILD)/pghaul ## tests against a real primary and standby
 	scripts/run-suite integration $(BUILD) '$(T)'
 
-cli: $(BUILD)/test-cli $(BUILD)/pghaul ## tests of the real binary
+cli: $(BUILD)/test-cli $(FAULT) $(BUILD)/pghaul ## tests of the real binary
 	scripts/run-suite cli $(BUILD) '$(T)'
 
 stress: ## thread tests under the thread sanitizer
@@ -117,7 +129,7 @@ asan: ## unit and cli suites under the address and undefined-behaviour sanitizer
 
 tsan: stress ## same as stress
 
-soak: $(BUILD)/test-integration $(BUILD)/test-cli $(BUILD)/pghaul ## the full fault counts; takes long
+soak: $(BUILD)/test-integration $(BUILD)/test-cli $(FAULT) $(BUILD)/pghaul ## the full fault counts; takes long
 	scripts/soak $(BUILD)
 
 fuzz: ## libFuzzer over the parser of job files, for FUZZ_SECONDS (60)

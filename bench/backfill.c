@@ -177,7 +177,7 @@ measure(Bench *bench, const ContenderRun *run, bool is_loaded, Measurement *item
     table_restore(bench->cluster, run->table);
     const char *uri = cluster_uri(bench->cluster, BENCH_DATABASE);
     PGconn *conn = pg_open(uri);
-    Load *load = is_loaded ? load_start(uri, run->table, item->rows) : NULL;
+    Load *load = is_loaded ? load_start(uri, run->table, item->rows, false) : NULL;
     if (is_loaded) {
         harness_nap_us(SECONDS_US(1)); /* the load's first updates read cold pages: not counted */
     }

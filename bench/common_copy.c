@@ -9,11 +9,10 @@
 #include <string.h>
 
 #include "base/strbuf.h"
+#include "common_program.h"
 #include "harness/harness.h"
-#include "harness/proc.h"
 #include "harness/session.h"
 
-#define RUN_LIMIT_US  SECONDS_US(3 * 3600)
 #define TARGET_SCHEMA "copied"
 
 const CopyContender COPY_CONTENDERS[] = {
@@ -122,7 +121,6 @@ copy_prepare(const CopyRun *run)
 
 /* ---- programs ---- */
 
-/* Run it to its end; what it prints is shown when its exit code is not 0. */
 static bool
 run_program(const CopyRun *run, const char *const *argv)
 {
@@ -138,31 +136,18 @@ run_program(const CopyRun *run, const char *const *argv)
         strbuf_printf(&log, "%s/%s-%s-%d.log", run->log_folder, run->table->name,
             run->contender->name, run->repetition);
     }
-    const char *log_path = run->log_folder == NULL ? NULL : strbuf_text(&log);
-    Proc *proc = proc_start(
-        &(ProcSpec){.argv = argv, .env = env, .out_path = log_path, .err_path = log_path});
-    int code = proc_finish(proc, RUN_LIMIT_US);
-    if (code != 0) {
-        char *out = proc_stdout(proc);
-        char *err = proc_stderr(proc);
-        (void)fprintf(stderr, "%s ended with exit code %d (%s):\n%s\n%s\n", run->contender->title,
-            code, log_path == NULL ? "" : log_path, log_path == NULL ? out : "",
-            log_path == NULL ? err : "");
-        free(out);
-        free(err);
-    }
-    proc_free(proc);
-    return code == 0;
+    return program_run(&(BenchProgram){.title = run->contender->title,
+        .argv = argv,
+        .env = env,
+        .log_path = run->log_folder == NULL ? NULL : strbuf_text(&log)});
 }
 
 /* Programs of the server's release come from its folder ($BIN). */
 static bool
 run_shell(const CopyRun *run, const char *script)
 {
-    const char *psql = cluster_program(run->source, "psql");
     STRBUF_AUTO text = STRBUF_INIT;
-    strbuf_printf(&text, "set -euo pipefail\nBIN=%.*s\n%s", (int)(strlen(psql) - strlen("/psql")),
-        psql, script);
+    program_put_script(&text, run->source, script);
     const char *argv[] = {"/bin/bash", "-c", strbuf_text(&text), NULL};
     return run_program(run, argv);
 }

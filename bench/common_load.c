@@ -34,6 +34,7 @@ typedef struct Connection {
     /* set at creation */
     PGconn *conn;
     int64_t rows;
+    bool rows_may_go;
     int64_t first_due_us;
     const _Atomic int64_t *until_us; /* the load's */
     pthread_t thread;
@@ -75,7 +76,9 @@ update_one(Connection *connection)
         key, sizeof(key), "%lld", (long long)prng_between(&connection->prng, 1, connection->rows));
     const char *const values[] = {key};
     PGresult *result = PQexecPrepared(connection->conn, UPDATE_NAME, 1, values, NULL, NULL, 0);
-    if (PQresultStatus(result) != PGRES_COMMAND_OK || PQcmdTuples(result)[0] != '1') {
+    bool found = PQresultStatus(result) == PGRES_COMMAND_OK && PQcmdTuples(result)[0] == '1';
+    bool gone = PQresultStatus(result) == PGRES_COMMAND_OK && connection->rows_may_go;
+    if (!found && !gone) {
         connection->errors++;
     }
     PQclear(result);
@@ -119,7 +122,7 @@ run_connection(void *arg)
 }
 
 Load *
-load_start(const char *uri, const BenchTable *table, int64_t rows)
+load_start(const char *uri, const BenchTable *table, int64_t rows, bool rows_may_go)
 {
     Load *load = mem_new(sizeof(*load));
     atomic_store(&load->until_us, INT64_MAX);
@@ -127,6 +130,7 @@ load_start(const char *uri, const BenchTable *table, int64_t rows)
         Connection *connection = &load->connections[i];
         connection->conn = pg_open(uri);
         connection->rows = rows;
+        connection->rows_may_go = rows_may_go;
         connection->until_us = &load->until_us;
         prng_init(&connection->prng, LOAD_KEY_SEED + (uint64_t)i);
         prepare(connection->conn, table);

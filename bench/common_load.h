@@ -10,6 +10,7 @@
 #ifndef BENCH_COMMON_LOAD_H
 #define BENCH_COMMON_LOAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common_table.h"
@@ -27,8 +28,9 @@ typedef struct LoadStats {
     double max_ms;
 } LoadStats;
 
-/* Connect and begin; `uri` and `table` must outlive the load. */
-Load *load_start(const char *uri, const BenchTable *table, int64_t rows);
+/* Connect and begin; `uri` and `table` must outlive the load.  When `rows_may_go`, an update that
+ * finds no row is no error. */
+Load *load_start(const char *uri, const BenchTable *table, int64_t rows, bool rows_may_go);
 
 /* Let what is due until now finish, end the load and free it; the result is about the updates that
  * were due from `from_us` (clock_mono_us()) on. */

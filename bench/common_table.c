@@ -66,7 +66,7 @@ static const char SQL_CREATE[] = "CREATE TABLE " BENCH_TABLE " ("
 static const char SQL_FILL[] =
     "INSERT INTO " BENCH_TABLE " SELECT %s, i * 7919 %% 100003,"
     " timestamptz '2024-01-01 00:00:00Z' + i * interval '1 second', i * 104729 %% 5003,"
-    " i %% 7, (i * 7919 %% 1000003)::numeric / 100, left(repeat(md5(i::text), 4), 106), NULL"
+    " i %% 7, (i * 7919 %% 1000003)::numeric / 100, %s, NULL"
     " FROM pg_catalog.generate_series(1, %lld::bigint) i";
 
 static const char SQL_STATE[] =
@@ -91,10 +91,15 @@ table_load(PgCluster *cluster, const BenchTable *table, int64_t rows)
     (void)snprintf(dbname, sizeof(dbname), "template_%s", table->name);
     conn = pg_open(cluster_uri(cluster, dbname));
     table_create(conn, table);
-    pg_execf(conn, SQL_FILL, table->key_sql, (long long)rows);
+    pg_execf(conn, SQL_FILL, table->key_sql,
+        table->payload_sql == NULL ? "left(repeat(md5(i::text), 4), 106)" : table->payload_sql,
+        (long long)rows);
     pg_exec(conn, "ALTER TABLE " BENCH_TABLE " ADD PRIMARY KEY (id)");
     pg_exec(conn, table->index_sql);
-    pg_exec(conn, "VACUUM (FREEZE, ANALYZE) " BENCH_TABLE);
+    if (table->more_sql != NULL) {
+        pg_exec(conn, table->more_sql);
+    }
+    pg_exec(conn, "VACUUM (FREEZE, ANALYZE)");
     pg_close(conn);
 }
 

@@ -27,9 +27,11 @@ typedef struct BenchTable {
     const char *name; /* as the command line selects it */
     const char *title;
     const char *key_type;
-    const char *key_sql;    /* the key of row number i */
-    const char *lowest_key; /* below every key */
-    const char *index_sql;  /* the indexes besides the primary key */
+    const char *key_sql;     /* the key of row number i */
+    const char *lowest_key;  /* below every key */
+    const char *index_sql;   /* the indexes besides the primary key */
+    const char *payload_sql; /* 106 characters of text of row i; NULL: hex digits that repeat */
+    const char *more_sql;    /* what else the template has; NULL: nothing */
 } BenchTable;
 
 extern const BenchTable BENCH_TABLES[];

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "common_copy.h"
+#include "common_figures.h"
 #include "common_load.h"
 #include "common_options.h"
 #include "common_table.h"
@@ -128,7 +129,7 @@ measure(Bench *bench, const CopyRun *run, bool is_loaded, Turn *turn)
 {
     copy_prepare(run);
     const char *uri = cluster_uri(run->source, BENCH_DATABASE);
-    Load *load = is_loaded ? load_start(uri, run->table, bench->options.rows) : NULL;
+    Load *load = is_loaded ? load_start(uri, run->table, bench->options.rows, false) : NULL;
     if (is_loaded) {
         harness_nap_us(SECONDS_US(1)); /* the load's first updates read cold pages: not counted */
     }
@@ -215,14 +216,6 @@ p99_ms(const Turn *turn)
     return turn->load.p99_ms;
 }
 
-static int
-compare_doubles(const void *left, const void *right)
-{
-    double a = *(const double *)left;
-    double b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
 /* Over the repetitions; NaN when there are none. */
 static double
 median(const Bench *bench, const BenchTable *table, const char *name, bool is_loaded, Figure figure)
@@ -236,20 +229,9 @@ median(const Bench *bench, const BenchTable *table, const char *name, bool is_lo
             values[count++] = figure(turn);
         }
     }
-    qsort(values, count, sizeof(*values), compare_doubles);
-    double middle = count == 0 ? (double)NAN : (values[(count - 1) / 2] + values[count / 2]) / 2;
+    double middle = figures_median(values, count);
     free(values);
     return middle;
-}
-
-static void
-put_figure(int decimals, double value)
-{
-    if (isnan(value)) {
-        (void)printf(" %9s", "-");
-    } else {
-        (void)printf(" %9.*f", decimals, value);
-    }
 }
 
 static void
@@ -262,10 +244,10 @@ put_row(const Bench *bench, const BenchTable *table, const CopyContender *conten
         return;
     }
     (void)printf("%-22s", contender->title);
-    put_figure(1, took_s);
-    put_figure(0, rows / took_s);
-    put_figure(0, median(bench, table, contender->name, false, wal_bytes) / rows);
-    put_figure(2, p99);
+    figures_put(1, took_s);
+    figures_put(0, rows / took_s);
+    figures_put(0, median(bench, table, contender->name, false, wal_bytes) / rows);
+    figures_put(2, p99);
     double ratio = contender->against == NULL
                        ? (double)NAN
                        : median(bench, table, contender->against, false, duration_s) / took_s;

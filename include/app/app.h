@@ -124,6 +124,7 @@ bool verb_verify(App *app, Err *err);
 bool verb_quarantine(App *app, Err *err);
 bool verb_cutover(App *app, Err *err);
 bool verb_rollback(App *app, Err *err); /* in verb_cutover.c */
+bool verb_archive(App *app, Err *err);
 bool verb_clean(App *app, Err *err);
 bool verb_help(App *app, Err *err);
 bool verb_version(App *app, Err *err);

@@ -8,6 +8,7 @@
 
 #include "app/app.h"
 #include "engine/engine.h"
+#include "ops/aftercare.h"
 #include "store/ranges.h"
 
 typedef struct Drive {
@@ -18,6 +19,8 @@ typedef struct Drive {
     int64_t run;        /* number of the run; 0 = not registered yet */
     int inherited_pass; /* see EngineSetup */
     Progress final;
+    bool has_worked; /* the engine has run */
+    Aftercare care;  /* of a purge, once its end is written down */
     bool second_signal;
     int other_runs;    /* alive when this one had ended */
     bool has_seen_end; /* the passes are over as *conn has it, in a session that is still open */
@@ -71,6 +74,10 @@ void drive_summary(const Drive *drive);
 /* Another verify pass over a job whose move has ended, to its end, as `pghaul verify` (where it is)
  * does; `source` is a session to a source elsewhere, or NULL. */
 bool drive_compare(App *app, PgConn **conn, PgConn *source, const Plan *plan, Err *err)
+    __attribute__((warn_unused_result));
+
+/* All of a run, from the job's spec on, as `pghaul run` does it; `source` as above. */
+bool run_spec(App *app, PgConn **conn, PgConn *source, const JobSpec *spec, Err *err)
     __attribute__((warn_unused_result));
 
 #endif

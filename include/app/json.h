@@ -15,6 +15,7 @@ json_t *json_text(const char *text);
 
 /* A number; null when it is below 0 (not known) or not finite. */
 json_t *json_known(double value);
+json_t *json_count(int64_t value);
 
 /* Add a field; takes `value`. */
 void json_put(json_t *object, const char *name, json_t *value);

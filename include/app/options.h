@@ -34,6 +34,7 @@ typedef enum VerbId {
     VERB_QUARANTINE,
     VERB_CUTOVER,
     VERB_ROLLBACK,
+    VERB_ARCHIVE,
     VERB_CLEAN,
     VERB_HELP,
     VERB_VERSION,
@@ -63,6 +64,7 @@ typedef enum OptionType {
     OPTION_FLAG = 0,
     OPTION_TEXT,
     OPTION_WORKERS,
+    OPTION_NUMBER,
     OPTION_DURATION
 } OptionType;
 
@@ -106,6 +108,9 @@ typedef struct Options {
     bool follow;
     int workers;            /* 0 = as the plan says */
     int64_t max_runtime_us; /* 0 = none */
+    int64_t run;            /* of an archive; 0 = all */
+    const char *table;      /* of an archive; NULL = all */
+    const char *into;       /* of a restore; NULL = the table that they were of */
 } Options;
 
 /*

@@ -59,4 +59,9 @@ int plan_purge_locks(const Plan *plan, Arena *arena, const char *notes[static PL
 int plan_purge_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_MAX]);
 void plan_purge_json(json_t *object, const Plan *plan);
 
+/* Tables that refer to its own; NULL = no rows of others are locked. */
+void plan_children_put(StrBuf *out, const Plan *plan, int width);
+const char *plan_children_lock(const Plan *plan, Arena *arena);
+json_t *plan_children_json(const Plan *plan);
+
 #endif

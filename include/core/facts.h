@@ -128,6 +128,8 @@ typedef struct TableFacts {
     bool may_select, may_update, may_trigger;
     bool may_insert, may_delete;
     bool may_select_system; /* ctid and xmax, by which rows that somebody holds are found */
+    bool has_toast;
+    bool keeps_tail;        /* vacuum_truncate is off */
     bool has_identity;      /* deletes can be published: the server can name the row */
     bool may_use_schema;
     bool may_vacuum;           /* as the owner, or by the privilege MAINTAIN */
@@ -194,6 +196,7 @@ typedef struct Facts {
     const struct Facts *into;   /* of the target of a copy, or the table that keeps the rows of a
                                    purge; NULL else */
     const FolderFacts *archive; /* of `archive:`; NULL without one */
+    const struct RestoreFacts *restore; /* of a restore (core/restore.h), else NULL */
     ServerFacts server;
     TableFacts table;
     ColumnFacts *columns; /* in attnum order, dropped columns left out */

@@ -66,6 +66,9 @@ void findings_target_kind(const Collector *target);
 /* Of a purge: privileges, subscribers, where the rows are kept; `target` is NULL without one. */
 void findings_purge(const Collector *c, const Collector *target);
 
+/* Of a purge: what happens on standbys. */
+void findings_aftercare(const Collector *c);
+
 /* Of findings_copy(): the target as a table, and its indexes beside the map's key. */
 void findings_into(const Collector *source, const Collector *target);
 void findings_into_indexes(const Collector *target, const struct CopyKey *copied, int key_count);
@@ -73,6 +76,7 @@ void findings_into_indexes(const Collector *target, const struct CopyKey *copied
 /* Of a purge: rows of other tables that refer to those to be deleted. */
 void findings_children(const Collector *c);
 
+void findings_restore(const Collector *c);
 void findings_columns(const Collector *c);
 void findings_expressions(const Collector *c);
 void findings_needs(const Collector *c);

@@ -118,6 +118,7 @@ typedef struct JobSpec {
     IndexMode indexes;
     ArchiveSpec archive;
     int64_t archive_run;   /* of a restore: only rows of this run; 0 = of all */
+    const char *archive_table; /* of a restore: only rows of this table, as written; NULL = of all */
     ChildrenMode children; /* of a purge */
     bool keeps_tail; /* of a purge: no VACUUM gives the table's tail back while the job lasts */
     WindowSpec window;

@@ -90,7 +90,9 @@ typedef struct PurgePlan {
 typedef struct Plan {
     const JobSpec *spec;
     const CopyPlan *copy;   /* of a copy, else NULL */
-    const PurgePlan *purge; /* of a purge, else NULL; a backfill has neither */
+    const PurgePlan *purge; /* of a purge, else NULL */
+    const struct RestoreFacts *restore; /* of a restore, which has no key (core/restore.h); else
+                                           NULL */
     const Facts *facts;
     const ExprFacts *exprs;              /* one per assignment */
     const ExprFacts *where;              /* NULL without `where:` */
@@ -128,5 +130,11 @@ typedef struct Plan {
  */
 void plan_build(const JobSpec *spec, const Facts *facts, const ExprReport *exprs,
     const IndexFacts *key, Arena *arena, Plan *plan);
+
+/* The table that rows go to: of a copy, or of a purge with `into:`; NULL else. */
+const Facts *plan_into(const Plan *plan);
+
+/* Does somebody keep what a purge deletes, and so needs every column of it? */
+bool plan_keeps_rows(const Plan *plan);
 
 #endif

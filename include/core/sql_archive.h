@@ -20,9 +20,14 @@
  * SELECT that gives it its settings: bounds $1 and $2 (text[] or NULL), rows to leave out $3
  * (tid[] in text form, or NULL), what now() means.
  *
- * Shape:   one row; column ARCHIVE_FILENODE is the file of the table, which the delete compares.
+ * Shape:   one row, of which these columns matter; the delete compares file and attributes.
  */
-#define ARCHIVE_FILENODE 2
+typedef enum ArchiveSettingColumn {
+    ARCHIVE_FILENODE = 2, /* file of the table */
+    ARCHIVE_COLUMNS,      /* columns it has */
+    ARCHIVE_ATTRIBUTES,   /* with those that were dropped */
+} ArchiveSettingColumn;
+
 void sql_archive_settings(StrBuf *out, const Plan *plan, int64_t job);
 
 /* Which rows it reads. */
@@ -63,7 +68,8 @@ void sql_archive_held(StrBuf *out, const Plan *plan, const ArchiveRows *rows);
  *   $7  rows that were left behind locks       $8  does the range end here?
  *   $10 file of the table that was read        $11 tid[], $12 xid[]: the row versions; xmin values
  *   $13 where the batch ends; NULL = with the last of $11
- *   $14 int8[]: file, frame, run, offset, bytes, raw bytes; NULL = no frame, since no row was read
+ *   $14 int8[]: file, frame, run, offset, bytes, raw bytes, attributes of the table; NULL = no
+ *       frame, since no row was read
  *   $15 hash of the rows                       $16 int[]: who holds those that were left
  *
  * Errors:  PH005 when a row is not as it was read any more, PH004 when a trigger keeps one.

@@ -27,7 +27,9 @@ void sql_put_children_declare(StrBuf *out, const Plan *plan);
 void sql_put_children_table_lock(StrBuf *out, const Plan *plan);
 
 /*
- * Lock all rows that refer to those of pghaul_tids, level by level.
+ * Lock all rows that refer to those of pghaul_tids, level by level; then judge the predicate again,
+ * and take the rows on which it is not true any more out of pghaul_tids.  The DELETE of the rows
+ * must not ask for it once more: it may look at rows that refer, and these are gone by then.
  *
  * With `skips`: rows that somebody holds are passed over; rows of pghaul_tids which such ones
  * refer to, at whatever level, are taken out of it, and pghaul_holders gets who holds them.

@@ -18,6 +18,7 @@ typedef enum JobKinds {
     FOR_RELAY = 4u, /* a copy between two */
     FOR_PURGE = 8u,
     FOR_ARCHIVE = 16u, /* a purge that writes files first */
+    FOR_RESTORE = 32u,
 } JobKinds;
 
 typedef struct SqlFunction {

@@ -85,6 +85,9 @@ void sql_put_meaning_settings(StrBuf *out, const Plan *plan);
 /* VACUUM of the table, without truncation, which would lock readers out. */
 void sql_vacuum(StrBuf *out, const Plan *plan);
 
+/* ALTER TABLE, so that no other VACUUM does it either. */
+void sql_keep_tail(StrBuf *out, const Plan *plan);
+
 /* The names under which the expressions look: those of the job, or the table's schema. */
 void sql_put_search_path(StrBuf *out, const Plan *plan);
 
@@ -93,7 +96,8 @@ void sql_put_search_path(StrBuf *out, const Plan *plan);
 void sql_put_parser_settings(StrBuf *out, const Plan *plan);
 
 /*
- * The target of a copy, which is always aliased to pghaul_into; the source keeps its own name.
+ * The target of a copy, which is always aliased to pghaul_into; the source keeps its own name.  Its
+ * own name a purge's has as well.
  */
 
 /* "schema"."table", without alias */

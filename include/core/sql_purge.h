@@ -16,4 +16,8 @@
  */
 void sql_delete_function(StrBuf *out, const Plan *plan, int64_t job);
 
+/* What a batch does to one row, which `is_row` finds; with its DECLAREs.  For core/sql_*.c only. */
+void sql_put_purge_declare(StrBuf *out, const Plan *plan);
+void sql_put_delete_row(StrBuf *out, const Plan *plan, const char *is_row);
+
 #endif

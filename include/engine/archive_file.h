@@ -63,10 +63,10 @@ typedef struct ArchiveBatch {
 
 /* Where a frame is, as pghaul.archive_frame has it. */
 typedef struct ArchivePlace {
-    int no;                       /* of the frame: 1, 2, .. */
     int64_t at;                   /* offset of its head */
     int64_t bytes;                /* head and zstd frame */
     int64_t raw_bytes;            /* of the COPY text */
+    int no;                       /* of the frame: 1, 2, .. */
     char hash[ARCHIVE_HASH_SIZE]; /* of the COPY text */
 } ArchivePlace;
 

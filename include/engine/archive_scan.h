@@ -65,6 +65,9 @@ bool archive_reader_open(const ArchiveFolder *folder, const char *name, ArchiveR
 /* Accepts NULL. */
 void archive_reader_close(ArchiveReader *reader);
 
+/* Somebody writes to the file now: what a scan calls torn may be a frame on its way. */
+bool archive_reader_is_live(const ArchiveReader *reader);
+
 /*
  * The next unit, the end unit too; *found is false at the end of what is whole.  All calls of a
  * scan have one depth.  A file that grows meanwhile is read to the size that it had when it was

@@ -28,8 +28,10 @@ typedef struct WorkerCounters {
     int64_t lock_retries;
     int64_t cancels;
     int64_t errors;
-    double batch_rows; /* smoothed */
-    double batch_ms;   /* smoothed */
+    int64_t archived_bytes;     /* of frames whose rows are deleted */
+    int64_t archived_raw_bytes; /* of their rows, as text */
+    double batch_rows;          /* smoothed */
+    double batch_ms;            /* smoothed */
     bool busy;
 } WorkerCounters;
 
@@ -68,6 +70,7 @@ typedef struct Worker {
     Backoff backoff;
     Prng prng;
     int64_t unreachable_since_us; /* 0 = the session works */
+    struct Archiver *archiver;    /* of a purge that writes files (engine/archiver.h); NULL */
 } Worker;
 
 struct Engine {

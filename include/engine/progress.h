@@ -44,11 +44,13 @@ typedef struct Progress {
     int workers_busy;   /* with a batch in flight or a range at hand */
     int other_runs;     /* of the job, on this host or others */
     int stripes;
-    double hot_ratio;     /* of the table's updates since the run began; -1 = unknown */
-    int lock_waiters;     /* sessions that wait for a lock on the table */
-    int64_t lock_retries; /* batches that gave way to a lock */
-    int64_t cancels;      /* batches cancelled because somebody waited for them */
-    int64_t errors;       /* other failures that were tried again */
+    double hot_ratio;           /* of the table's updates since the run began; -1 = unknown */
+    int lock_waiters;           /* sessions that wait for a lock on the table */
+    int64_t lock_retries;       /* batches that gave way to a lock */
+    int64_t cancels;            /* batches cancelled because somebody waited for them */
+    int64_t archived_bytes;     /* of files, by this run; of rows that are deleted */
+    int64_t archived_raw_bytes; /* those rows as text */
+    int64_t errors;             /* other failures that were tried again */
     int64_t
         backlog_rows; /* a copy: changes that are not drained yet; -1 = none to drain, a backfill */
     double backlog_s; /* age of the oldest of them */

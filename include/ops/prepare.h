@@ -37,6 +37,16 @@ bool prepare_job(PgConn *conn, const Plan *plan, Arena *arena, JobRow *job, Err 
 bool prepare_objects(PgConn *conn, PgConn *source, const Plan *plan, int64_t job, StopToken *stop,
     Err *err) __attribute__((warn_unused_result));
 
+/*
+ * Of a purge that was run before, after prepare_objects(): begin another pass over the table as it
+ * is now.
+ *
+ * Shape:   a pass that was not finished, and whose plan still fits, is to be gone on with instead:
+ *          then *inherited_pass is its number, else 0.
+ */
+bool prepare_next_pass(PgConn *conn, const Plan *plan, const JobRow *job, int *inherited_pass,
+    Err *err) __attribute__((warn_unused_result));
+
 /* Only the functions. */
 bool prepare_functions(PgConn *conn, const Plan *plan, int64_t job, Err *err)
     __attribute__((warn_unused_result));

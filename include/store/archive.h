@@ -88,7 +88,8 @@ bool archive_frames(PgConn *conn, int64_t job, int file, Arena *arena, ArchiveFr
 bool archive_knows_job(PgConn *conn, const char *uuid, bool *known, Err *err)
     __attribute__((warn_unused_result));
 
-/* Note down for each run of the job what it has archived. */
-bool archive_count_runs(PgConn *conn, int64_t job, Err *err) __attribute__((warn_unused_result));
+/* Note down what the run has archived: bytes of committed frames. */
+bool archive_count_run(PgConn *conn, int64_t job, int64_t run, Err *err)
+    __attribute__((warn_unused_result));
 
 #endif

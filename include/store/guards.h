@@ -21,9 +21,9 @@
     "                WHEN j.kind = 'copy' THEN pghaul.copy_signature(j.table_oid,\n"               \
     "                    j.used_columns, j.key_columns, j.trigger_name)\n"                         \
     "                ELSE pghaul.table_signature(j.table_oid, j.used_columns,\n"                   \
-    "                    j.key_columns, j.trigger_name IS NOT NULL) END"
+    "                    j.key_columns, j.trigger_name IS NOT NULL OR j.kind = 'purge') END"
 
-/* The target of a copy likewise; NULL for a backfill. */
+/* The target of a copy, or the table that keeps the rows of a purge, likewise; else NULL. */
 #define GUARDS_INTO                                                                                \
     "CASE WHEN j.into_oid IS NOT NULL THEN pghaul.table_signature(j.into_oid,\n"                   \
     "                    j.into_used, j.into_key, false) END"

@@ -26,6 +26,9 @@ typedef struct HistoryRun {
     double duration_s;   /* until it ended or was last heard of */
     int64_t rows;        /* changed by it */
     int exit_code;
+    int64_t archived_bytes; /* of a purge, as the next two; -1 = it is none, or not known */
+    int64_t freed_bytes;
+    int64_t backlog_rows; /* left by it; of a copy, changes to be drained */
 } HistoryRun;
 
 /* All times of being throttled or paused for one reason; numbers in it do not tell reasons apart.

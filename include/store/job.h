@@ -97,6 +97,10 @@ bool job_set_state(PgConn *conn, int64_t id, JobState to, const char *reason, Er
 /* ERR_BUSY: whoever worked on it has to end. */
 bool job_is_cleaned(Err *err);
 
+/* The job goes on with another plan: that of a purge may be made anew for each pass. */
+bool job_take_plan(PgConn *conn, int64_t id, const char *fingerprint, Err *err)
+    __attribute__((warn_unused_result));
+
 /* Lock the job's row until the transaction ends; ERR_BUSY when the job was cleaned. */
 bool job_lock(PgConn *conn, int64_t id, Err *err) __attribute__((warn_unused_result));
 

@@ -89,6 +89,18 @@ bool ranges_reread(PgConn *conn, const RangeOwner *owner, Arena *arena, RangeLea
 bool ranges_release(PgConn *conn, const RangeOwner *owner, const RangeLease *lease, Err *err)
     __attribute__((warn_unused_result));
 
+/* Ranges that are there before anybody works, in pages: items of the same place belong together. */
+typedef struct RangePage {
+    int64_t first_no;
+    const char *lows;  /* text[] of texts of text[], */
+    const char *highs; /* likewise */
+    const char *rows;  /* int8[] as text */
+} RangePage;
+
+/* Insert them, free, in the caller's transaction. */
+bool ranges_insert(PgConn *conn, int64_t job, int pass, const RangePage *page, Err *err)
+    __attribute__((warn_unused_result));
+
 /* Forget the ranges of earlier passes: a purge has a pass every night. */
 bool ranges_forget(PgConn *conn, int64_t job, int before_pass, Err *err)
     __attribute__((warn_unused_result));

@@ -180,7 +180,9 @@ manual_put_completion(StrBuf *out)
         strbuf_puts(out, "'\n      options='");
         put_options(out, 1U << (unsigned)i);
         strbuf_puts(out, "'\n");
-        strbuf_puts(out, strstr(verb->arguments, "JOB") == NULL ? "" : "      files=yes\n");
+        bool files =
+            strstr(verb->arguments, "JOB") != NULL || strstr(verb->arguments, "PATH") != NULL;
+        strbuf_puts(out, files ? "      files=yes\n" : "");
         strbuf_puts(out, "      ;;\n");
     }
     strbuf_puts(out, TAIL);

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/aftercare_text.h"
 #include "app/display.h"
 #include "app/json.h"
 #include "base/clock.h"
@@ -119,6 +120,7 @@ drive_work(Drive *drive, Err *err)
     };
     block_signals();
     bool ok = engine_run(&setup, &drive->final, &drive->second_signal, err);
+    drive->has_worked = true;
     display_end(&display);
     return ok;
 }
@@ -251,7 +253,8 @@ end_run(Drive *drive, int exit_code, Err *err)
     if (*drive->conn == NULL) {
         return err_set(err, ERR_RECONNECT, "no session");
     }
-    return run_end(*drive->conn, drive->run, exit_code, &drive->other_runs, err);
+    return aftercare_of_run(drive, exit_code, err) &&
+           run_end(*drive->conn, drive->run, exit_code, &drive->other_runs, err);
 }
 
 void
@@ -309,6 +312,9 @@ drive_fail(Drive *drive, bool keep_state, Err *err)
     read_rest(drive);
     app_result(drive->app, "run_id", json_integer(drive->run));
     app_result(drive->app, "progress", json_progress(drive->job->name, &drive->final));
+    if (stopped && drive->plan->purge != NULL && drive->has_worked) {
+        drive_summary(drive); /* a night that ends with work left is as good as another */
+    }
     if (stopped && err->hint[0] == '\0') {
         const Options *options = &drive->app->options;
         (void)err_hint(err, "To go on: pghaul %s %s%s", verb_at(options->verb)->name,
@@ -342,6 +348,19 @@ put_moved(StrBuf *out, const Drive *drive)
         "after a timeout or error\n",
         (long long)last->batches, (long long)last->lock_retries, (long long)last->cancels,
         (long long)last->errors);
+}
+
+static void
+put_archived(StrBuf *out, const Drive *drive)
+{
+    char bytes[FORMAT_SIZE];
+    char raw[FORMAT_SIZE];
+    const PurgePlan *purge = drive->plan->purge;
+    if (purge != NULL && purge->archives) {
+        strbuf_printf(out, "  archived        %s in %s, %s as text\n",
+            format_bytes(drive->final.archived_bytes, bytes), drive->plan->spec->archive.path,
+            format_bytes(drive->final.archived_raw_bytes, raw));
+    }
 }
 
 static void
@@ -444,10 +463,12 @@ drive_summary(const Drive *drive)
     strbuf_printf(&text, "job %s\n", drive->job->name);
     if (app->options.verb == VERB_RUN) {
         put_moved(&text, drive);
+        put_archived(&text, drive);
         put_conflicts(&text, drive);
     }
     put_drained(&text, last);
     put_throttled(&text, last);
+    aftercare_put(&text, drive);
     if (last->hot_ratio >= 0 && may_repair(drive)) {
         char number[FORMAT_SIZE];
         strbuf_printf(&text, "  HOT updates     %s\n", format_percent(last->hot_ratio, number));

@@ -54,6 +54,12 @@ json_known(double value)
     return !isfinite(value) || value < 0 ? json_null() : json_real(value);
 }
 
+json_t *
+json_count(int64_t value)
+{
+    return value < 0 ? json_null() : json_integer(value);
+}
+
 static const char *
 class_name(ErrClass cls)
 {
@@ -187,6 +193,8 @@ json_progress(const char *job, const Progress *progress)
     put_int(object, "lock_retries", p->lock_retries);
     put_int(object, "cancels", p->cancels);
     put_int(object, "errors", p->errors);
+    put_int(object, "archived_bytes", p->archived_bytes);
+    put_int(object, "archived_raw_bytes", p->archived_raw_bytes);
     bool drains = p->backlog_rows >= 0;
     json_put(object, "backlog_rows", drains ? json_integer(p->backlog_rows) : json_null());
     json_put(object, "backlog_s", json_known(drains ? p->backlog_s : -1));

@@ -157,6 +157,21 @@ static const Verb VERBS[VERB_COUNT] = {
         "stays there.\n",
         "0 done, 3 no connection, 4 refused or not agreed to, 8 a run of the job is alive",
         "pghaul rollback copy-orders -d shop\n", 1, 1, verb_rollback},
+    [VERB_ARCHIVE] = {"archive", "list|verify|restore PATH",
+        "what a purge wrote into files: list it, verify it, put it back",
+        "PATH is the folder of the files. list and verify read them alone; with a connection "
+        "verify also compares them with what the database knows of rows that were deleted. "
+        "restore puts the rows back into the table that they are of, or --into another: a job "
+        "like any other, shown and accepted first, throttled, and gone on with after it was cut "
+        "off; pghaul clean ends it. Of an archive of several tables it restores one after the "
+        "other, those that are referred to first. Every value of the files is checked before it "
+        "reaches the database.\n",
+        "0 done, 2 no such folder, 3 no connection, 4 refused or not accepted, 6 files are damaged "
+        "or differ from the database, 7 stopped with work left",
+        "pghaul archive list /var/lib/pghaul/audit\n"
+        "pghaul archive verify /var/lib/pghaul/audit -d shop\n"
+        "pghaul archive restore /var/lib/pghaul/audit -d shop --into audit_old\n",
+        2, 2, verb_archive},
     [VERB_CLEAN] = {"clean", "JOB | --all",
         "remove what a job made: triggers, functions, change log",
         "Removes what the job made in the database, of a copy also at its source, and what it "
@@ -213,7 +228,7 @@ verb_find(const char *name, VerbId *id, Err *err)
 #define BIT(verb)   (1U << (unsigned)(verb))
 #define EVERY       ((1U << VERB_COUNT) - 1)
 #define CONNECTING  (EVERY & ~(BIT(VERB_NEW) | BIT(VERB_HELP) | BIT(VERB_VERSION)))
-#define WORKING     (BIT(VERB_RUN) | BIT(VERB_VERIFY))
+#define WORKING     (BIT(VERB_RUN) | BIT(VERB_VERIFY) | BIT(VERB_ARCHIVE))
 #define FIELD(name) offsetof(Options, name)
 
 static const OptionDef OPTIONS[] = {
@@ -223,7 +238,8 @@ static const OptionDef OPTIONS[] = {
     {"port", 'p', "PORT", "port", CONNECTING, OPTION_TEXT, FIELD(target.port)},
     {"username", 'U', "NAME", "role to connect as", CONNECTING, OPTION_TEXT, FIELD(target.user)},
     {"yes", 'y', NULL, "accept it without asking",
-        BIT(VERB_RUN) | BIT(VERB_CUTOVER) | BIT(VERB_ROLLBACK), OPTION_FLAG, FIELD(yes)},
+        BIT(VERB_RUN) | BIT(VERB_CUTOVER) | BIT(VERB_ROLLBACK) | BIT(VERB_ARCHIVE), OPTION_FLAG,
+        FIELD(yes)},
     {"workers", 'w', "N", "connections that move rows, 1..64", WORKING, OPTION_WORKERS,
         FIELD(workers)},
     {"max-runtime", 0, "T", "stop cleanly after this time: 30m, 2h", WORKING, OPTION_DURATION,
@@ -232,6 +248,11 @@ static const OptionDef OPTIONS[] = {
         BIT(VERB_RUN), OPTION_FLAG, FIELD(follow)},
     {"repair", 0, NULL, "change the rows that differ, and compare once more", BIT(VERB_VERIFY),
         OPTION_FLAG, FIELD(repair)},
+    {"run", 0, "N", "only what this run has archived", BIT(VERB_ARCHIVE), OPTION_NUMBER,
+        FIELD(run)},
+    {"table", 0, "TABLE", "only rows of this table", BIT(VERB_ARCHIVE), OPTION_TEXT, FIELD(table)},
+    {"into", 0, "TABLE", "restore into this table, not the one that the rows are of",
+        BIT(VERB_ARCHIVE), OPTION_TEXT, FIELD(into)},
     {"grants", 0, NULL, "print a role with the least privileges for the job, as SQL",
         BIT(VERB_PLAN), OPTION_FLAG, FIELD(grants)},
     {"all", 0, NULL, "every job; with clean schema pghaul itself too",
@@ -290,7 +311,8 @@ store_number(const OptionDef *def, const char *text, void *field, Err *err)
     int64_t value = 0;
     Err cause = ERR_INIT;
     bool workers = def->type == OPTION_WORKERS;
-    if (!units_parse(workers ? UNIT_COUNT : UNIT_DURATION, text, &value, &cause)) {
+    bool is_time = def->type == OPTION_DURATION;
+    if (!units_parse(is_time ? UNIT_DURATION : UNIT_COUNT, text, &value, &cause)) {
         (void)err_set(err, ERR_USER, "--%s: %s", def->name, cause.message);
         return err_hint(err, "%s", cause.hint);
     }
@@ -322,6 +344,7 @@ store_option(const OptionDef *def, const char *text, Options *options, Err *err)
         memcpy(field, (const void *)&text, sizeof(text));
         return true;
     case OPTION_WORKERS:
+    case OPTION_NUMBER:
     case OPTION_DURATION:
         break;
     }

@@ -240,12 +240,22 @@ add_carving(PlanLister *lister)
 }
 
 static void
+put_keep_tail(StrBuf *out, const Plan *plan, int64_t job)
+{
+    (void)job;
+    sql_keep_tail(out, plan);
+}
+
+static void
 add_vacuum(PlanLister *lister)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_vacuum(&sql, lister->plan);
     strbuf_puts(&sql, ";\n");
-    add(lister, "Now and then, after a share of the table has changed", &sql);
+    add(lister,
+        lister->plan->purge != NULL ? "After a share of the table is deleted, and at the end"
+                                    : "Now and then, after a share of the table has changed",
+        &sql);
 }
 
 static void
@@ -274,6 +284,9 @@ plan_statements(
     } else if (plan->sync_trigger) {
         plan_add_made(&lister, "The sync trigger, in one transaction", sql_sync_trigger);
         plan_add_made(&lister, "and with it: it fires under replication too", sql_sync_enable);
+    }
+    if (plan->spec->keeps_tail) {
+        plan_add_made(&lister, "Until clean, which puts back what was there", put_keep_tail);
     }
     add_carving(&lister);
     if (copies && plan->copy->remote) {

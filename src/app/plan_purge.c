@@ -116,6 +116,7 @@ plan_purge_put_rows(StrBuf *out, const Plan *plan, int width)
     plan_put_fact(out, "where", plan->spec->where.text, width);
     put_rows(out, plan, width);
     put_keeper(out, plan, width);
+    plan_children_put(out, plan, width);
 }
 
 void
@@ -152,6 +153,10 @@ plan_purge_locks(const Plan *plan, Arena *arena, const char *notes[static PLAN_N
         plan->purge->into == NULL ? "" : " and on the one that keeps the rows", yield,
         (long long)(plan->spec->batch_time_us / 1000),
         plan->purge->archives ? ", most of it before anything is locked" : "");
+    const char *children = plan_children_lock(plan, arena);
+    if (children != NULL) {
+        notes[count++] = children;
+    }
     if (plan->vacuum) {
         notes[count++] = "VACUUM: SHARE UPDATE EXCLUSIVE, which stops no reader and no writer. It "
                          "waits at most 1.5 s for it, and ends when a session waits for it. It "
@@ -236,5 +241,6 @@ plan_purge_json(json_t *object, const Plan *plan)
     json_put(purge, "matching_rows", known ? json_integer(estimate.purged_rows) : json_null());
     json_put(purge, "freed_bytes", json_integer(estimate.freed_bytes));
     json_put(purge, "full_page_bytes", json_integer(estimate.page_bytes));
+    json_put(purge, "children", plan_children_json(plan));
     json_put(object, "purge", purge);
 }

@@ -107,6 +107,9 @@ history_run_json(const HistoryRun *run)
     json_put(object, "rows_per_s",
         json_known(run->duration_s > 0 ? (double)run->rows / run->duration_s : -1));
     json_put(object, "exit_code", run->has_ended ? json_integer(run->exit_code) : json_null());
+    json_put(object, "archived_bytes", json_count(run->archived_bytes));
+    json_put(object, "freed_bytes", json_count(run->freed_bytes));
+    json_put(object, "backlog_rows", json_count(run->backlog_rows));
     return object;
 }
 

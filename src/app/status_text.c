@@ -246,6 +246,22 @@ rate_of(const HistoryRun *run)
 }
 
 static void
+put_left(StrBuf *line, const HistoryRun *run)
+{
+    char number[FORMAT_SIZE];
+    if (run->archived_bytes >= 0) {
+        strbuf_printf(line, ", %s archived", format_bytes(run->archived_bytes, number));
+    }
+    if (run->freed_bytes >= 0) {
+        strbuf_printf(line, ", about %s freed", format_bytes(run->freed_bytes, number));
+    }
+    if (run->backlog_rows >= 0) {
+        strbuf_printf(line, ", %s%s rows left", run->freed_bytes >= 0 ? "about " : "",
+            format_count(run->backlog_rows, number));
+    }
+}
+
+static void
 put_history_run(StrBuf *out, const HistoryRun *run, int width)
 {
     char first[32];
@@ -263,6 +279,7 @@ put_history_run(StrBuf *out, const HistoryRun *run, int width)
         seconds_text(run->duration_s, duration), format_count(run->rows, rows),
         rate_of(run) < 0 ? "-" : format_count((int64_t)rate_of(run), rate), run->workers,
         plural(run->workers), run->host, run->pid);
+    put_left(&line, run);
     text_put_wrapped(out, first, strbuf_text(&line), width);
 }
 

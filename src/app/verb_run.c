@@ -18,6 +18,7 @@
 #include "core/sql_backfill.h"
 #include "core/sql_copy.h"
 #include "engine/passes.h"
+#include "ops/archive_settle.h"
 #include "ops/prepare.h"
 #include "store/quarantine.h"
 #include "store/schema.h"
@@ -171,14 +172,12 @@ prepare(Drive *drive, PgConn *source, Err *err)
     const JobRow *job = drive->job;
     StopToken stop;
     stop_init(&stop); /* nobody raises it: a signal ends the process here */
-    bool ok = prepare_objects(conn, source, plan, job->id, &stop, err) &&
+    bool ok = archive_settle_job(conn, plan, job, err) &&
+              prepare_objects(conn, source, plan, job->id, &stop, err) &&
               (keeps_state(plan, job) || job_set_state(conn, job->id, JOB_RUNNING, NULL, err));
     stop_destroy(&stop);
-    if (ok && plan->purge != NULL && job->state == JOB_COMPLETE) {
-        return passes_begin_move(conn, NULL, plan, job->id, job->pass, err);
-    }
-    drive->inherited_pass = plan->purge == NULL ? 0 : job->pass;
-    return ok;
+    return ok &&
+           (plan->purge == NULL || prepare_next_pass(conn, plan, job, &drive->inherited_pass, err));
 }
 
 /* Two runs of a purge would not know of each other's passes which of them is the last. */
@@ -239,10 +238,40 @@ is_cut_over(App *app, PgConn *conn, const JobSpec *spec, JobRow *job, bool *cut_
 }
 
 bool
+run_spec(App *app, PgConn **conn, PgConn *source, const JobSpec *spec, Err *err)
+{
+    Survey survey;
+    JobRow job;
+    if (!app_survey(app, *conn, source, spec, &survey, err) ||
+        !window_admits(app, *conn, spec, err) ||
+        !prepare_job(*conn, &survey.plan, &app->arena, &job, err)) {
+        return false;
+    }
+    app_result(app, "fingerprint", json_text(survey.plan.fingerprint));
+    if (app->options.follow && drive_end_state(&survey.plan) != JOB_SYNCED) {
+        (void)err_set(err, ERR_USER, "--follow is for a copy whose changes are recorded");
+        return err_hint(
+            err, "Job %s has nothing to follow: it is no copy with sync: trigger.", job.name);
+    }
+    bool repairing = false;
+    if (!passes_are_repairing(*conn, &job, &repairing, err)) {
+        return false;
+    }
+    if (keeps_state(&survey.plan, &job) && !repairing) {
+        return already_complete(app, *conn, &survey.plan, &job, err);
+    }
+    if (job.pass > 0 && survey.plan.purge == NULL &&
+        !check_guards(*conn, source, &survey.plan, &job, err)) {
+        return false;
+    }
+    return accept_plan(app, *conn, &survey, &job, err) &&
+           work(app, conn, source, &survey, &job, err);
+}
+
+bool
 verb_run(App *app, Err *err)
 {
     JobSpec spec;
-    Survey survey;
     JobRow job;
     bool cut_over = false;
     PGCONN_AUTO *conn = NULL;
@@ -258,27 +287,5 @@ verb_run(App *app, Err *err)
     if (cut_over) {
         return window_admits(app, conn, &spec, err) && follow_cut_over(app, conn, &spec, &job, err);
     }
-    if (!app_survey(app, conn, source, &spec, &survey, err) ||
-        !window_admits(app, conn, &spec, err) ||
-        !prepare_job(conn, &survey.plan, &app->arena, &job, err)) {
-        return false;
-    }
-    app_result(app, "fingerprint", json_text(survey.plan.fingerprint));
-    if (app->options.follow && drive_end_state(&survey.plan) != JOB_SYNCED) {
-        (void)err_set(err, ERR_USER, "--follow is for a copy whose changes are recorded");
-        return err_hint(
-            err, "Job %s has nothing to follow: it is no copy with sync: trigger.", job.name);
-    }
-    bool repairing = false;
-    if (!passes_are_repairing(conn, &job, &repairing, err)) {
-        return false;
-    }
-    if (keeps_state(&survey.plan, &job) && !repairing) {
-        return already_complete(app, conn, &survey.plan, &job, err);
-    }
-    if (job.pass > 0 && !check_guards(conn, source, &survey.plan, &job, err)) {
-        return false;
-    }
-    return accept_plan(app, conn, &survey, &job, err) &&
-           work(app, &conn, source, &survey, &job, err);
+    return run_spec(app, &conn, source, &spec, err);
 }

@@ -45,7 +45,7 @@ archive_decoder_new(void)
     decoder->hash = XXH3_createState();
     decoder->raw_hash = XXH3_createState();
     decoder->out_size = ZSTD_DStreamOutSize();
-    decoder->out = mem_new(decoder->out_size);
+    decoder->out = mem_resize(NULL, decoder->out_size, 1);
     if (decoder->zstd == NULL || decoder->hash == NULL || decoder->raw_hash == NULL ||
         ZSTD_isError(
             ZSTD_DCtx_setParameter(decoder->zstd, ZSTD_d_windowLogMax, ARCHIVE_WINDOW_LOG))) {

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/restore.h"
+
 /* Fields of an item; of a trigger's the ones after its state say only that it was touched. */
 enum { FIELD_KIND = 0, FIELD_NUMBER, FIELD_NAME, FIELD_4, FIELD_5, FIELD_6, FIELD_7 };
 
@@ -233,7 +235,8 @@ mentions(const ExprFacts *expr, int attnum)
     return false;
 }
 
-/* A copy sets no column of the table, but takes some as they are. */
+/* A copy sets no column of the table, but takes some as they are; who keeps the rows of a purge,
+ * all of them. */
 static bool
 is_moved(const Plan *plan, const ColumnFacts *column)
 {
@@ -242,7 +245,19 @@ is_moved(const Plan *plan, const ColumnFacts *column)
             return true;
         }
     }
-    return plan->copy == NULL && jobspec_sets(plan->spec, column->name);
+    return plan->copy == NULL && (jobspec_sets(plan->spec, column->name) ||
+                                     (plan_keeps_rows(plan) && !column->generated));
+}
+
+static bool
+is_restored(const RestoreFacts *restore, const ColumnFacts *column)
+{
+    for (int i = 0; restore != NULL && i < restore->column_count; i++) {
+        if (strcmp(restore->columns[i].name, column->name) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool
@@ -258,7 +273,8 @@ uses_column(const Plan *plan, const ColumnFacts *column)
             return true;
         }
     }
-    return is_moved(plan, column) || mentions(plan->where, column->attnum);
+    return is_moved(plan, column) || mentions(plan->where, column->attnum) ||
+           is_restored(plan->restore, column);
 }
 
 void
@@ -287,13 +303,13 @@ drift_put_key_columns(StrBuf *out, const Plan *plan)
     for (int i = 0; i < (apart ? plan->identity_count : plan->key_count); i++) {
         put_attnum(out, plan, i, apart ? plan->identity[i].name : plan->key[i].name);
     }
-    strbuf_putc(out, '}');
+    strbuf_puts(out, plan->key_count == 0 ? "{}" : "}");
 }
 
 void
 drift_put_set_columns(StrBuf *out, const Plan *plan)
 {
-    if (plan->copy != NULL || plan->purge != NULL) {
+    if (plan->copy != NULL || plan->purge != NULL || plan->restore != NULL) {
         strbuf_puts(out, "{}");
         return;
     }
@@ -303,10 +319,29 @@ drift_put_set_columns(StrBuf *out, const Plan *plan)
     strbuf_putc(out, '}');
 }
 
+static void
+put_kept_columns(StrBuf *out, const Plan *plan)
+{
+    const char *separator = "{";
+    for (int i = 0; i < plan->facts->column_count; i++) {
+        const ColumnFacts *column = &plan->facts->columns[i];
+        if (!column->generated) {
+            const ColumnFacts *kept = facts_column(plan->purge->into, column->name);
+            strbuf_printf(out, "%s%d", separator, kept->attnum);
+            separator = ",";
+        }
+    }
+    strbuf_putc(out, '}');
+}
+
 void
 drift_put_into_columns(StrBuf *out, const Plan *plan)
 {
     const CopyPlan *copy = plan->copy;
+    if (copy == NULL) {
+        put_kept_columns(out, plan);
+        return;
+    }
     strbuf_putc(out, '{');
     for (int i = 0; i < copy->map_count; i++) {
         strbuf_printf(out, "%s%d", i == 0 ? "" : ",", copy->map[i].target->attnum);
@@ -317,6 +352,10 @@ drift_put_into_columns(StrBuf *out, const Plan *plan)
 void
 drift_put_into_key(StrBuf *out, const Plan *plan)
 {
+    if (plan->copy == NULL) {
+        strbuf_puts(out, "{}"); /* rows of a purge are not looked for there */
+        return;
+    }
     const IndexFacts *arbiter = plan->copy->arbiter;
     strbuf_putc(out, '{');
     for (int i = 0; i < arbiter->attnum_count; i++) {

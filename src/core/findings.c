@@ -410,6 +410,7 @@ collect_purge(const Collector *c)
         Collector target = collector_of_target(c);
         findings_purge(c, &target);
     }
+    findings_children(c);
     findings_expressions(c);
     findings_needs(c);
     findings_past(c);
@@ -432,10 +433,17 @@ findings_collect(const JobSpec *spec, const Facts *facts, const ExprReport *expr
         collect_purge(&c);
         return;
     }
+    if (spec->kind == KIND_RESTORE) {
+        c.is_target = true;
+        findings_server(&c);
+        findings_target(&c);
+        findings_restore(&c);
+        findings_past(&c);
+        return;
+    }
     findings_server(&c);
     findings_table(&c);
     findings_key(&c);
-    findings_children(&c);
     findings_columns(&c);
     findings_expressions(&c);
     findings_needs(&c);

@@ -81,7 +81,8 @@ findings_compare_job(const JobSpec *spec, const Facts *facts, const char *finger
         return;
     }
     STRBUF_AUTO changes = STRBUF_INIT;
-    bool changed = fingerprint != NULL
+    bool knows_plan = fingerprint != NULL && (spec->kind != KIND_PURGE || stored->spec == NULL);
+    bool changed = knows_plan
                        ? strcmp(fingerprint, stored->fingerprint) != 0
                        : stored->spec != NULL && jobspec_compare(&changes, stored->spec, spec) > 0;
     if (!changed) {

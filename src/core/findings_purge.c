@@ -231,6 +231,7 @@ findings_purge(const Collector *c, const Collector *target)
     check_privileges(c);
     check_publications(c);
     check_folder(c);
+    findings_aftercare(c);
     if (target != NULL && findings_two_tables(c, target)) {
         check_target(c, target);
     }

@@ -93,12 +93,15 @@ read_table(const FileReader *r, const JobKey *key, const JobNode *node)
     const char *schema;
     const char *name;
     Err cause = ERR_INIT;
-    bool is_target = key->offset == offsetof(JobSpec, into);
-    const char **table = is_target ? &r->spec->into : &r->spec->table;
+    const char **table = field_of(r->spec, key);
     if (!jobvalue_text(&r->value, node, key->path, table)) {
         return false;
     }
-    *(is_target ? &r->spec->into_place : &r->spec->table_place) = node->place;
+    if (table == &r->spec->table) {
+        r->spec->table_place = node->place;
+    } else if (table == &r->spec->into) {
+        r->spec->into_place = node->place;
+    }
     if (!ident_parse_qualified(*table, r->value.arena, &schema, &name, &cause)) {
         return jobvalue_fail(&r->value, node, key->path, &cause);
     }

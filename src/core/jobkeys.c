@@ -119,6 +119,9 @@ static const JobKey keys[] = {
     {"archive_run", KEY_COUNT, .min = "1", .max = "1_000_000M", .absent = "all runs",
         .example = "12", OF_RESTORE, NUMBER(archive_run),
         .text = "the run whose rows are restored"},
+    {"archive_table", KEY_TABLE, .absent = "the only one", .example = "public.old_orders",
+        OF_RESTORE, FIELD(archive_table),
+        .text = "the table of the archive whose rows are restored"},
     {"children", KEY_CHOICE, .words = children_words, .fallback = "refuse", OF_PURGE,
         NUMBER(children),
         .text = "rows of other tables that refer to those: refuse the job where there are such "

@@ -195,6 +195,7 @@ compare_archive(Comparison *c, const JobSpec *was, const JobSpec *is)
         [CHILDREN_REFUSE] = "refuse", [CHILDREN_DELETE] = "delete"};
     char texts[2][24];
     compare_texts(c, "archive", was->archive.path, is->archive.path);
+    compare_texts(c, "archive_table", was->archive_table, is->archive_table);
     compare_texts(c, "children", CHILDREN[was->children], CHILDREN[is->children]);
     (void)snprintf(texts[0], sizeof(texts[0]), "%lld", (long long)was->archive_run);
     (void)snprintf(texts[1], sizeof(texts[1]), "%lld", (long long)is->archive_run);

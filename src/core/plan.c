@@ -11,6 +11,7 @@
 #include "core/plan_children.h"
 #include "core/plan_copy.h"
 #include "core/plan_walk.h"
+#include "core/restore.h"
 
 #define STRIPES_AUTO              8
 #define FIRST_WITH_TID_RANGE_SCAN 140000
@@ -179,6 +180,41 @@ feed_copy(XXH3_state_t *state, const Plan *plan)
     }
 }
 
+const Facts *
+plan_into(const Plan *plan)
+{
+    if (plan->copy != NULL) {
+        return plan->copy->into;
+    }
+    return plan->purge != NULL ? plan->purge->into : NULL;
+}
+
+bool
+plan_keeps_rows(const Plan *plan)
+{
+    return plan->purge != NULL && (plan->purge->archives || plan->purge->into != NULL);
+}
+
+/* What the generated functions name beside the words of the job file: a pass of a purge takes the
+ * table as it is. */
+static void
+feed_tables(XXH3_state_t *state, const Plan *plan)
+{
+    uint32_t oids[2] = {
+        plan->facts->table.oid, plan->purge->into == NULL ? 0 : plan->purge->into->table.oid};
+    (void)XXH3_64bits_update(state, oids, sizeof(oids));
+    for (int i = 0; i < plan->key_count; i++) {
+        feed(state, plan->key[i].type);
+    }
+    for (int i = 0; plan_keeps_rows(plan) && i < plan->facts->column_count; i++) {
+        const ColumnFacts *column = &plan->facts->columns[i];
+        if (!column->generated) {
+            feed(state, column->name);
+            feed(state, column->type);
+        }
+    }
+}
+
 /* Where rows go, and which; a folder counts, since files that are not closed lie there.  Its level,
  * limits and schedule may be others tomorrow. */
 static void
@@ -195,6 +231,17 @@ feed_purge(XXH3_state_t *state, const Plan *plan)
     STRBUF_AUTO children = STRBUF_INIT;
     plan_put_children(&children, plan);
     feed(state, strbuf_text(&children));
+    feed(state, plan->purge->counts_locked ? "locked" : "plain");
+    feed_tables(state, plan);
+}
+
+/* Which rows; where the folder lies may be elsewhere tomorrow. */
+static void
+feed_restore(XXH3_state_t *state, const Plan *plan)
+{
+    feed(state, plan->restore->job_uuid);
+    feed(state, plan->restore->table);
+    (void)XXH3_64bits_update(state, &plan->spec->archive_run, sizeof(plan->spec->archive_run));
 }
 
 static void
@@ -204,7 +251,10 @@ take_fingerprint(const JobSpec *spec, const Facts *facts, Plan *plan)
     assert(state != NULL);
     (void)XXH3_64bits_reset(state);
     /* The version of the generated functions. */
-    feed(state, plan->copy != NULL ? "copy 1" : plan->purge != NULL ? "purge 1" : "backfill 1");
+    feed(state, plan->copy != NULL      ? "copy 1"
+                : plan->purge != NULL   ? "purge 1"
+                : plan->restore != NULL ? "restore 1"
+                                        : "backfill 1");
     feed(state, facts->table.schema);
     feed(state, facts->table.name);
     feed_count(state, spec->set_count);
@@ -227,6 +277,8 @@ take_fingerprint(const JobSpec *spec, const Facts *facts, Plan *plan)
         feed_copy(state, plan);
     } else if (plan->purge != NULL) {
         feed_purge(state, plan);
+    } else if (plan->restore != NULL) {
+        feed_restore(state, plan);
     }
     (void)snprintf(plan->fingerprint, sizeof(plan->fingerprint), "%016llx",
         (unsigned long long)XXH3_64bits_digest(state));
@@ -291,7 +343,8 @@ static bool
 may_keep_rows(const Facts *facts)
 {
     for (int i = 0; i < facts->trigger_count; i++) {
-        if (facts->triggers[i].enabled && facts->triggers[i].on_delete) {
+        const TriggerFacts *trigger = &facts->triggers[i];
+        if (trigger->enabled && trigger->on_delete && trigger->before && trigger->row) {
             return true;
         }
     }
@@ -318,6 +371,18 @@ decide_purge(const JobSpec *spec, const Facts *facts, Arena *arena, Plan *plan)
     plan->stripes_reason = "deleted rows leave no new versions";
 }
 
+/* Its batches are the frames of the archive. */
+static void
+decide_restore(const Facts *facts, Plan *plan)
+{
+    plan->restore = facts->restore;
+    plan->sync_trigger = false;
+    plan->path = PATH_KEY;
+    plan->path_reason = "frame by frame of the archive";
+    plan->stripes = 1;
+    plan->stripes_reason = "rows are only inserted";
+}
+
 void
 plan_build(const JobSpec *spec, const Facts *facts, const ExprReport *exprs, const IndexFacts *key,
     Arena *arena, Plan *plan)
@@ -329,9 +394,14 @@ plan_build(const JobSpec *spec, const Facts *facts, const ExprReport *exprs, con
         plan->self_referring = plan->self_referring || (!copies && exprs->set[i].self_referring);
         plan->is_volatile = plan->is_volatile || exprs->set[i].is_volatile;
     }
-    decide_key(facts, key, plan);
+    bool restores = spec->kind == KIND_RESTORE;
+    if (!restores) {
+        decide_key(facts, key, plan);
+    }
     decide_sync(spec, facts, plan);
-    if (copies) {
+    if (restores) {
+        decide_restore(facts, plan);
+    } else if (copies) {
         plan_decide_copy(plan, exprs, key, arena);
     } else if (purges) {
         decide_purge(spec, facts, arena, plan);
@@ -346,8 +416,9 @@ plan_build(const JobSpec *spec, const Facts *facts, const ExprReport *exprs, con
     }
     plan->workers = spec->workers > 0 ? spec->workers : PLAN_WORKERS_AUTO;
     decide_sizes(facts, plan);
-    plan->may_skip_locked = !copies && !plan->self_referring && !plan->is_volatile;
+    plan->may_skip_locked = !copies && !restores && !plan->self_referring && !plan->is_volatile;
     plan->strict = spec->strict && plan->may_skip_locked;
-    plan->verify = spec->verify && !purges && !plan->self_referring && !plan->is_volatile;
-    plan->vacuum = !copies && spec->vacuum;
+    plan->verify =
+        spec->verify && !purges && !restores && !plan->self_referring && !plan->is_volatile;
+    plan->vacuum = !copies && !restores && spec->vacuum;
 }

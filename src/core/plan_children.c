@@ -76,7 +76,8 @@ children_cycle(const JobSpec *spec, const ChildGraph *graph)
     for (int i = 0; i < graph->key_count && found == NULL; i++) {
         const ChildKey *key = &graph->keys[i];
         bool self = key->child == CHILD_OF_JOB || key->child == key->parent;
-        bool waits = !self && children_deletes(spec, key) && levels[key->child] == 0;
+        bool waits = !self && key->parent != CHILD_OF_JOB && children_deletes(spec, key) &&
+                     levels[key->child] == 0 && levels[key->parent] == 0;
         found = self || waits ? key : NULL;
     }
     arena_reset(&arena);

@@ -20,15 +20,19 @@ put_config(StrBuf *out, const char *name, const char *value)
 void
 sql_archive_settings(StrBuf *out, const Plan *plan, int64_t job)
 {
+    uint32_t oid = plan->facts->table.oid;
     STRBUF_AUTO path = STRBUF_INIT;
     sql_put_search_path(&path, plan);
     sql_relay_bounds(out);
     strbuf_printf(out,
         ",\n       pg_catalog.pg_relation_filenode(%u)::pg_catalog.int8"
+        ",\n       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute AS a\n"
+        "         WHERE a.attrelid = %u AND a.attnum > 0 AND NOT a.attisdropped)"
+        ",\n       (SELECT c.relnatts FROM pg_catalog.pg_class AS c WHERE c.oid = %u)"
         ",\n       (SELECT pg_catalog.set_config('pghaul.now', j.pinned::pg_catalog.text, true)\n"
         "          FROM pghaul.job AS j WHERE j.id = %lld)"
         ",\n       pg_catalog.set_config('pghaul.held', COALESCE($3::pg_catalog.text, '{}'), true)",
-        plan->facts->table.oid, (long long)job);
+        oid, oid, oid, (long long)job);
     put_config(out, "search_path", strbuf_text(&path));
     put_config(out, "DateStyle", "ISO, YMD");
     put_config(out, "IntervalStyle", "postgres");
@@ -208,15 +212,18 @@ put_delete(StrBuf *out, const Plan *plan)
                      "    END IF;\n");
 }
 
-/* Ctids are of the file that was read; a rewrite deals them out anew, to rows of the same xmin. */
+/* Ctids are of the file that was read; a rewrite deals them out anew, to rows of the same xmin. And
+ * a column that was added has values that nobody wrote down. */
 static void
 put_file_guard(StrBuf *out, const Plan *plan)
 {
+    uint32_t oid = plan->facts->table.oid;
     strbuf_printf(out,
-        "    IF pg_catalog.pg_relation_filenode(%u)::pg_catalog.int8 IS DISTINCT FROM $10 THEN\n"
-        "        ",
-        plan->facts->table.oid);
-    put_raise(out, "PH005", "the table was rewritten since its rows were archived");
+        "    IF pg_catalog.pg_relation_filenode(%u)::pg_catalog.int8 IS DISTINCT FROM $10\n"
+        "        OR (SELECT c.relnatts FROM pg_catalog.pg_class AS c WHERE c.oid = %u) <> $14[7]\n"
+        "    THEN\n        ",
+        oid, oid);
+    put_raise(out, "PH005", "the table was altered since its rows were archived");
     strbuf_puts(out, "    END IF;\n");
 }
 

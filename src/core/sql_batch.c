@@ -198,23 +198,25 @@ sql_put_frame_claim(StrBuf *out, int64_t job)
                      "    pghaul_at := COALESCE($6, pghaul_low);\n");
 }
 
-/* LOCK TABLE asks for the privilege on the whole table, and whoever calls may have it on columns
- * only: then the UPDATE takes the lock. */
+/* LOCK TABLE asks for the privilege on the whole table, and whoever calls may have that of an
+ * UPDATE on columns only: then the UPDATE takes the lock. */
 void
 sql_put_table_lock(StrBuf *out, const Plan *plan)
 {
     if (plan->copy != NULL) {
         return;
     }
-    strbuf_printf(out,
-        "    -- the lock of the UPDATE before a weaker one: whoever asks for more than we hold is\n"
-        "    -- not deadlocked by us asking for more as well\n"
-        "    IF pg_catalog.has_table_privilege(%u, 'UPDATE') THEN\n"
-        "        LOCK TABLE ONLY ",
-        plan->facts->table.oid);
+    strbuf_puts(out,
+        "    -- the lock of the change before a weaker one: whoever asks for more than we hold is\n"
+        "    -- not deadlocked by us asking for more as well\n");
+    if (plan->purge == NULL) {
+        strbuf_printf(out, "    IF pg_catalog.has_table_privilege(%u, 'UPDATE') THEN\n",
+            plan->facts->table.oid);
+    }
+    strbuf_puts(out, "    LOCK TABLE ONLY ");
     sql_put_table(out, plan);
-    strbuf_puts(out, " IN ROW EXCLUSIVE MODE;\n"
-                     "    END IF;\n");
+    strbuf_puts(out, " IN ROW EXCLUSIVE MODE;\n");
+    strbuf_puts(out, plan->purge == NULL ? "    END IF;\n" : "");
 }
 
 /* pghaul_from1.. or pghaul_to1.. from a checkpoint's text[]. */
@@ -334,7 +336,7 @@ put_source_guards(StrBuf *out, const Plan *plan, int64_t job, const char *record
     put_signature(out, plan->copy == NULL ? "table_signature" : "copy_signature",
         plan->facts->table.oid, &used, &key);
     if (plan->copy == NULL) {
-        strbuf_puts(out, plan->sync_trigger ? "true" : "false");
+        strbuf_puts(out, plan->sync_trigger || plan->purge != NULL ? "true" : "false");
     } else if (plan->sync_trigger) {
         strbuf_putc(out, '\'');
         sql_sync_name(out, plan, job);
@@ -355,12 +357,25 @@ put_target_guards(StrBuf *out, const Plan *plan, int64_t job)
     drift_put_into_columns(&used, plan);
     drift_put_into_key(&key, plan);
     strbuf_puts(out, "    IF ");
-    put_signature(out, "table_signature", plan->copy->into->table.oid, &used, &key);
+    put_signature(out, "table_signature", plan_into(plan)->table.oid, &used, &key);
     strbuf_printf(out,
         "false) IS DISTINCT FROM (\n"
         "        SELECT j.into_signature FROM pghaul.job j WHERE j.id = %lld)",
         (long long)job);
     put_raise_drift(out, "the target");
+}
+
+/* A column that was added has values that nobody would keep. */
+static void
+put_columns_guard(StrBuf *out, const Plan *plan)
+{
+    int last = plan->facts->columns[plan->facts->column_count - 1].attnum;
+    strbuf_printf(out,
+        "    IF EXISTS (SELECT FROM pg_catalog.pg_attribute AS a\n"
+        "                WHERE a.attrelid = %u AND a.attnum > %d AND NOT a.attisdropped\n"
+        "                  AND a.attgenerated = '')",
+        plan->facts->table.oid, last);
+    put_raise_drift(out, "the list of columns");
 }
 
 void
@@ -372,8 +387,11 @@ sql_put_frame_guards(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
     if (plan->copy == NULL || !plan->copy->remote) {
         put_source_guards(out, plan, job, "$9");
     }
-    if (plan->copy != NULL) {
+    if (plan_into(plan) != NULL) {
         put_target_guards(out, plan, job);
+    }
+    if (plan_keeps_rows(plan)) {
+        put_columns_guard(out, plan);
     }
     if (kind == SLICE_BLOCK) {
         strbuf_printf(out,

@@ -260,10 +260,7 @@ put_prune(StrBuf *out, const Plan *plan, int node, const ChildLink *link)
     strbuf_puts(out, "));\n");
 }
 
-/*
- * From the deepest up: who loses a row loses its place with its own parents.  What is left of
- * pghaul_tids has all its rows locked by us, and is asked for them once more.
- */
+/* From the deepest up: who loses a row loses its place with its own parents. */
 static void
 put_leave_held(StrBuf *out, const Plan *plan)
 {
@@ -274,16 +271,44 @@ put_leave_held(StrBuf *out, const Plan *plan)
             put_prune(out, plan, i, &node->links[k]);
         }
     }
-    put_lock_all(out, plan, true);
+}
+
+/*
+ * The predicate may look at the very rows that refer: those that came while we waited were not
+ * there when it was judged, and when they are deleted it is too late.
+ */
+static void
+put_judge_again(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "    pghaul_more_tids := ARRAY(SELECT ");
+    sql_put_column(out, plan, "ctid");
+    strbuf_puts(out, "\n      FROM ");
+    sql_put_only_table(out, plan);
+    strbuf_puts(out, "\n     WHERE ");
+    sql_put_column(out, plan, "ctid");
+    strbuf_puts(out, " = ANY (pghaul_tids)");
+    sql_put_where(out, plan);
+    strbuf_puts(out, ");\n");
 }
 
 void
 sql_put_lock_children(StrBuf *out, const Plan *plan, bool skips)
 {
+    if (plan->purge->child_count == 0) {
+        return;
+    }
     put_lock_all(out, plan, skips);
-    if (skips && plan->purge->child_count > 0) {
+    if (skips) {
         put_leave_held(out, plan);
     }
+    put_judge_again(out, plan);
+    strbuf_printf(out,
+        "    IF %s OR pg_catalog.cardinality(pghaul_more_tids)\n"
+        "            < pg_catalog.cardinality(pghaul_tids) THEN\n"
+        "    pghaul_tids := pghaul_more_tids;\n",
+        skips ? "true" : "false");
+    put_lock_all(out, plan, skips); /* all of them are locked by us already */
+    strbuf_puts(out, "    END IF;\n");
 }
 
 /* ---- delete ---- */

@@ -10,6 +10,7 @@
 #include "core/sql_log.h"
 #include "core/sql_purge.h"
 #include "core/sql_relay.h"
+#include "core/sql_restore.h"
 
 static void
 isolate_key(StrBuf *out, const Plan *plan, int64_t job)
@@ -56,8 +57,11 @@ static const SqlFunction FUNCTIONS[] = {
     {FOR_RELAY, "claim", "Takes the place of a batch that comes from another server",
         sql_claim_function},
     {FOR_RELAY, "settle", "Writes its checkpoint", sql_settle_function},
-    {FOR_BACKFILL | FOR_COPY, "locate_key", "Finds a row that the server refuses, by key",
-        locate_key},
+    {FOR_RESTORE, "claim", "Takes the place of a frame that comes from an archive",
+        sql_claim_function},
+    {FOR_RESTORE, "settle", "Writes its checkpoint", sql_restored_function},
+    {FOR_BACKFILL | FOR_COPY | FOR_PURGE | FOR_ARCHIVE, "locate_key",
+        "Finds a row that the server refuses, by key", locate_key},
     {FOR_BACKFILL | FOR_COPY, "locate_block", "Finds a row that the server refuses, by block",
         locate_block},
     {FOR_BACKFILL, "sync", "Keeps rows right that the application writes", sql_sync_function},
@@ -92,6 +96,9 @@ kind_of(const Plan *plan)
 {
     if (plan->purge != NULL) {
         return plan->purge->archives ? FOR_ARCHIVE : FOR_PURGE;
+    }
+    if (plan->restore != NULL) {
+        return FOR_RESTORE;
     }
     if (plan->copy == NULL) {
         return FOR_BACKFILL;

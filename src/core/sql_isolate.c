@@ -9,6 +9,7 @@
 #include "core/sql_batch.h"
 #include "core/sql_copy.h"
 #include "core/sql_frame.h"
+#include "core/sql_purge.h"
 
 #define CENSUS_ROWS 100
 
@@ -76,6 +77,12 @@ put_loop(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind, const char 
 static void
 put_move_row(StrBuf *out, const Plan *plan, int64_t job)
 {
+    if (plan->purge != NULL) {
+        STRBUF_AUTO is_row = STRBUF_INIT;
+        put_is_row(&is_row, plan, "pghaul_row.pghaul_k", "");
+        sql_put_delete_row(out, plan, strbuf_text(&is_row));
+        return;
+    }
     if (plan->copy != NULL) {
         sql_put_insert(out, plan);
     } else {
@@ -321,6 +328,10 @@ sql_locate_function(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
 
     STRBUF_AUTO body = STRBUF_INIT;
     sql_put_frame_declare(&body, plan, kind);
+    if (plan->purge != NULL) {
+        strbuf_puts(&body, "    pghaul_rows pg_catalog.int8;\n");
+        sql_put_purge_declare(&body, plan);
+    }
     strbuf_puts(&body, "    pghaul_row pg_catalog.record;\n"
                        "BEGIN\n"
                        "    pghaul_at := $1;\n"
@@ -328,6 +339,9 @@ sql_locate_function(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
                        "    pghaul_tried := 0;\n"
                        "    pghaul_refused := 0;\n");
     sql_put_batch_mark(&body, job);
+    if (plan->purge != NULL) {
+        sql_put_frame_pin(&body, job);
+    }
     sql_put_table_lock(&body, plan);
     sql_put_frame_slice(&body, plan, kind, kind == SLICE_KEY ? "$3 * $5" : "$3");
     put_locate_loop(&body, plan, job, kind);

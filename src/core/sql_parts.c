@@ -341,8 +341,19 @@ sql_put_meaning_settings(StrBuf *out, const Plan *plan)
 void
 sql_vacuum(StrBuf *out, const Plan *plan)
 {
-    strbuf_puts(out, "VACUUM (TRUNCATE off, PARALLEL 0) ");
+    /* What a purge has left the planner shall know, also for the estimate of its backlog. */
+    strbuf_printf(
+        out, "VACUUM (%sTRUNCATE off, PARALLEL 0) ", plan->purge != NULL ? "ANALYZE, " : "");
     sql_put_table(out, plan);
+}
+
+void
+sql_keep_tail(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "ALTER TABLE ");
+    sql_put_table(out, plan);
+    strbuf_printf(out, " SET (vacuum_truncate = off%s)",
+        plan->facts->table.has_toast ? ", toast.vacuum_truncate = off" : "");
 }
 
 /* ---- the target of a copy ---- */
@@ -357,7 +368,7 @@ copy_of(const Plan *plan)
 void
 sql_put_into_table(StrBuf *out, const Plan *plan)
 {
-    const TableFacts *into = &copy_of(plan)->into->table;
+    const TableFacts *into = &plan_into(plan)->table;
     sql_put_ident(out, into->schema);
     strbuf_putc(out, '.');
     sql_put_ident(out, into->name);

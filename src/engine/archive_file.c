@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -155,14 +154,16 @@ append_end(ArchiveWriter *writer, ArchiveFate last, Err *err)
 
 /* ---- a new file ---- */
 
-/* Somebody who still writes there holds this lock: a run that was taken for dead, but is not. */
+/* Somebody who still writes there holds this lock: a run that was taken for dead, but is not.  It
+ * belongs to the open file, not to the process, and ends with it. */
 static bool
 lock_file(const ArchiveFolder *folder, const char *name, int fd, Err *err)
 {
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(fd, F_OFD_SETLK, &lock) == 0) {
         return true;
     }
-    if (errno == EWOULDBLOCK) {
+    if (errno == EAGAIN || errno == EACCES) {
         return err_set(err, ERR_BUSY, "archive file %s/%s is still open for writing elsewhere",
             folder->path, name);
     }

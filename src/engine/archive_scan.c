@@ -61,13 +61,15 @@ archive_reader_open(const ArchiveFolder *folder, const char *name, ArchiveReader
         (void)close(fd);
         return err_set(err, ERR_FATAL, "%s/%s is no ordinary file", folder->path, name);
     }
+    /* What a failed write left in memory counts as clean there, but is not on the disk. */
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     ArchiveReader *opened = mem_new(sizeof(*opened));
     *opened = (ArchiveReader){
         .folder = folder,
         .name = mem_strdup(name),
         .fd = fd,
         .size = status.st_size,
-        .piece = mem_new(PIECE_BYTES),
+        .piece = mem_resize(NULL, PIECE_BYTES, 1), /* not touched before it is used */
         .decoder = archive_decoder_new(),
         .hash = XXH3_createState(),
         .arenas = {ARENA_INIT, ARENA_INIT},
@@ -92,6 +94,13 @@ archive_reader_close(ArchiveReader *reader)
     free(reader->head);
     free(reader->name);
     free(reader);
+}
+
+bool
+archive_reader_is_live(const ArchiveReader *reader)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    return fcntl(reader->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 static bool

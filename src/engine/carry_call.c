@@ -26,8 +26,12 @@ typedef struct BeginStatements {
 const char *
 carry_commit_mode(const Plan *plan)
 {
+    bool archives = plan->purge != NULL && plan->purge->archives;
     switch (plan->spec->commit) {
     case COMMIT_OFF:
+        if (archives) { /* what is said to be deleted in a file must stay so after a crash */
+            break;
+        }
         return "SET LOCAL synchronous_commit = off";
     case COMMIT_ON:
         return "SET LOCAL synchronous_commit = on";
@@ -299,6 +303,12 @@ carry_stop_at(Worker *worker, const char *key, const char *sqlstate, const char 
         return false;
     }
     (void)carry_refused(sqlstate, err);
+    if (worker->engine->setup.plan->purge != NULL) {
+        return err_hint(err,
+            "pghaul quarantine %s shows its key and what the server said. Remove what is in its "
+            "way, then run again.",
+            worker->job.name);
+    }
     return err_hint(err,
         "pghaul quarantine %s shows its key and what the server said. Mend the row or the "
         "expression, then run again%s.",

@@ -140,6 +140,8 @@ add_worker(Worker *worker, Progress *progress)
     progress->lock_retries += counters->lock_retries;
     progress->cancels += counters->cancels;
     progress->errors += counters->errors;
+    progress->archived_bytes += counters->archived_bytes;
+    progress->archived_raw_bytes += counters->archived_raw_bytes;
     if (counters->busy) {
         progress->workers_busy++;
         progress->batch_rows += (int64_t)counters->batch_rows;

@@ -53,11 +53,11 @@ typedef struct Monitor {
     int64_t beat_us;
     int64_t hot_us;
     int64_t sampled_us;
+    int64_t open_us; /* when the throttle was last open */
     Hotness hotness;
     int *pids; /* of the backends of workers, drain and vacuum */
     Steer steer;
     bool was_paused;
-    int64_t open_us; /* when the throttle was last open */
     bool was_building;
     const char *last_event; /* "throttled", "paused" or "going on"; static storage */
     bool connection_reported;

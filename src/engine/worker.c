@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/sql_log.h"
+#include "engine/archiver.h"
 #include "engine/carry_call.h"
 #include "engine/carve.h"
 #include "engine/engine_state.h"
@@ -351,7 +352,8 @@ locate_poison(Worker *worker, const Err *cause, Err *err)
         }
         *err = ERR_INIT; /* a row that is not ours is in the way: which one? */
     }
-    if (!pacer_is_at_floor(pacer)) {
+    bool restores = worker->engine->setup.plan->restore != NULL; /* whole frames */
+    if (!restores && !pacer_is_at_floor(pacer)) {
         pacer_halve(pacer);
         return true;
     }
@@ -534,6 +536,7 @@ worker_main(void *arg)
     pacing_init(worker);
     work(worker);
     give_back_range(worker);
+    archiver_end(worker);
     if (worker->conn != NULL) {
         worker_drop_session(worker);
     }

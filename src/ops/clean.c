@@ -15,6 +15,7 @@
 #include "core/plan.h"
 #include "core/plan_reverse.h"
 #include "core/sql_backfill.h"
+#include "ops/aftercare.h"
 #include "ops/ddl.h"
 #include "pg/params.h"
 #include "store/run.h"
@@ -204,7 +205,7 @@ clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
     STRBUF_AUTO ending = STRBUF_INIT;
     put_ending(&ending, job);
     if (!refuse_alive(conn, job, err) || !drop_locked(conn, strbuf_text(&ending), stop, err) ||
-        !query_script(conn, "BEGIN", err)) {
+        !aftercare_release_tail(conn, job->id, stop, err) || !query_script(conn, "BEGIN", err)) {
         return false;
     }
     bool ok =
@@ -226,7 +227,8 @@ each_job(PgConn *conn, bool drop, StopToken *stop, Err *err)
         STRBUF_AUTO ending = STRBUF_INIT;
         strbuf_printf(&ending, "%lld_[0-9a-f]{16}", (long long)jobs[i].id);
         ok = refuse_alive(conn, &jobs[i], err) &&
-             (!drop || drop_locked(conn, strbuf_text(&ending), stop, err));
+             (!drop || (drop_locked(conn, strbuf_text(&ending), stop, err) &&
+                           aftercare_release_tail(conn, jobs[i].id, stop, err)));
     }
     arena_reset(&arena);
     return ok;

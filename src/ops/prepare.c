@@ -14,9 +14,11 @@
 #include "core/sql_log.h"
 #include "core/sql_parts.h"
 #include "engine/passes.h"
+#include "ops/aftercare.h"
 #include "ops/ddl.h"
 #include "ops/indexes.h"
 #include "ops/prepare_log.h"
+#include "ops/restore.h"
 #include "pg/params.h"
 #include "pg/probe.h"
 #include "store/changelog.h"
@@ -66,6 +68,18 @@ refuse_changed(const Plan *plan, const JobRow *job, Arena *arena, Err *err)
     return err_hint(err, "%s", jobspec_changed_hint(plan->spec, arena));
 }
 
+/* Of a purge only the table is another than it was: its next pass will have the plan that fits. */
+static bool
+is_for_next_pass(const Plan *plan, const JobRow *job, Arena *arena)
+{
+    JobSpec was;
+    Err ignored = ERR_INIT;
+    STRBUF_AUTO changes = STRBUF_INIT;
+    return plan->purge != NULL &&
+           jobfile_parse("stored", job->spec, strlen(job->spec), arena, &was, &ignored) &&
+           jobspec_compare(&changes, &was, plan->spec) == 0;
+}
+
 static bool
 check_row(const Plan *plan, const JobRow *job, Arena *arena, Err *err)
 {
@@ -74,7 +88,7 @@ check_row(const Plan *plan, const JobRow *job, Arena *arena, Err *err)
             "job %s was begun on another server; this database is a copy of it", job->name);
         return err_hint(err, "pghaul clean %s removes what the copy brought along.", job->name);
     }
-    return strcmp(job->fingerprint, plan->fingerprint) == 0 ||
+    return strcmp(job->fingerprint, plan->fingerprint) == 0 || is_for_next_pass(plan, job, arena) ||
            refuse_changed(plan, job, arena, err);
 }
 
@@ -91,7 +105,7 @@ prepare_job(PgConn *conn, const Plan *plan, Arena *arena, JobRow *job, Err *err)
         .name = plan->spec->job,
         .kind = plan->spec->kind,
         .table_name = quoted_table(plan, sql_put_table, arena),
-        .into_name = plan->copy == NULL ? NULL : quoted_table(plan, sql_put_into_table, arena),
+        .into_name = plan_into(plan) == NULL ? NULL : quoted_table(plan, sql_put_into_table, arena),
         .spec = plan->spec->source,
         .fingerprint = plan->fingerprint,
         .system_id = here->server.system_id,
@@ -331,6 +345,9 @@ static bool
 begin_first_pass(
     PgConn *conn, PgConn *source, const Plan *plan, int64_t id, StopToken *stop, Err *err)
 {
+    if (plan->restore != NULL) {
+        return guards_record(conn, plan, id, false, err) && restore_begin(conn, plan, id, err);
+    }
     PgConn *writes = source == NULL ? conn : source;
     bool ready = plan->sync_trigger ? guards_record(conn, plan, id, false, err) &&
                                           prepare_source(conn, source, plan, id, err) &&
@@ -354,7 +371,8 @@ prepare_objects(
     Arena arena = ARENA_INIT;
     JobRow job;
     bool ok = job_read_id(conn, id, &arena, &job, err);
-    ok = ok && (job.pass == 0 || prepare_source(conn, source, plan, id, err));
+    ok = ok && aftercare_keep_tail(conn, plan, id, stop, err) &&
+         (job.pass == 0 || prepare_source(conn, source, plan, id, err));
     if (ok && job.pass == 0) {
         ok = begin_first_pass(conn, source, plan, id, stop, err);
     } else if (ok && (job.state == JOB_FAILED || job.state == JOB_STOPPED) &&
@@ -364,6 +382,46 @@ prepare_objects(
     }
     arena_reset(&arena);
     return ok;
+}
+
+/* ---- the next pass of a purge ---- */
+
+static bool
+fits_table(PgConn *conn, const Plan *plan, const JobRow *job, bool *fits, Err *err)
+{
+    DriftKind drift = DRIFT_NONE;
+    *fits = guards_check(conn, job->id, &drift, err) &&
+            strcmp(job->fingerprint, plan->fingerprint) == 0;
+    if (drift != DRIFT_NONE) {
+        *err = ERR_INIT;
+    }
+    return err->cls == ERR_NONE;
+}
+
+bool
+prepare_next_pass(PgConn *conn, const Plan *plan, const JobRow *job, int *inherited_pass, Err *err)
+{
+    bool fits = false;
+    *inherited_pass = 0;
+    if (job->pass == 0) {
+        return true; /* its first one has begun just now */
+    }
+    if (!fits_table(conn, plan, job, &fits, err)) {
+        return false;
+    }
+    if (fits && job->state != JOB_COMPLETE) {
+        *inherited_pass = job->pass;
+        return true;
+    }
+    if (!query_script(conn, "BEGIN", err)) {
+        return false;
+    }
+    bool ok = job_lock(conn, job->id, err) &&
+              job_take_plan(conn, job->id, plan->fingerprint, err) &&
+              guards_record(conn, plan, job->id, false, err) &&
+              passes_begin_move(conn, NULL, plan, job->id, job->pass, err) &&
+              (fits || job_event(conn, job->id, 0, "guards", "the table is taken as it is", err));
+    return query_end(conn, ok, err);
 }
 
 /* ---- the way back ---- */

@@ -6,6 +6,7 @@
 #include "core/jobfile.h"
 #include "ops/folder.h"
 #include "ops/indexes.h"
+#include "ops/restore.h"
 #include "pg/catalog.h"
 #include "pg/catalog_walk.h"
 #include "pg/exprcheck.h"
@@ -85,7 +86,7 @@ decide(PgConn *conn, PgConn *source, const JobSpec *spec, Arena *arena, Survey *
 {
     const char *why = NULL;
     const IndexFacts *key = findings_key_index(spec, &survey->facts, &why);
-    if (key == NULL) {
+    if (key == NULL && spec->kind != KIND_RESTORE) {
         return err_set(err, ERR_FATAL, "no key, and no finding says so: %s", why);
     }
     if (spec->kind == KIND_PURGE &&
@@ -108,12 +109,16 @@ survey_run(
     *survey = (Survey){.findings = FINDINGS_INIT};
     Facts *facts = &survey->facts;
     source = source == NULL ? conn : source;
-    if (!catalog_read(source, spec, catalog_source(spec), arena, facts, err) ||
+    bool restores = spec->kind == KIND_RESTORE;
+    CatalogTable table = restores ? catalog_target(spec) : catalog_source(spec);
+    if (!catalog_read(source, spec, table, arena, facts, err) ||
+        (restores && !restore_look(conn, spec, arena, &facts->restore, err)) ||
         !(spec->into != NULL ? read_target(conn, source, spec, arena, facts, err)
                              : read_past(conn, spec, arena, facts, err))) {
         return false;
     }
-    facts->archive = spec->archive.path == NULL ? NULL : folder_look(spec->archive.path, arena);
+    facts->archive =
+        spec->archive.path == NULL || restores ? NULL : folder_look(spec->archive.path, arena);
     bool checked = exprcheck_run(source, spec, facts, arena, &survey->exprs, err);
     if (!checked && err->cls != ERR_USER) {
         return false;

@@ -48,7 +48,11 @@ static const char SQL_TABLE[] =
     "              AND (c.relreplident = 'd' AND i.indisprimary\n"
     "                   OR c.relreplident = 'i' AND i.indisreplident)),\n"
     "       c.relpersistence <> 't'\n"
-    "       AND (n.nspname ~ '^pg_' OR n.nspname IN ('information_schema', 'pghaul'))\n"
+    "       AND (n.nspname ~ '^pg_' OR n.nspname IN ('information_schema', 'pghaul')),\n"
+    "       c.reltoastrelid <> 0,\n"
+    "       EXISTS (SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) o\n"
+    "                WHERE o.option_name = 'vacuum_truncate'\n"
+    "                  AND NOT o.option_value::pg_catalog.bool)\n"
     "  FROM pg_catalog.pg_class c\n"
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
     "  JOIN pg_catalog.pg_roles o ON o.oid = c.relowner\n"
@@ -392,6 +396,8 @@ catalog_read_table(const CatalogReader *reader, Err *err)
         .may_delete = result_bool(row, 0, 25),
         .has_identity = result_bool(row, 0, 26),
         .is_system = result_bool(row, 0, 27),
+        .has_toast = result_bool(row, 0, 28),
+        .keeps_tail = result_bool(row, 0, 29),
         .wraparound_vacuum_pid = (int)result_int(vacuum, 0, 0),
     };
     return read_names(reader, SQL_CHILDREN, &table->children, &table->child_count, err);

@@ -6,10 +6,9 @@
 
 /* ---- files ---- */
 
-static const char SQL_NEXT[] =
-    "SELECT (SELECT COALESCE(pg_catalog.max(f.no), 0) + 1\n"
-    "          FROM pghaul.archive_file f WHERE f.job = j.id), j.uuid\n"
-    "  FROM pghaul.job j WHERE j.id = $1::pg_catalog.int8";
+static const char SQL_NEXT[] = "SELECT (SELECT COALESCE(pg_catalog.max(f.no), 0) + 1\n"
+                               "          FROM pghaul.archive_file f WHERE f.job = j.id), j.uuid\n"
+                               "  FROM pghaul.job j WHERE j.id = $1::pg_catalog.int8";
 
 bool
 archive_next_file(PgConn *conn, int64_t job, int *no, char uuid[ARCHIVE_UUID_SIZE], Err *err)
@@ -203,18 +202,18 @@ archive_frames(
 /* ---- runs ---- */
 
 static const char SQL_COUNT[] =
-    "UPDATE pghaul.run AS u SET archived_bytes = s.bytes\n"
-    "  FROM (SELECT f.run, pg_catalog.sum(f.bytes)::pg_catalog.int8 AS bytes\n"
-    "          FROM pghaul.archive_frame f\n"
-    "         WHERE f.job = $1::pg_catalog.int8 AND f.fate = 'committed'\n"
-    "         GROUP BY f.run) AS s\n"
-    " WHERE u.id = s.run AND u.job = $1::pg_catalog.int8\n"
-    "   AND u.archived_bytes IS DISTINCT FROM s.bytes";
+    "UPDATE pghaul.run AS u SET archived_bytes = COALESCE((\n"
+    "       SELECT pg_catalog.sum(f.bytes) FROM pghaul.archive_file a\n"
+    "         JOIN pghaul.archive_frame f ON f.job = a.job AND f.file = a.no\n"
+    "        WHERE a.job = $1::pg_catalog.int8 AND a.run = $2::pg_catalog.int8\n"
+    "          AND f.fate = 'committed'), 0)\n"
+    " WHERE u.id = $2::pg_catalog.int8";
 
 bool
-archive_count_runs(PgConn *conn, int64_t job, Err *err)
+archive_count_run(PgConn *conn, int64_t job, int64_t run, Err *err)
 {
     Params params = PARAMS_INIT;
     params_int(&params, job);
+    params_int(&params, run);
     return query_with(conn, SQL_COUNT, &params, NULL, err) || err_wrap(err, "archived bytes");
 }

@@ -20,7 +20,7 @@ static const char SQL_RECORD[] =
     "       set_columns = $7::pg_catalog.int2[],\n"
     "       signature = CASE WHEN $8::pg_catalog.bool THEN j.signature\n"
     "           WHEN j.kind = 'copy' THEN pghaul.copy_signature($2, $3, $4, $5)\n"
-    "           ELSE pghaul.table_signature($2, $3, $4, $5 IS NOT NULL) END,\n"
+    "           ELSE pghaul.table_signature($2, $3, $4, $5 IS NOT NULL OR j.kind = 'purge') END,\n"
     "       into_oid = $9::pg_catalog.oid, into_used = $10::pg_catalog.int2[],\n"
     "       into_key = $11::pg_catalog.int2[], into_signature = CASE WHEN $9 IS NOT NULL\n"
     "           THEN pghaul.table_signature($9, $10, $11, false) END,\n"
@@ -75,8 +75,8 @@ put_texts(const Plan *plan, int64_t job, GuardTexts *texts)
 bool
 guards_record(PgConn *conn, const Plan *plan, int64_t job, bool trigger_fires, Err *err)
 {
-    bool copies = plan->copy != NULL;
-    bool remote = copies && plan->copy->remote;
+    const Facts *into = plan_into(plan);
+    bool remote = plan->copy != NULL && plan->copy->remote;
     TEXTS_AUTO texts;
     STRBUF_AUTO set = STRBUF_INIT;
     STRBUF_AUTO into_oid = STRBUF_INIT;
@@ -84,8 +84,8 @@ guards_record(PgConn *conn, const Plan *plan, int64_t job, bool trigger_fires, E
     STRBUF_AUTO into_key = STRBUF_INIT;
     put_texts(plan, job, &texts);
     drift_put_set_columns(&set, plan);
-    if (copies) {
-        strbuf_printf(&into_oid, "%u", plan->copy->into->table.oid);
+    if (into != NULL) {
+        strbuf_printf(&into_oid, "%u", into->table.oid);
         drift_put_into_columns(&into_used, plan);
         drift_put_into_key(&into_key, plan);
     }
@@ -100,9 +100,9 @@ guards_record(PgConn *conn, const Plan *plan, int64_t job, bool trigger_fires, E
         &params, trigger != NULL && trigger_fires && !remote ? strbuf_text(&texts.function) : NULL);
     params_text(&params, strbuf_text(&set));
     params_bool(&params, remote);
-    params_text(&params, copies ? strbuf_text(&into_oid) : NULL);
-    params_text(&params, copies ? strbuf_text(&into_used) : NULL);
-    params_text(&params, copies ? strbuf_text(&into_key) : NULL);
+    params_text(&params, into != NULL ? strbuf_text(&into_oid) : NULL);
+    params_text(&params, into != NULL ? strbuf_text(&into_used) : NULL);
+    params_text(&params, into != NULL ? strbuf_text(&into_key) : NULL);
     PGRESULT_AUTO *result = NULL;
     if (!query_with(conn, SQL_RECORD, &params, &result, err)) {
         return err_wrap(err, "record guards");
@@ -187,10 +187,11 @@ guards_renew(PgConn *conn, int64_t job, Err *err)
 
 /* ---- compare ---- */
 
-static const char SQL_COMPARE[] = "SELECT j.name, j.kind = 'copy', j.signature, " GUARDS_PRESENT
-                                  ",\n       j.into_signature, " GUARDS_INTO "\n"
-                                  "  FROM pghaul.job j\n"
-                                  " WHERE j.id = $1::pg_catalog.int8 AND j.cleaned IS NULL";
+static const char SQL_COMPARE[] =
+    "SELECT j.name, j.kind = 'copy', j.signature, " GUARDS_PRESENT
+    ",\n       j.into_signature, " GUARDS_INTO ",\n       j.kind = 'purge'\n"
+    "  FROM pghaul.job j\n"
+    " WHERE j.id = $1::pg_catalog.int8 AND j.cleaned IS NULL";
 
 static void
 drift_error(const char *job, DriftKind kind, const char *text, Err *err)
@@ -256,6 +257,9 @@ guards_check(PgConn *conn, int64_t job, DriftKind *kind, Err *err)
         ok = compare(name, result_bool(result, 0, 1) ? "the source: " : "", array_at(result, 2),
                  array_at(result, 3), &found, err) &&
              compare(name, "the target: ", array_at(result, 4), array_at(result, 5), &found, err);
+        if (found != DRIFT_NONE && result_bool(result, 0, 6)) {
+            (void)err_hint(err, "The next pghaul run %s takes the table as it is now.", name);
+        }
     }
     if (kind != NULL) {
         *kind = found;

@@ -19,7 +19,7 @@ static const char SQL_RUNS[] =
     "           pg_catalog.date_trunc('second', u.started),\n"
     "           pg_catalog.date_trunc('second', u.ended),\n"
     "           EXTRACT(epoch FROM COALESCE(u.ended, u.heartbeat) - u.started), u.rows,\n"
-    "           u.exit_code\n"
+    "           u.exit_code, u.archived_bytes, u.freed_bytes, u.backlog_rows\n"
     "      FROM pghaul.run u JOIN pghaul.job j ON j.id = u.job\n"
     "     WHERE j.name = $1::pg_catalog.text\n"
     "     ORDER BY u.id DESC LIMIT " LAST ") AS s\n"
@@ -53,6 +53,12 @@ static const char SQL_EVENTS[] =
 static const char SQL_KNOWN[] =
     "SELECT EXISTS (SELECT FROM pghaul.job j WHERE j.name = $1::pg_catalog.text)";
 
+static int64_t
+known(const PgResult *result, int row, int column)
+{
+    return result_is_null(result, row, column) ? -1 : result_int(result, row, column);
+}
+
 static bool
 read_runs(PgConn *conn, const Params *name, Arena *arena, History *history, Err *err)
 {
@@ -78,6 +84,9 @@ read_runs(PgConn *conn, const Params *name, Arena *arena, History *history, Err 
             .duration_s = result_float(result, i, 11),
             .rows = result_int(result, i, 12),
             .exit_code = (int)result_int(result, i, 13),
+            .archived_bytes = known(result, i, 14),
+            .freed_bytes = known(result, i, 15),
+            .backlog_rows = known(result, i, 16),
         };
     }
     return true;

@@ -188,6 +188,19 @@ job_follow_file(PgConn *conn, int64_t id, const char *spec, const NameList *stan
     return ok || err_wrap(err, "record the job file");
 }
 
+static const char SQL_TAKE_PLAN[] =
+    "UPDATE pghaul.job AS j SET fingerprint = $2::pg_catalog.text\n"
+    " WHERE j.id = $1::pg_catalog.int8";
+
+bool
+job_take_plan(PgConn *conn, int64_t id, const char *fingerprint, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, id);
+    params_text(&params, fingerprint);
+    return query_with(conn, SQL_TAKE_PLAN, &params, NULL, err) || err_wrap(err, "record the plan");
+}
+
 /* ---- state ---- */
 
 bool

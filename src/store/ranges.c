@@ -170,6 +170,30 @@ ranges_step_over(PgConn *conn, const RangeOwner *owner, const RangeSteps *steps,
     return query_with(conn, SQL_STEP_OVER, &params, NULL, err) || err_wrap(err, "step over ranges");
 }
 
+/* ---- ranges that are known beforehand ---- */
+
+static const char SQL_INSERT[] =
+    "INSERT INTO pghaul.ranges AS r (job, pass, no, low, high, est_rows, stripes, state)\n"
+    "SELECT $1::pg_catalog.int8, $2::pg_catalog.int4, $3::pg_catalog.int8 + s.at - 1,\n"
+    "       s.low::pg_catalog.text[], s.high::pg_catalog.text[], s.rows, 1, 'free'\n"
+    "  FROM ROWS FROM (pg_catalog.unnest($4::pg_catalog.text[]),\n"
+    "                  pg_catalog.unnest($5::pg_catalog.text[]),\n"
+    "                  pg_catalog.unnest($6::pg_catalog.int8[]))\n"
+    "       WITH ORDINALITY AS s(low, high, rows, at)";
+
+bool
+ranges_insert(PgConn *conn, int64_t job, int pass, const RangePage *page, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, job);
+    params_int(&params, pass);
+    params_int(&params, page->first_no);
+    params_text(&params, page->lows);
+    params_text(&params, page->highs);
+    params_text(&params, page->rows);
+    return query_with(conn, SQL_INSERT, &params, NULL, err) || err_wrap(err, "ranges");
+}
+
 /* ---- after a lost connection ---- */
 
 /* $1 to $5 of the statements below. */

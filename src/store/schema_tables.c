@@ -33,10 +33,13 @@ static const char SQL_META[] =
     "    source_timeline pg_catalog.int8,\n"                                                       \
     "    source_started pg_catalog.timestamptz"
 
-/* Of a purge: what now() means in its predicate until the pass ends, and the name by which its
- * archive knows the job. */
+/* Of a purge: what now() means in its predicate until the pass ends; what vacuum_truncate was of
+ * the table for which the job has turned it off; and the name by which its archive knows the job.
+ */
 #define SQL_JOB_OF_PURGE                                                                           \
     "    pinned pg_catalog.timestamptz,\n"                                                         \
+    "    tail_oid pg_catalog.oid,\n"                                                               \
+    "    tail_options pg_catalog.text[],\n"                                                        \
     "    uuid pg_catalog.uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid()"
 
 static const char SQL_JOB[] =
@@ -327,6 +330,7 @@ static const char SQL_TO_3[] =
 
 static const char SQL_TO_4[] =
     "ALTER TABLE pghaul.job ADD COLUMN pinned pg_catalog.timestamptz,\n"
+    "    ADD COLUMN tail_oid pg_catalog.oid, ADD COLUMN tail_options pg_catalog.text[],\n"
     "    ADD COLUMN uuid pg_catalog.uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid();\n"
     "ALTER TABLE pghaul.ranges ADD COLUMN least pg_catalog.text;\n"
     "ALTER TABLE pghaul.run ADD COLUMN archived_bytes pg_catalog.int8,\n"

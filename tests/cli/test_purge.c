@@ -74,6 +74,22 @@ Test(purge, every_run_of_a_complete_purge_is_a_pass_of_its_own)
     job_close_cluster(&test);
 }
 
+Test(purge, table_that_was_made_anew_is_purged_like_the_one_before)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, 0);
+    job_write_purge(&test, WHERE TWO);
+    pg_exec(test.conn, "CREATE TABLE other AS TABLE app");
+    job_expect_run(&test, 0);
+    pg_exec(test.conn, "DROP TABLE app; ALTER TABLE other RENAME TO app;"
+                       "ALTER TABLE app ALTER id TYPE int, ADD PRIMARY KEY (id)");
+    int64_t others = ROWS - matching(&test);
+    job_expect_run(&test, 0);
+    cr_expect(eq(i64, 2, current_pass(&test)));
+    expect_purged(&test, others);
+    job_close_cluster(&test);
+}
+
 Test(purge, run_that_finds_an_unfinished_pass_adds_one_of_its_own)
 {
     JobTest test;

@@ -44,8 +44,9 @@ delete_call(JobFixture *f, const RangeLease *lease, const char *rest, const char
         where);
     char *versions = pg_text(f->sql, strbuf_text(&sql));
     strbuf_clear(&sql);
-    strbuf_printf(&sql, "%.*s, '%s', NULL, '{1, %d, %lld, 0, 10, 100}', 'hash', NULL)",
-        (int)strlen(batch) - 1, batch, versions, no, (long long)f->run);
+    strbuf_printf(&sql, "%.*s, '%s', NULL, '{1, %d, %lld, 0, 10, 100, %lld}', 'hash', NULL)",
+        (int)strlen(batch) - 1, batch, versions, no, (long long)f->run,
+        (long long)pg_int(f->sql, "SELECT relnatts FROM pg_class WHERE oid = 't'::regclass"));
     free(versions);
     return arena_strdup(&f->arena, strbuf_text(&sql));
 }
@@ -93,6 +94,7 @@ static const ChangeCase CHANGES[] = {
     {"key changed", "UPDATE t SET id = 1000 WHERE id = 7"},
     {"row deleted", "DELETE FROM t WHERE id = 8"},
     {"row deleted and inserted", "DELETE FROM t WHERE id = 9; INSERT INTO t (id) VALUES (9)"},
+    {"column added", "ALTER TABLE t ADD COLUMN more text DEFAULT 'x'"},
     {"table rewritten", "VACUUM FULL t"},
     {"table emptied", "BEGIN; CREATE TEMP TABLE kept AS SELECT id, v FROM t; TRUNCATE t;"
                       " INSERT INTO t (id, v) SELECT id, v FROM kept; COMMIT"},
@@ -208,11 +210,10 @@ Test(archive_delete, asks_the_predicate_again)
 Test(archive_delete, says_so_when_a_trigger_keeps_rows)
 {
     JobFixture f;
-    RangeLease lease = open_case(&f,
-        TABLE "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-              " IF OLD.id = 9 THEN RETURN NULL; END IF; RETURN OLD; END $$;"
-              "CREATE TRIGGER keep BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION keep();",
-        JOB);
+    RangeLease lease = open_case(&f, TABLE, JOB);
+    pg_exec(f.sql, "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                   " IF OLD.id = 9 THEN RETURN NULL; END IF; RETURN OLD; END $$;"
+                   "CREATE TRIGGER keep BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION keep();");
     char state[6];
     cr_expect(not(pg_try(f.sql, delete_call(&f, &lease, "0, true", "wanted", 1), state)));
     cr_expect(eq(str, state, "PH004"));

@@ -269,3 +269,14 @@ Test(findings, publications_are_named_and_all_tables_with_subscribers_is_a_risk)
     expect_risk(&job, "published", "2 active");
     arena_reset(&job.arena);
 }
+
+Test(findings, window_in_a_zone_that_the_server_has_not_is_refused)
+{
+    JOB(job);
+    job.spec.window = (WindowSpec){.text = "01:00-05:00 Europe/Berlni", .zone = "Europe/Berlni"};
+    job.facts.server.zone_unknown = true;
+    expect_finding(&job, FINDING_REFUSE, "window-zone", "pg_timezone_names");
+    job.facts.server.zone_near = "Europe/Berlin";
+    expect_finding(&job, FINDING_REFUSE, "window-zone", "Did you mean Europe/Berlin?");
+    arena_reset(&job.arena);
+}

@@ -257,3 +257,20 @@ Test(findings_purge, columns_that_must_have_a_value_get_one)
     expect_none(job);
     arena_reset(&job->arena);
 }
+
+Test(findings_purge, vacuum_after_it_is_told_of_where_there_are_standbys)
+{
+    PURGE(job);
+    job.facts.standby_count = 1;
+    expect_finding(&job, FINDING_WARN, "tail-truncation", "ends queries on 1 standby");
+    expect_finding(&job, FINDING_NOTE, "standby-conflicts", "pg_stat_database_conflicts");
+    job.spec.keeps_tail = true;
+    job_collect(&job);
+    cr_expect(findings_find(&job.findings, "tail-truncation") == NULL);
+    job.spec.keeps_tail = false;
+    job.facts.table.keeps_tail = true; /* somebody has done it already */
+    job_collect(&job);
+    cr_expect(findings_find(&job.findings, "tail-truncation") == NULL);
+    cr_expect(findings_find(&job.findings, "standby-conflicts") != NULL);
+    arena_reset(&job.arena);
+}

