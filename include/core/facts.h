@@ -182,6 +182,7 @@ typedef struct StoredJob {
     const JobSpec *spec; /* what it was begun with; NULL when the text cannot be read any more */
     const char *fingerprint;
     bool has_trigger; /* its sync trigger was made */
+    bool complete;    /* of a purge: the next run begins a new pass */
 } StoredJob;
 
 /* The folder of an archive, on this host. */

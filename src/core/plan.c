@@ -306,7 +306,7 @@ stay_on_path(const JobSpec *spec, const Facts *facts, Plan *plan)
     take_fingerprint(spec, facts, plan);
 }
 
-/* A walk goes on as it was begun, also when the planner has another index in mind by now. */
+/* A pass goes on as it was begun, also when the planner has another index in mind by now. */
 static void
 stay_on_walk(const JobSpec *spec, const Facts *facts, Arena *arena, Plan *plan)
 {
@@ -314,18 +314,18 @@ stay_on_walk(const JobSpec *spec, const Facts *facts, Arena *arena, Plan *plan)
     const Plan decided = *plan;
     PurgePlan *purge = arena_alloc(arena, sizeof(*purge));
     bool possible = false;
-    if (!stored->exists || strcmp(stored->fingerprint, plan->fingerprint) == 0) {
+    if (!stored->exists || stored->complete ||
+        strcmp(stored->fingerprint, plan->fingerprint) == 0) {
         return;
     }
     *purge = *plan->purge;
     plan->purge = purge;
-    purge->walk_reason = "the job was begun with it";
-    purge->walk_hint = decided.purge->served
-                           ? arena_printf(arena,
-                                 "Index %s serves the predicate now: after pghaul clean %s the "
-                                 "next run would walk by it.",
-                                 decided.purge->walk_index, spec->job)
-                           : decided.purge->walk_hint;
+    purge->walk_reason = "the pass was begun with it";
+    if (decided.purge->served) {
+        purge->walk_hint =
+            arena_printf(arena, "The next one walks by index %s, which serves the predicate now.",
+                decided.purge->walk_index);
+    }
     for (int i = 0; plan_walk_candidate(plan, purge, i, &possible); i++) {
         if (possible) {
             plan_walk_remember(plan, purge);

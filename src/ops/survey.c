@@ -40,6 +40,7 @@ read_past(PgConn *conn, const JobSpec *spec, Arena *arena, Facts *facts, Err *er
         .spec = past.exists ? parse_stored(past.spec, arena) : NULL,
         .fingerprint = past.fingerprint,
         .has_trigger = past.has_trigger,
+        .complete = past.complete,
     };
     return true;
 }
