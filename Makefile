@@ -132,10 +132,10 @@ tsan: stress ## same as stress
 soak: $(BUILD)/test-integration $(BUILD)/test-cli $(FAULT) $(BUILD)/pghaul ## the full fault counts; takes long
 	scripts/soak $(BUILD)
 
-fuzz: ## libFuzzer over the parser of job files, for FUZZ_SECONDS (60)
+fuzz: ## libFuzzer over job files and archive files, FUZZ_SECONDS (60) each
 	$(MAKE) --no-print-directory FLAVOR=fuzz CC=clang-14 WERROR= run-fuzz
 
-run-fuzz: $(BUILD)/fuzz/fuzz_jobfile
+run-fuzz: $(BUILD)/fuzz/fuzz_jobfile $(BUILD)/fuzz/fuzz_archive
 	scripts/run-fuzz $(BUILD) $(FUZZ_SECONDS)
 
 lint: format-check $(BUILD)/pghaul ## format, clang-tidy, layers, documents, bans, shellcheck

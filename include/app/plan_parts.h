@@ -64,4 +64,13 @@ void plan_children_put(StrBuf *out, const Plan *plan, int width);
 const char *plan_children_lock(const Plan *plan, Arena *arena);
 json_t *plan_children_json(const Plan *plan);
 
+/* ---- of a restore ---- */
+
+PlanEstimate plan_restore_estimate(const Plan *plan);
+void plan_restore_put(StrBuf *out, const Plan *plan, int width);
+int plan_restore_locks(const char *notes[static PLAN_NOTES_MAX]);
+int plan_restore_notes(const char *notes[static PLAN_NOTES_MAX]);
+void plan_restore_put_frame(StrBuf *out, const Plan *plan); /* its transaction */
+void plan_restore_json(json_t *object, const Plan *plan);
+
 #endif

@@ -41,7 +41,8 @@ typedef struct ArchiveRows {
 /* A column that is archived: a generated one is computed again by whoever restores it. */
 bool sql_archive_has(const ColumnFacts *column);
 
-/* COPY (ctid, xmin, columns) TO STDOUT in text, in order of the key, and COMMIT: two statements. */
+/* COPY (ctid, xmin, columns) TO STDOUT in text, in order of the key; and COMMIT, a second
+ * statement, unless those that refer to them are read next (core/sql_archive_children.h). */
 void sql_archive_read(StrBuf *out, const Plan *plan, const ArchiveRows *rows);
 
 /*
@@ -67,10 +68,9 @@ void sql_archive_held(StrBuf *out, const Plan *plan, const ArchiveRows *rows);
  *
  *   $7  rows that were left behind locks       $8  does the range end here?
  *   $10 file of the table that was read        $11 tid[], $12 xid[]: the row versions; xmin values
- *   $13 where the batch ends; NULL = with the last of $11
- *   $14 int8[]: file, frame, run, offset, bytes, raw bytes, attributes of the table; NULL = no
- *       frame, since no row was read
- *   $15 hash of the rows                       $16 int[]: who holds those that were left
+ *   $13 where the batch ends; NULL = with the last row of its table
+ *   $14 int8[]: ArchiveNumber of each table; NULL = no frame, since no row was read
+ *   $15 hash of the rows of each table         $16 int[]: who holds those that were left
  *
  * Errors:  PH005 when a row is not as it was read any more, PH004 when a trigger keeps one.
  */

@@ -1,8 +1,8 @@
 /*
  * sql_restore.h - the statements of a restore: one frame of an archive in one transaction.
  *
- * claim_.. (core/sql_relay.h; the range's row stays locked), COPY FROM STDIN, settle_.. (guards and
- * checkpoint), COMMIT.
+ * claim_.. (core/sql_relay.h; the range's row stays locked), COPY FROM STDIN, restored_.. (guards
+ * and checkpoint), COMMIT.
  */
 #ifndef CORE_SQL_RESTORE_H
 #define CORE_SQL_RESTORE_H

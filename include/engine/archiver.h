@@ -1,9 +1,11 @@
 /*
- * archiver.h - the archive of one worker: its file, the rows that are on their way there, and what
- * became of the last frame.
+ * archiver.h - the archive of one worker: its files, the rows that are on their way there, and what
+ * became of the last frames.
  *
- * The file is made when the first frame is written.  A frame whose rows were perhaps deleted is
- * `pending` until the database says what became of it; nothing is appended before.
+ * A table has a file of its own, and of one batch a frame in it: slot 0 is the job's table, the
+ * others are those whose rows go with its own.  A file is made when its first frame is written.  A
+ * frame whose rows were perhaps deleted is `pending` until the database says what became of it;
+ * nothing is appended before.
  */
 #ifndef ENGINE_ARCHIVER_H
 #define ENGINE_ARCHIVER_H
@@ -23,8 +25,8 @@
 /* Rows of a batch, and the versions of them that were read. */
 typedef struct ArchiveRowsRead {
     StrBuf text; /* COPY text without ctid and xmin */
-    StrBuf tids; /* tid[] and xid[] as the server takes them in binary, from */
-    StrBuf xids; /* archive_rows_finish() on */
+    StrBuf tids; /* elements of a tid[] and an xid[], as the server takes them in binary */
+    StrBuf xids;
     int64_t count;
     uint32_t last_xid; /* the values of xmin are a set, mostly a small one */
     int xid_count;
@@ -38,44 +40,59 @@ void archive_rows_free(ArchiveRowsRead *rows);
 /* Take one line "(block,offset)\txmin\trest"; false when it is none. */
 bool archive_rows_add(ArchiveRowsRead *rows, const char *line, size_t len);
 
-void archive_rows_finish(ArchiveRowsRead *rows);
-
-typedef struct Archiver {
-    /* set at creation */
-    ArchiveOrigin origin; /* but file_no and job_uuid, which come with the file */
-    ArchiveFolder folder;
-    ArchiveEncoder *encoder;
-    Arena arena;
-    char job_uuid[ARCHIVE_UUID_SIZE];
-
+/* The file of one table. */
+typedef struct ArchiveSlot {
+    int node;              /* of PurgePlan.children; CHILD_OF_JOB = the job's table */
+    ArchiveOrigin origin;  /* but file_no and job_uuid, which come with the file */
     ArchiveWriter *writer; /* NULL before the first frame */
     ArchiveFate last;      /* of the last frame, unless it is pending */
     bool pending;
     ArchiveFrameRow frame; /* the last one */
     char hash[ARCHIVE_HASH_SIZE];
-    bool failed; /* the file was given up */
-
+    bool failed;          /* the file was given up */
+    const char *filenode; /* of the table that was read; lives as long as the batch */
+    const char *attributes;
     ArchiveRowsRead rows;
+} ArchiveSlot;
+
+typedef struct Archiver {
+    /* set at creation */
+    ArchiveFolder folder;
+    ArchiveEncoder *encoder;
+    Arena arena;
+    char job_uuid[ARCHIVE_UUID_SIZE];
+
+    ArchiveSlot *slots;
+    int slot_count;
+    StrBuf tids; /* of all slots, one after the other: tid[] and xid[] in binary */
+    StrBuf xids;
 } Archiver;
+
+/* Put the versions of all slots together. */
+void archiver_join(Archiver *archiver);
 
 /* Of the worker; made when it is asked for first. */
 Archiver *archiver_of(Worker *worker);
 
-/* Is the fate of the last frame known?  Then there is nothing to do. */
+/* Is a frame pending? */
+bool archiver_is_pending(const Archiver *archiver);
+
+/* Find out what became of the frames that are pending. */
 bool archiver_decide(Worker *worker, Err *err) __attribute__((warn_unused_result));
 
 /*
- * Append the rows as one frame, and wait until it is on disk; it is pending then.
+ * Append the rows, of each table as one frame, and wait until they are on disk; they are pending
+ * then.
  *
  * Errors:  ERR_FATAL of the file system, which ends the run; those of the database.
  */
 bool archiver_append(Worker *worker, Err *err) __attribute__((warn_unused_result));
 
-/* The pending frame's rows were deleted. */
+/* The rows of the pending frames were deleted. */
 void archiver_committed(Worker *worker);
 
-/* Close the file, where the fate of its last frame can be had, and free everything; else the next
- * run does it. */
+/* Close the files, where the fate of their last frames can be had, and free everything; else the
+ * next run does it. */
 void archiver_end(Worker *worker);
 
 #endif

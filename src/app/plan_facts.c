@@ -6,6 +6,7 @@
 #include "app/plan_parts.h"
 #include "core/format.h"
 #include "core/ident.h"
+#include "core/sql_archive.h"
 #include "core/sql_backfill.h"
 #include "core/sql_batch.h"
 #include "core/sql_functions.h"
@@ -46,6 +47,9 @@ plan_estimate(const Plan *plan)
     if (plan->purge != NULL) {
         return plan_purge_estimate(plan);
     }
+    if (plan->restore != NULL) {
+        return plan_restore_estimate(plan);
+    }
     const TableFacts *table = &plan->facts->table;
     PlanEstimate estimate = {.rows = (int64_t)table->rows};
     if (table->rows < 0) {
@@ -74,6 +78,9 @@ plan_locks(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_M
     }
     if (plan->purge != NULL) {
         return plan_purge_locks(plan, arena, notes);
+    }
+    if (plan->restore != NULL) {
+        return plan_restore_locks(notes);
     }
     char yield[FORMAT_SIZE];
     (void)format_duration(plan->spec->throttle.yield_after_us, yield);
@@ -135,6 +142,9 @@ plan_notes(const Plan *plan, Arena *arena, const char *notes[static PLAN_NOTES_M
     }
     if (plan->purge != NULL) {
         return plan_purge_notes(plan, arena, notes);
+    }
+    if (plan->restore != NULL) {
+        return plan_restore_notes(notes);
     }
     int count = 0;
     if (plan->sync_trigger) {
@@ -227,6 +237,32 @@ plan_add_query(PlanLister *lister, const char *title, void (*make)(StrBuf *, con
 }
 
 static void
+archive_read(StrBuf *out, const Plan *plan)
+{
+    sql_archive_read(out, plan, &(ArchiveRows){.rows_most = 1000});
+}
+
+static void
+archive_held(StrBuf *out, const Plan *plan)
+{
+    sql_archive_held(out, plan, &(ArchiveRows){.rows_most = 1000});
+}
+
+/* Before the call that deletes, for which they are written. */
+static void
+add_archive(PlanLister *lister)
+{
+    if (lister->plan->purge != NULL && lister->plan->purge->archives) {
+        plan_add_query(
+            lister, "Each batch first: its rows, in a transaction that only reads", archive_read);
+        plan_add_query(lister,
+            "and after some that met a lock: rows that somebody holds, rolled "
+            "back at once",
+            archive_held);
+    }
+}
+
+static void
 add_carving(PlanLister *lister)
 {
     const Plan *plan = lister->plan;
@@ -279,6 +315,10 @@ plan_statements(
         plan_copy_add_log(&lister);
     }
     add_functions(&lister);
+    if (plan->restore != NULL) {
+        plan_add_query(&lister, "Each frame", plan_restore_put_frame);
+        return lister.count;
+    }
     if (copies) {
         plan_copy_add_triggers(&lister);
     } else if (plan->sync_trigger) {
@@ -292,6 +332,7 @@ plan_statements(
     if (copies && plan->copy->remote) {
         plan_copy_add_relay(&lister);
     } else {
+        add_archive(&lister);
         add_batch(&lister);
     }
     if (plan->vacuum) {

@@ -207,6 +207,12 @@ put_costs(StrBuf *out, const Plan *plan, int width)
 void
 plan_put_short(StrBuf *out, const Plan *plan, int width)
 {
+    if (plan->restore != NULL) {
+        plan_restore_put(out, plan, width);
+        put_standbys(out, plan, width);
+        put_throttle(out, plan, width);
+        return;
+    }
     if (plan->purge != NULL) {
         plan_purge_put_rows(out, plan, width);
     } else if (plan->copy != NULL) {
@@ -333,6 +339,8 @@ plan_json(const Plan *plan, Arena *arena)
     } else if (plan->purge != NULL) {
         plan_purge_json(object, plan);
         plan_walk_json(object, plan);
+    } else if (plan->restore != NULL) {
+        plan_restore_json(object, plan);
     }
     int count = plan_locks(plan, arena, notes);
     json_put(object, "locks", texts(notes, count));

@@ -27,6 +27,7 @@ typedef struct Tables {
     int size;
     const char *job;       /* of the first file */
     const char *other_job; /* NULL = the files are of one */
+    const char *damage;    /* the first that was met, or NULL */
 } Tables;
 
 /* ---- which tables ---- */
@@ -88,10 +89,24 @@ take_file(void *ctx, const WalkedFile *file, Err *err)
     return true;
 }
 
+static void
+take_remark(void *ctx, const WalkRemark *remark)
+{
+    Tables *tables = ctx;
+    if (remark->gravity == WALK_DAMAGE && tables->damage == NULL) {
+        tables->damage = arena_printf(&tables->app->arena, "%s at %lld: %s", remark->file,
+            (long long)remark->at, remark->text);
+    }
+}
+
 static bool
 check_tables(const Tables *tables, const char *path, Err *err)
 {
     const Options *options = &tables->app->options;
+    if (tables->count == 0 && tables->damage != NULL) {
+        (void)err_set(err, ERR_REFUSED, "the archive is damaged: %s", tables->damage);
+        return err_hint(err, "pghaul archive verify shows all of it.");
+    }
     if (tables->count == 0) {
         (void)err_set(err, ERR_USER, "%s has no rows%s", path,
             options->run > 0 || options->table != NULL ? " of that kind" : "");
@@ -118,6 +133,7 @@ find_tables(App *app, const ArchiveFolder *folder, Tables *tables, Err *err)
         .depth = ARCHIVE_HEADS,
         .choice = {.table = app->options.table, .run = app->options.run},
         .file = take_file,
+        .remark = take_remark,
         .ctx = tables,
     };
     return archive_walk(&walk, err) && check_tables(tables, folder->path, err);
@@ -211,7 +227,7 @@ run_table(
     app_result(app, "job", json_text(spec.job));
     bool ok = run_spec(app, conn, NULL, &spec, err);
     app->options = given;
-    if (!ok && err->cls == ERR_REFUSED) {
+    if (!ok && json_object_get(app->result, "findings") != NULL) {
         show_job_file(app, strbuf_text(&text));
     }
     return ok;

@@ -206,6 +206,19 @@ check_overlap(const Collector *c, const PurgePlan *purge, int node)
     }
 }
 
+/* Places of rows in files are those of one table. */
+static void
+check_archive(const Collector *c, const ChildTable *table, const char *name)
+{
+    if (c->spec->archive.path != NULL && table->partitioned) {
+        finding_add(c, FINDING_REFUSE, "child-archive",
+            "Purge it by a job for each of its partitions first, then this table.",
+            "%s is partitioned, and rows of such a table are not archived with those that they "
+            "refer to",
+            name);
+    }
+}
+
 static void
 check_node(const Collector *c, const PurgePlan *purge, int at)
 {
@@ -215,6 +228,7 @@ check_node(const Collector *c, const PurgePlan *purge, int at)
     check_code(c, node, name);
     check_columns(c, node->table, name);
     check_overlap(c, purge, at);
+    check_archive(c, node->table, name);
     if (node->table->row_security_filters) {
         finding_add(c, FINDING_REFUSE, "row-security",
             arena_printf(c->arena, "Run as %s, or: ALTER ROLE %s BYPASSRLS;",

@@ -97,11 +97,8 @@ read_table(const FileReader *r, const JobKey *key, const JobNode *node)
     if (!jobvalue_text(&r->value, node, key->path, table)) {
         return false;
     }
-    if (table == &r->spec->table) {
-        r->spec->table_place = node->place;
-    } else if (table == &r->spec->into) {
-        r->spec->into_place = node->place;
-    }
+    Place *place = table == &r->spec->into ? &r->spec->into_place : &r->spec->table_place;
+    *place = table == &r->spec->archive_table ? *place : node->place;
     if (!ident_parse_qualified(*table, r->value.arena, &schema, &name, &cause)) {
         return jobvalue_fail(&r->value, node, key->path, &cause);
     }

@@ -1,6 +1,8 @@
 #include "core/sql_archive.h"
 
+#include "core/sql_archive_children.h"
 #include "core/sql_batch.h"
+#include "core/sql_children.h"
 #include "core/sql_frame.h"
 #include "core/sql_parts.h"
 #include "core/sql_pin.h"
@@ -62,9 +64,9 @@ put_system_column(StrBuf *out, const Plan *plan, const char *column, const char 
     strbuf_printf(out, " AS %s", name);
 }
 
-/* FROM .. WHERE .. ORDER BY .. LIMIT: the next rows between the bounds. */
-static void
-put_rows(StrBuf *out, const Plan *plan, const ArchiveRows *rows)
+/* The next rows between the bounds. */
+void
+sql_put_archive_rows(StrBuf *out, const Plan *plan, const ArchiveRows *rows)
 {
     strbuf_puts(out, "\n  FROM ");
     sql_put_only_table(out, plan);
@@ -101,8 +103,8 @@ sql_archive_read(StrBuf *out, const Plan *plan, const ArchiveRows *rows)
             sql_put_column(out, plan, plan->facts->columns[i].name);
         }
     }
-    put_rows(out, plan, rows);
-    strbuf_puts(out, ") TO STDOUT; COMMIT");
+    sql_put_archive_rows(out, plan, rows);
+    strbuf_puts(out, plan->purge->child_count == 0 ? ") TO STDOUT; COMMIT" : ") TO STDOUT");
 }
 
 void
@@ -117,23 +119,26 @@ sql_archive_held(StrBuf *out, const Plan *plan, const ArchiveRows *rows)
     strbuf_puts(out, " AS pghaul_key,\n       pg_catalog.row_number() OVER (ORDER BY ");
     sql_put_key_list(out, plan);
     strbuf_puts(out, ") AS pghaul_no");
-    put_rows(out, plan, rows);
+    sql_put_archive_rows(out, plan, rows);
     strbuf_puts(out, "),\npghaul_free AS MATERIALIZED (\nSELECT ");
     put_system_column(out, plan, "ctid", "pghaul_tid");
     strbuf_puts(out, "\n  FROM ");
     sql_put_only_table(out, plan);
     strbuf_puts(out, "\n WHERE ");
     sql_put_column(out, plan, "ctid");
+    strbuf_puts(out, " = ANY (ARRAY(SELECT s.pghaul_tid FROM pghaul_some AS s))\n"
+                     "   FOR UPDATE SKIP LOCKED)");
+    sql_put_archive_chain(out, plan);
     strbuf_puts(out,
-        " = ANY (ARRAY(SELECT s.pghaul_tid FROM pghaul_some AS s))\n"
-        "   FOR UPDATE SKIP LOCKED),\n"
-        "pghaul_held AS (\n"
+        ",\npghaul_held AS (\n"
         "SELECT s.pghaul_tid, s.pghaul_xid FROM pghaul_some AS s\n"
-        " WHERE NOT EXISTS (SELECT FROM pghaul_free AS f WHERE f.pghaul_tid = s.pghaul_tid))\n"
-        "SELECT (SELECT pg_catalog.count(*) FROM pghaul_some),\n"
+        " WHERE NOT EXISTS (SELECT FROM pghaul_free AS f WHERE f.pghaul_tid = s.pghaul_tid)");
+    sql_put_archive_chain_held(out, plan);
+    strbuf_puts(out,
+        ")\nSELECT (SELECT pg_catalog.count(*) FROM pghaul_some),\n"
         "       (SELECT s.pghaul_key FROM pghaul_some AS s ORDER BY s.pghaul_no DESC LIMIT 1),\n"
-        "       (SELECT pg_catalog.array_agg(h.pghaul_tid) FROM pghaul_held AS h),\n"
-        "       (SELECT pg_catalog.count(*) FROM pghaul_held),\n"
+        "       (SELECT pg_catalog.array_agg(DISTINCT h.pghaul_tid) FROM pghaul_held AS h),\n"
+        "       (SELECT pg_catalog.count(DISTINCT h.pghaul_tid) FROM pghaul_held AS h),\n"
         "       (SELECT pg_catalog.array_agg(DISTINCT l.pid) FROM pg_catalog.pg_locks AS l\n"
         "         WHERE l.locktype = 'transactionid' AND l.granted\n"
         "           AND l.transactionid IN (SELECT h.pghaul_xid FROM pghaul_held AS h))");
@@ -155,8 +160,8 @@ put_end(StrBuf *out, const Plan *plan)
     sql_put_only_table(out, plan);
     strbuf_puts(out, "\n         WHERE ");
     sql_put_column(out, plan, "ctid");
-    strbuf_puts(out, " = $11[pg_catalog.cardinality($11)];\n"
-                     "    END IF;\n"
+    strbuf_printf(out, " = $11[$14[%d]];\n", ARCHIVE_NUMBER_ROWS);
+    strbuf_puts(out, "    END IF;\n"
                      "    IF NOT pghaul_last THEN\n"
                      "        pghaul_high := pghaul_end;\n"
                      "    END IF;\n");
@@ -236,7 +241,7 @@ put_frame(StrBuf *out, int64_t job)
         "        INSERT INTO pghaul.archive_frame AS f (job, file, no, fate, run, pass, range,\n"
         "            rows, at, bytes, raw_bytes, hash)\n"
         "        VALUES (%lld, $14[1], $14[2], 'committed', $14[3], $4, $1, pghaul_rows,\n"
-        "            $14[4], $14[5], $14[6], $15);\n"
+        "            $14[4], $14[5], $14[6], pg_catalog.substr($15, 1, 32));\n"
         "    END IF;\n",
         (long long)job);
 }
@@ -245,17 +250,29 @@ void
 sql_archive_function(StrBuf *out, const Plan *plan, int64_t job)
 {
     STRBUF_AUTO body = STRBUF_INIT;
+    bool alone = plan->purge->child_count == 0;
     sql_put_frame_declare(&body, plan, SLICE_KEY);
+    if (!alone) {
+        strbuf_puts(&body, "    pghaul_tids pg_catalog.tid[];\n");
+    }
+    sql_put_children_declare(&body, plan);
     strbuf_puts(&body, "BEGIN\n");
     sql_put_frame_claim(&body, job);
     sql_put_frame_pin(&body, job);
     sql_put_table_lock(&body, plan);
+    sql_put_children_table_lock(&body, plan);
     put_end(&body, plan);
-    put_delete(&body, plan);
+    if (alone) {
+        put_delete(&body, plan);
+    } else {
+        sql_put_archive_children_delete(&body, plan);
+    }
     strbuf_puts(&body, "    pghaul_left := $7;\n    pghaul_holders := $16;\n");
     sql_put_frame_guards(&body, plan, job, SLICE_KEY);
+    sql_put_children_guards(&body, plan);
     put_file_guard(&body, plan);
     put_frame(&body, job);
+    sql_put_archive_children_frames(&body, plan, job);
     sql_put_frame_checkpoint(&body, plan, job, SLICE_KEY);
     strbuf_puts(&body, "    RETURN NEXT;\nEND\n");
     sql_put_batch_function(out, plan, "move", job, SLICE_KEY, strbuf_text(&body));

@@ -54,17 +54,19 @@ deletes_archived(const Plan *plan, const char *what)
     return plan->purge != NULL && plan->purge->archives && strcmp(what, "move") == 0;
 }
 
-/* A copy locks only rows that nobody knows yet, unless foreign keys or triggers of the target lock
- * others; then what it waits for is mostly another worker that extends the same index. */
+/* A copy or a restore locks only rows that nobody knows yet, unless foreign keys or triggers of the
+ * table lock others; then what it waits for is mostly another worker that extends the same index.
+ */
 static bool
 locks_rows(const Plan *plan)
 {
-    if (plan->copy == NULL || plan->spec->on_conflict == ON_CONFLICT_UPDATE ||
-        plan->copy->into->trigger_count > 0) {
+    bool inserts = plan->copy != NULL || plan->restore != NULL;
+    const Facts *written = plan->copy != NULL ? plan->copy->into : plan->facts;
+    if (!inserts || plan->spec->on_conflict == ON_CONFLICT_UPDATE || written->trigger_count > 0) {
         return true;
     }
-    for (int i = 0; i < plan->copy->map_count; i++) {
-        if (plan->copy->map[i].target->in_foreign_key) {
+    for (int i = 0; i < written->column_count; i++) {
+        if (written->columns[i].in_foreign_key) {
             return true;
         }
     }

@@ -363,6 +363,17 @@ put_purge(const Grants *g)
     strbuf_puts(g->out, MONITOR);
 }
 
+static void
+put_restore(const Grants *g)
+{
+    put_role(g);
+    put_home(g);
+    strbuf_puts(g->out, "GRANT INSERT ON ");
+    put_table(g, g->out);
+    strbuf_puts(g->out, " TO " GRANTS_ROLE ";\n\n");
+    strbuf_puts(g->out, MONITOR);
+}
+
 /* ---- all ---- */
 
 static void
@@ -398,6 +409,8 @@ sql_grants(StrBuf *out, const JobSpec *spec, const Facts *facts, const ExprRepor
         put_copy(&g);
     } else if (spec->kind == KIND_PURGE) {
         put_purge(&g);
+    } else if (spec->kind == KIND_RESTORE) {
+        put_restore(&g);
     } else {
         put_backfill(&g);
     }

@@ -30,7 +30,7 @@ sql_restored_function(StrBuf *out, const Plan *plan, int64_t job)
         "    END IF;\n"
         "    RETURN NEXT;\nEND\n",
         (long long)job);
-    sql_put_batch_function(out, plan, "settle", job, SLICE_KEY, strbuf_text(&body));
+    sql_put_batch_function(out, plan, "restored", job, SLICE_KEY, strbuf_text(&body));
 }
 
 /* "UTF8", "EUC_JIS_2004": letters, digits and a few marks. */

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/plan_children.h"
 #include "core/sql_archive.h"
 #include "core/sql_parts.h"
 #include "engine/worker_session.h"
@@ -18,9 +19,8 @@
 
 /* A one-dimensional array in binary: dimensions, no NULLs, type of the elements, their number,
  * lower bound; then length and value of each.  Source: array_recv() of the server. */
-#define ARRAY_HEAD_BYTES 20
-#define OID_OF_TID       27
-#define OID_OF_XID       28
+#define OID_OF_TID 27
+#define OID_OF_XID 28
 
 static void
 put_uint32(StrBuf *out, uint32_t value)
@@ -30,30 +30,20 @@ put_uint32(StrBuf *out, uint32_t value)
 }
 
 static void
-reserve_head(StrBuf *array)
-{
-    static const char ZERO[ARRAY_HEAD_BYTES] = {0};
-    strbuf_clear(array);
-    strbuf_put(array, ZERO, sizeof(ZERO));
-}
-
-static void
-write_head(StrBuf *array, uint32_t type, int64_t count)
+put_head(StrBuf *array, uint32_t type, int64_t count)
 {
     const uint32_t head[] = {1, 0, type, (uint32_t)count, 1};
-    uint32_t bytes[ARRAY_HEAD_BYTES / 4];
     for (size_t i = 0; i < sizeof(head) / sizeof(head[0]); i++) {
-        bytes[i] = htobe32(head[i]);
+        put_uint32(array, head[i]);
     }
-    memcpy(array->text, bytes, sizeof(bytes));
 }
 
 void
 archive_rows_clear(ArchiveRowsRead *rows)
 {
     strbuf_clear(&rows->text);
-    reserve_head(&rows->tids);
-    reserve_head(&rows->xids);
+    strbuf_clear(&rows->tids);
+    strbuf_clear(&rows->xids);
     rows->count = 0;
     rows->xid_count = 0;
     rows->malformed = false;
@@ -131,10 +121,23 @@ archive_rows_add(ArchiveRowsRead *rows, const char *line, size_t len)
 }
 
 void
-archive_rows_finish(ArchiveRowsRead *rows)
+archiver_join(Archiver *archiver)
 {
-    write_head(&rows->tids, OID_OF_TID, rows->count);
-    write_head(&rows->xids, OID_OF_XID, rows->xid_count);
+    int64_t tids = 0;
+    int64_t xids = 0;
+    for (int i = 0; i < archiver->slot_count; i++) {
+        tids += archiver->slots[i].rows.count;
+        xids += archiver->slots[i].rows.xid_count;
+    }
+    strbuf_clear(&archiver->tids);
+    strbuf_clear(&archiver->xids);
+    put_head(&archiver->tids, OID_OF_TID, tids);
+    put_head(&archiver->xids, OID_OF_XID, xids);
+    for (int i = 0; i < archiver->slot_count; i++) {
+        const ArchiveRowsRead *rows = &archiver->slots[i].rows;
+        strbuf_put(&archiver->tids, strbuf_text(&rows->tids), rows->tids.len);
+        strbuf_put(&archiver->xids, strbuf_text(&rows->xids), rows->xids.len);
+    }
 }
 
 /* ---- the file ---- */
@@ -153,20 +156,27 @@ columns_of(const Facts *facts, Arena *arena, int *count)
     return columns;
 }
 
-Archiver *
-archiver_of(Worker *worker)
+static const ArchiveColumn *
+columns_of_child(const ChildTable *table, Arena *arena, int *count)
 {
-    if (worker->archiver != NULL) {
-        return worker->archiver;
+    ArchiveColumn *columns = arena_alloc(arena, (size_t)table->column_count * sizeof(*columns));
+    *count = 0;
+    for (int i = 0; i < table->column_count; i++) {
+        if (!table->columns[i].generated) {
+            columns[(*count)++] =
+                (ArchiveColumn){.name = table->columns[i].name, .type = table->columns[i].type};
+        }
     }
+    return columns;
+}
+
+static ArchiveOrigin
+origin_of_job(Worker *worker, Archiver *archiver)
+{
     const EngineSetup *setup = &worker->engine->setup;
     const Facts *facts = setup->plan->facts;
     const ServerFacts *server = &facts->server;
-    Archiver *archiver = mem_new(sizeof(*archiver));
-    archiver->arena = ARENA_INIT;
-    archiver->folder = ARCHIVE_FOLDER_INIT;
-    archiver->encoder = archive_encoder_new(setup->plan->spec->archive.level);
-    archiver->origin = (ArchiveOrigin){
+    ArchiveOrigin origin = {
         .job = setup->plan->spec->job,
         .job_uuid = archiver->job_uuid,
         .run = setup->run,
@@ -181,30 +191,73 @@ archiver_of(Worker *worker)
         /* of such a database nobody knows what its bytes mean */
         .encoding = strcmp(server->encoding, "SQL_ASCII") == 0 ? "SQL_ASCII" : "UTF8",
     };
-    archiver->origin.columns = columns_of(facts, &archiver->arena, &archiver->origin.column_count);
-    archive_rows_clear(&archiver->rows);
+    origin.columns = columns_of(facts, &archiver->arena, &origin.column_count);
+    return origin;
+}
+
+static void
+add_child(Archiver *archiver, const PurgePlan *purge, int node)
+{
+    const ChildTable *table = purge->children[node].table;
+    ArchiveOrigin origin = archiver->slots[0].origin;
+    origin.table_no = archiver->slot_count;
+    origin.schema = table->schema;
+    origin.table = table->name;
+    origin.columns = columns_of_child(table, &archiver->arena, &origin.column_count);
+    archiver->slots[archiver->slot_count++] = (ArchiveSlot){.node = node, .origin = origin};
+}
+
+Archiver *
+archiver_of(Worker *worker)
+{
+    if (worker->archiver != NULL) {
+        return worker->archiver;
+    }
+    const Plan *plan = worker->engine->setup.plan;
+    Archiver *archiver = mem_new(sizeof(*archiver));
+    archiver->arena = ARENA_INIT;
+    archiver->folder = ARCHIVE_FOLDER_INIT;
+    archiver->encoder = archive_encoder_new(plan->spec->archive.level);
+    archiver->slots = arena_alloc(
+        &archiver->arena, ((size_t)plan->purge->child_count + 1) * sizeof(*archiver->slots));
+    archiver->slots[0] =
+        (ArchiveSlot){.node = CHILD_OF_JOB, .origin = origin_of_job(worker, archiver)};
+    archiver->slot_count = 1;
+    for (int i = 0; i < plan->purge->child_count; i++) {
+        if (plan->purge->children[i].deleted) {
+            add_child(archiver, plan->purge, i);
+        }
+    }
     worker->archiver = archiver;
     return archiver;
 }
 
+static void
+put_table_name(StrBuf *out, const ArchiveOrigin *origin)
+{
+    sql_put_ident(out, origin->schema);
+    strbuf_putc(out, '.');
+    sql_put_ident(out, origin->table);
+}
+
 /* Its row comes first: a file that nobody knows would be refused. */
 static bool
-record_file(Worker *worker, Err *err)
+record_file(Worker *worker, ArchiveSlot *slot, Err *err)
 {
     Archiver *archiver = worker->archiver;
     const EngineSetup *setup = &worker->engine->setup;
     STRBUF_AUTO table = STRBUF_INIT;
-    sql_put_table(&table, setup->plan);
+    put_table_name(&table, &slot->origin);
     bool recorded = false;
     for (int i = 0; i < FILE_ATTEMPTS && !recorded; i++) {
         if (!archive_next_file(
-                worker->conn, setup->job, &archiver->origin.file_no, archiver->job_uuid, err)) {
+                worker->conn, setup->job, &slot->origin.file_no, archiver->job_uuid, err)) {
             return false;
         }
         ArchiveFileRow row = {
             .job = setup->job,
-            .no = archiver->origin.file_no,
-            .name = archive_name_format(&archiver->origin, &archiver->arena),
+            .no = slot->origin.file_no,
+            .name = archive_name_format(&slot->origin, &archiver->arena),
             .table_name = strbuf_text(&table),
             .run = setup->run,
         };
@@ -216,38 +269,37 @@ record_file(Worker *worker, Err *err)
 }
 
 static bool
-open_file(Worker *worker, Err *err)
+open_file(Worker *worker, ArchiveSlot *slot, Err *err)
 {
     Archiver *archiver = worker->archiver;
-    if (archiver->writer != NULL) {
+    if (slot->writer != NULL) {
         return true;
     }
-    if (archiver->failed) {
+    if (slot->failed) {
         return err_set(err, ERR_FATAL, "the archive file was given up after an error");
     }
     const char *path = worker->engine->setup.plan->spec->archive.path;
     bool opened = archiver->folder.fd >= 0 || archive_folder_make(path, &archiver->folder, err);
-    return opened && record_file(worker, err) &&
-           archive_create(&archiver->folder, &archiver->origin, &archiver->writer, err);
+    return opened && record_file(worker, slot, err) &&
+           archive_create(&archiver->folder, &slot->origin, &slot->writer, err);
 }
 
 /* ---- frames ---- */
 
 static bool
-give_up_file(Archiver *archiver)
+give_up_file(ArchiveSlot *slot)
 {
-    archive_abandon(archiver->writer);
-    archiver->writer = NULL;
-    archiver->failed = true;
+    archive_abandon(slot->writer);
+    slot->writer = NULL;
+    slot->failed = true;
     return false;
 }
 
-bool
-archiver_append(Worker *worker, Err *err)
+static bool
+append_frame(Worker *worker, ArchiveSlot *slot, Err *err)
 {
-    Archiver *archiver = worker->archiver;
-    const ArchiveRowsRead *rows = &archiver->rows;
-    if (!open_file(worker, err)) {
+    const ArchiveRowsRead *rows = &slot->rows;
+    if (!open_file(worker, slot, err)) {
         return false;
     }
     ArchiveBatch batch = {
@@ -256,18 +308,18 @@ archiver_append(Worker *worker, Err *err)
         .rows = rows->count,
         .text = strbuf_text(&rows->text),
         .len = rows->text.len,
-        .before = archive_writer_frames(archiver->writer) == 0 ? ARCHIVE_NONE : archiver->last,
+        .before = archive_writer_frames(slot->writer) == 0 ? ARCHIVE_NONE : slot->last,
     };
     ArchivePlace place;
-    if (!archive_append(archiver->writer, archiver->encoder, &batch, &place, err)) {
+    if (!archive_append(slot->writer, worker->archiver->encoder, &batch, &place, err)) {
         (void)err_hint(err, "No row of it was deleted. Mend the cause and run again: that run "
                             "looks after the file and begins a new one.");
-        return give_up_file(archiver);
+        return give_up_file(slot);
     }
-    memcpy(archiver->hash, place.hash, sizeof(archiver->hash));
-    archiver->frame = (ArchiveFrameRow){
+    memcpy(slot->hash, place.hash, sizeof(slot->hash));
+    slot->frame = (ArchiveFrameRow){
         .job = worker->engine->setup.job,
-        .file = archiver->origin.file_no,
+        .file = slot->origin.file_no,
         .no = place.no,
         .run = worker->engine->setup.run,
         .pass = batch.pass,
@@ -276,64 +328,118 @@ archiver_append(Worker *worker, Err *err)
         .at = place.at,
         .bytes = place.bytes,
         .raw_bytes = place.raw_bytes,
-        .hash = archiver->hash,
+        .hash = slot->hash,
     };
-    archiver->pending = true;
+    slot->pending = true;
     return true;
+}
+
+bool
+archiver_append(Worker *worker, Err *err)
+{
+    Archiver *archiver = worker->archiver;
+    bool ok = true;
+    for (int i = 0; ok && i < archiver->slot_count; i++) {
+        ok = archiver->slots[i].rows.count == 0 || append_frame(worker, &archiver->slots[i], err);
+    }
+    return ok;
+}
+
+static void
+slot_committed(Worker *worker, ArchiveSlot *slot)
+{
+    slot->pending = false;
+    slot->last = ARCHIVE_COMMITTED;
+    (void)pthread_mutex_lock(&worker->lock);
+    worker->counters.archived_bytes += slot->frame.bytes;
+    worker->counters.archived_raw_bytes += slot->frame.raw_bytes;
+    (void)pthread_mutex_unlock(&worker->lock);
 }
 
 void
 archiver_committed(Worker *worker)
 {
     Archiver *archiver = worker->archiver;
-    archiver->pending = false;
-    archiver->last = ARCHIVE_COMMITTED;
-    (void)pthread_mutex_lock(&worker->lock);
-    worker->counters.archived_bytes += archiver->frame.bytes;
-    worker->counters.archived_raw_bytes += archiver->frame.raw_bytes;
-    (void)pthread_mutex_unlock(&worker->lock);
+    for (int i = 0; i < archiver->slot_count; i++) {
+        if (archiver->slots[i].pending) {
+            slot_committed(worker, &archiver->slots[i]);
+        }
+    }
+}
+
+bool
+archiver_is_pending(const Archiver *archiver)
+{
+    for (int i = 0; i < archiver->slot_count; i++) {
+        if (archiver->slots[i].pending) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+decide_slot(Worker *worker, ArchiveSlot *slot, Err *err)
+{
+    bool committed = false;
+    if (!slot->pending) {
+        return true;
+    }
+    if (!archive_decide(worker->conn, &slot->frame, &committed, err)) {
+        return false;
+    }
+    if (committed) {
+        slot_committed(worker, slot);
+    }
+    slot->pending = false;
+    slot->last = committed ? ARCHIVE_COMMITTED : ARCHIVE_VOID;
+    return true;
 }
 
 bool
 archiver_decide(Worker *worker, Err *err)
 {
     Archiver *archiver = worker->archiver;
-    if (!archiver->pending) {
-        return true;
+    bool ok = true;
+    for (int i = 0; ok && i < archiver->slot_count; i++) {
+        ok = decide_slot(worker, &archiver->slots[i], err);
     }
-    bool committed = false;
-    if (!archive_decide(worker->conn, &archiver->frame, &committed, err)) {
-        return false;
-    }
-    if (committed) {
-        archiver_committed(worker);
-    }
-    archiver->pending = false;
-    archiver->last = committed ? ARCHIVE_COMMITTED : ARCHIVE_VOID;
-    return true;
+    return ok;
 }
 
 /* ---- the end ---- */
 
 /* A session of its own accord: the worker may have lost its one, or never had a reason for it. */
 static bool
-close_file(Worker *worker, Err *err)
+close_file(Worker *worker, ArchiveSlot *slot, Err *err)
 {
-    Archiver *archiver = worker->archiver;
     bool usable = worker->conn != NULL && conn_is_idle(worker->conn);
     if (!usable) {
         worker_drop_session(worker);
     }
-    if ((!usable && !worker_open_session(worker, err)) || !archiver_decide(worker, err)) {
+    if ((!usable && !worker_open_session(worker, err)) || !decide_slot(worker, slot, err)) {
         return false;
     }
     int64_t bytes = 0;
-    ArchiveWriter *writer = archiver->writer;
-    archiver->writer = NULL;
+    ArchiveWriter *writer = slot->writer;
+    slot->writer = NULL;
     const EngineSetup *setup = &worker->engine->setup;
-    return archive_finish(writer, archiver->last, &bytes, err) &&
-           archive_close_file(worker->conn, setup->job, archiver->origin.file_no, bytes, err) &&
+    return archive_finish(writer, slot->last, &bytes, err) &&
+           archive_close_file(worker->conn, setup->job, slot->origin.file_no, bytes, err) &&
            archive_count_run(worker->conn, setup->job, setup->run, err);
+}
+
+static void
+end_slot(Worker *worker, ArchiveSlot *slot)
+{
+    Err err = ERR_INIT;
+    if (slot->writer != NULL && !close_file(worker, slot, &err)) {
+        log_line(LOG_WARNING, worker->name,
+            "archive file %d is left open, the next run closes it: %s", slot->origin.file_no,
+            err.message);
+    }
+    archive_abandon(slot->writer);
+    archive_rows_free(&slot->rows);
 }
 
 void
@@ -343,17 +449,13 @@ archiver_end(Worker *worker)
     if (archiver == NULL) {
         return;
     }
-    Err err = ERR_INIT;
-    if (archiver->writer != NULL && !close_file(worker, &err)) {
-        log_line(LOG_WARNING, worker->name,
-            "archive file %d is left open, the next run closes "
-            "it: %s",
-            archiver->origin.file_no, err.message);
+    for (int i = 0; i < archiver->slot_count; i++) {
+        end_slot(worker, &archiver->slots[i]);
     }
-    archive_abandon(archiver->writer);
     archive_folder_close(&archiver->folder);
     archive_encoder_free(archiver->encoder);
-    archive_rows_free(&archiver->rows);
+    strbuf_free(&archiver->tids);
+    strbuf_free(&archiver->xids);
     arena_reset(&archiver->arena);
     free(archiver);
     worker->archiver = NULL;

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "core/plan_children.h"
 #include "core/sql_archive.h"
+#include "core/sql_archive_children.h"
 #include "core/sql_batch.h"
 #include "engine/archiver.h"
 #include "pg/copy_out.h"
@@ -29,8 +31,7 @@ typedef struct Batch {
     const char *tid; /* tid[]: rows that somebody holds; NULL = not asked for */
     int64_t left;    /* so many */
     const char *holders;
-    const char *filenode; /* of the table that was read */
-    const char *attributes;
+    bool whole;        /* read it all, however large: it was counted */
     bool last;         /* the range ends with the batch */
     int64_t delete_us; /* what the call that succeeded took */
 } Batch;
@@ -46,6 +47,13 @@ carry_archive_size_max(const Worker *worker)
 }
 
 /* ---- reading ---- */
+
+static bool
+has_other_columns(Err *err)
+{
+    (void)err_set(err, ERR_DRIFT, "the table has other columns than when the run began");
+    return err_hint(err, "Run again: that run archives the columns that there are then.");
+}
 
 /* A transaction with the settings that rows are read under; it stays open. */
 static bool
@@ -74,13 +82,11 @@ begin_reading(Batch *batch, const char *begin_sql, Err *err)
     if (!query_batch(batch->worker->conn, &call, &result, err)) {
         return false;
     }
-    batch->filenode = result_dup(result, 0, ARCHIVE_FILENODE, &batch->arena);
-    batch->attributes = result_dup(result, 0, ARCHIVE_ATTRIBUTES, &batch->arena);
-    if (result_int(result, 0, ARCHIVE_COLUMNS) == batch->plan->facts->column_count) {
-        return true;
-    }
-    (void)err_set(err, ERR_DRIFT, "the table has other columns than when the run began");
-    return err_hint(err, "Run again: that run archives the columns that there are then.");
+    ArchiveSlot *slot = &batch->archiver->slots[0];
+    slot->filenode = result_dup(result, 0, ARCHIVE_FILENODE, &batch->arena);
+    slot->attributes = result_dup(result, 0, ARCHIVE_ATTRIBUTES, &batch->arena);
+    return result_int(result, 0, ARCHIVE_COLUMNS) == batch->plan->facts->column_count ||
+           has_other_columns(err);
 }
 
 static ArchiveRows
@@ -90,7 +96,7 @@ rows_of(const Batch *batch)
         .from_open = batch->from == NULL,
         .to_open = batch->to == NULL && batch->worker->lease.high == NULL,
         .around = batch->tid != NULL,
-        .rows_most = batch->tid == NULL ? batch->size : 0,
+        .rows_most = batch->tid == NULL || batch->whole ? batch->size : 0,
     };
 }
 
@@ -127,28 +133,118 @@ take_row(void *ctx, const char *row, size_t len)
 }
 
 static bool
-read_rows(Batch *batch, Err *err)
+take_any_row(void *ctx, const char *row, size_t len)
+{
+    return archive_rows_add(ctx, row, len);
+}
+
+static bool
+copy_rows(Batch *batch, ArchiveSlot *slot, const char *sql, bool *cut, Err *err)
+{
+    bool any = batch->whole || slot->node != CHILD_OF_JOB;
+    CopyOut copy = {
+        .conn = batch->worker->conn,
+        .sql = sql,
+        .idle_us = (int64_t)CARRY_ARCHIVE_TIMEOUT_MS * 1000 + CARRY_GRACE_US,
+        .take = any ? take_any_row : take_row,
+        .ctx = &slot->rows,
+    };
+    archive_rows_clear(&slot->rows);
+    if (!copy_out(&copy, cut, err)) {
+        return false;
+    }
+    return !slot->rows.malformed ||
+           err_set(err, ERR_FATAL, "a row came without its place in the table");
+}
+
+static bool
+read_child(Batch *batch, ArchiveSlot *slot, const ArchiveRows *rows, Err *err)
+{
+    PgConn *conn = batch->worker->conn;
+    const ChildNode *node = &batch->plan->purge->children[slot->node];
+    STRBUF_AUTO settings = STRBUF_INIT;
+    STRBUF_AUTO sql = STRBUF_INIT;
+    sql_archive_child_settings(&settings, node);
+    sql_archive_read_child(&sql, batch->plan, slot->node, rows);
+    PGRESULT_AUTO *row = NULL;
+    if (!query_one(conn, strbuf_text(&settings), 0, NULL, &row, err)) {
+        return false;
+    }
+    slot->filenode = result_dup(row, 0, 0, &batch->arena);
+    slot->attributes = result_dup(row, 0, 2, &batch->arena);
+    bool cut = false;
+    return (result_int(row, 0, 1) == node->table->column_count || has_other_columns(err)) &&
+           copy_rows(batch, slot, strbuf_text(&sql), &cut, err);
+}
+
+/* In the snapshot in which their parents were read. */
+static bool
+read_children(Batch *batch, Err *err)
+{
+    Archiver *archiver = batch->archiver;
+    ArchiveRows rows = rows_of(batch);
+    bool ok = true;
+    for (int i = 1; ok && i < archiver->slot_count; i++) {
+        ok = read_child(batch, &archiver->slots[i], &rows, err);
+    }
+    return batch->plan->purge->child_count == 0 ? ok : query_end(batch->worker->conn, ok, err);
+}
+
+static int64_t
+bytes_read(const Archiver *archiver)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < archiver->slot_count; i++) {
+        bytes += (int64_t)archiver->slots[i].rows.text.len;
+    }
+    return bytes;
+}
+
+static const char *
+begin_of(const Batch *batch)
+{
+    return batch->plan->purge->child_count == 0 ? "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
+                                                : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+}
+
+/* After a cut the transaction is over, and rows that refer are read by the number of their
+ * parents: once more, then. */
+static bool
+read_job_rows(Batch *batch, bool *cut, Err *err)
 {
     Worker *worker = batch->worker;
-    ArchiveRowsRead *read = &batch->archiver->rows;
-    archive_rows_clear(read);
+    ArchiveSlot *slot = &batch->archiver->slots[0];
     STRBUF_AUTO sql = STRBUF_INIT;
     ArchiveRows rows = rows_of(batch);
     sql_archive_read(&sql, batch->plan, &rows);
-    CopyOut copy = {
-        .conn = worker->conn,
-        .sql = strbuf_text(&sql),
-        .idle_us = (int64_t)CARRY_ARCHIVE_TIMEOUT_MS * 1000 + CARRY_GRACE_US,
-        .take = take_row,
-        .ctx = read,
-    };
-    bool cut = false;
-    if (!begin_reading(batch, "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", err) ||
-        !copy_out(&copy, &cut, err) || (cut && !query_roll_back(worker->conn, err))) {
+    bool again = false;
+    if (!begin_reading(batch, begin_of(batch), err) ||
+        !copy_rows(batch, slot, strbuf_text(&sql), &again, err)) {
         return false;
     }
-    if (read->malformed) {
-        return err_set(err, ERR_FATAL, "a row came without its place in the table");
+    *cut = *cut || again;
+    if (!again) {
+        return true;
+    }
+    if (!query_roll_back(worker->conn, err)) {
+        return false;
+    }
+    if (batch->plan->purge->child_count == 0) {
+        return true;
+    }
+    batch->size = slot->rows.count;
+    batch->whole = true;
+    return read_job_rows(batch, cut, err); /* NOLINT(misc-no-recursion): once */
+}
+
+static bool
+read_rows(Batch *batch, Err *err)
+{
+    Archiver *archiver = batch->archiver;
+    const ArchiveRowsRead *read = &archiver->slots[0].rows;
+    bool cut = false;
+    if (!read_job_rows(batch, &cut, err) || !read_children(batch, err)) {
+        return false;
     }
     if (batch->tid == NULL) {
         batch->last = !cut && read->count < batch->size;
@@ -157,39 +253,55 @@ read_rows(Batch *batch, Err *err)
         batch->last = false;
     }
     if (read->count > 0) {
-        worker->row_bytes = (int64_t)read->text.len / read->count + 1;
+        batch->worker->row_bytes = bytes_read(archiver) / read->count + 1;
     }
-    archive_rows_finish(read);
+    archiver_join(archiver);
     return true;
 }
 
 /* ---- deleting ---- */
 
-static const char *
-frame_numbers(Batch *batch)
+/* Numbers of all tables, and hashes of their rows. */
+static void
+put_frames(Batch *batch, StrBuf *numbers, StrBuf *hashes)
 {
-    const ArchiveFrameRow *frame = &batch->archiver->frame;
-    return arena_printf(&batch->arena, "{%d,%d,%lld,%lld,%lld,%lld,%s}", frame->file, frame->no,
-        (long long)frame->run, (long long)frame->at, (long long)frame->bytes,
-        (long long)frame->raw_bytes, batch->attributes);
+    static const char NO_HASH[] = "00000000000000000000000000000000";
+    int64_t tid = 1;
+    int64_t xid = 1;
+    for (int i = 0; i < batch->archiver->slot_count; i++) {
+        const ArchiveSlot *slot = &batch->archiver->slots[i];
+        const ArchiveFrameRow none = {.file = 0};
+        const ArchiveFrameRow *frame = slot->rows.count > 0 ? &slot->frame : &none;
+        strbuf_printf(numbers, "%s%d,%d,%lld,%lld,%lld,%lld,%s,%s,%lld,%lld,%d,%lld",
+            i == 0 ? "{" : ",", frame->file, frame->no, (long long)frame->run, (long long)frame->at,
+            (long long)frame->bytes, (long long)frame->raw_bytes, slot->attributes, slot->filenode,
+            (long long)slot->rows.count, (long long)tid, slot->rows.xid_count, (long long)xid);
+        strbuf_puts(hashes, slot->rows.count > 0 ? slot->hash : NO_HASH);
+        tid += slot->rows.count;
+        xid += slot->rows.xid_count;
+    }
+    strbuf_putc(numbers, '}');
 }
 
 static void
 put_delete_params(Batch *batch, Params *params)
 {
-    const ArchiveRowsRead *rows = &batch->archiver->rows;
-    bool framed = rows->count > 0;
+    const Archiver *archiver = batch->archiver;
+    bool framed = archiver->slots[0].rows.count > 0;
+    STRBUF_AUTO numbers = STRBUF_INIT;
+    STRBUF_AUTO hashes = STRBUF_INIT;
+    put_frames(batch, &numbers, &hashes);
     carry_put_lease(params, batch->worker);
     params_text(params, batch->worker->lease.watermark);
     params_int(params, batch->left);
     params_bool(params, batch->last);
     params_text(params, batch->worker->job.signature);
-    params_text(params, batch->filenode);
-    params_text(params, framed ? strbuf_text(&rows->tids) : NULL);
-    params_text(params, framed ? strbuf_text(&rows->xids) : NULL);
+    params_text(params, archiver->slots[0].filenode);
+    params_text(params, framed ? strbuf_text(&archiver->tids) : NULL);
+    params_text(params, framed ? strbuf_text(&archiver->xids) : NULL);
     params_text(params, batch->last ? NULL : batch->to);
-    params_text(params, framed ? frame_numbers(batch) : NULL);
-    params_text(params, framed ? batch->archiver->hash : NULL);
+    params_text(params, framed ? arena_strdup(&batch->arena, strbuf_text(&numbers)) : NULL);
+    params_text(params, framed ? arena_strdup(&batch->arena, strbuf_text(&hashes)) : NULL);
     params_text(params, batch->holders);
 }
 
@@ -198,7 +310,7 @@ call_delete(Batch *batch, CarryResult *result, Err *err)
 {
     enum { TIDS = 10, XIDS = 11 };
     Worker *worker = batch->worker;
-    const ArchiveRowsRead *rows = &batch->archiver->rows;
+    const Archiver *archiver = batch->archiver;
     int64_t timeout_ms = worker->settings.throttle.yield_after_us / 1000;
     char timeout[64];
     (void)snprintf(
@@ -207,7 +319,7 @@ call_delete(Batch *batch, CarryResult *result, Err *err)
         "BEGIN ISOLATION LEVEL READ COMMITTED", timeout, carry_commit_mode(batch->plan)};
     Params params = PARAMS_INIT;
     put_delete_params(batch, &params);
-    int lengths[PARAMS_MAX] = {[TIDS] = (int)rows->tids.len, [XIDS] = (int)rows->xids.len};
+    int lengths[PARAMS_MAX] = {[TIDS] = (int)archiver->tids.len, [XIDS] = (int)archiver->xids.len};
     int formats[PARAMS_MAX] = {[TIDS] = 1, [XIDS] = 1};
     STRBUF_AUTO sql = STRBUF_INIT;
     sql_batch_call(&sql, batch->plan, "move", worker->job.id);
@@ -242,14 +354,14 @@ delete_rows(Batch *batch, CarryResult *result, Err *err)
     StopToken *stop = &batch->worker->engine->stop;
     int64_t wait_us = DELETE_WAIT_US;
     for (int i = 1; !call_delete(batch, result, err); i++) {
-        if (!may_let_go(err) || i == DELETE_ATTEMPTS || batch->archiver->rows.count == 0 ||
+        if (!may_let_go(err) || i == DELETE_ATTEMPTS || batch->archiver->slots[0].rows.count == 0 ||
             stop_sleep_us(stop, wait_us) != STOP_NONE) {
             return false;
         }
         wait_us *= 2;
         *err = ERR_INIT;
     }
-    if (batch->archiver->pending && result->outcome != CARRY_LOST) {
+    if (archiver_is_pending(batch->archiver) && result->outcome != CARRY_LOST) {
         archiver_committed(batch->worker);
     }
     return true;
@@ -276,9 +388,9 @@ run(Batch *batch, bool skip_locked, CarryResult *result, Err *err)
     *result = (CarryResult){.outcome = CARRY_LOST};
     bool ok = archiver_decide(batch->worker, err) && (!skip_locked || find_held(batch, err)) &&
               read_rows(batch, err) &&
-              (batch->archiver->rows.count == 0 || archiver_append(batch->worker, err)) &&
+              (batch->archiver->slots[0].rows.count == 0 || archiver_append(batch->worker, err)) &&
               delete_rows(batch, result, err);
-    bool undecided = batch->archiver->pending || !ok;
+    bool undecided = archiver_is_pending(batch->archiver) || !ok;
     return (!undecided || settle(batch, err)) && ok;
 }
 

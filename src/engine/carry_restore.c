@@ -6,6 +6,7 @@
 
 #include "core/sql_batch.h"
 #include "core/sql_frame.h"
+#include "core/sql_parts.h"
 #include "core/sql_restore.h"
 #include "engine/archive_scan.h"
 #include "pg/copy_in.h"
@@ -96,8 +97,13 @@ claim(const Restore *restore, bool *ours, Err *err)
     (void)snprintf(timeout, sizeof(timeout), "SET LOCAL statement_timeout = %d", FRAME_TIMEOUT_MS);
     (void)snprintf(
         locks, sizeof(locks), "SET LOCAL lock_timeout = '%s'", sql_lock_timeout(restore->plan));
+    /* Rows are read as they were written, and triggers find their names. */
+    STRBUF_AUTO path = STRBUF_INIT;
+    strbuf_puts(&path, "SET LOCAL search_path = ");
+    sql_put_search_path(&path, restore->plan);
     const char *begin[] = {"BEGIN ISOLATION LEVEL READ COMMITTED", timeout, locks, IDLE_TIMEOUT_SQL,
-        carry_commit_mode(restore->plan)};
+        carry_commit_mode(restore->plan), strbuf_text(&path), "SET LOCAL lc_monetary = 'C'",
+        "SET LOCAL xmloption = 'content'"};
     Params params = PARAMS_INIT;
     carry_put_lease(&params, worker);
     params_text(&params, worker->lease.watermark);
@@ -108,7 +114,7 @@ claim(const Restore *restore, bool *ours, Err *err)
     sql_batch_call(&sql, restore->plan, "claim", worker->job.id);
     BatchCall call = {
         .begin = begin,
-        .begin_count = 5,
+        .begin_count = sizeof(begin) / sizeof(begin[0]),
         .sql = strbuf_text(&sql),
         .count = params.count,
         .values = params.values,
@@ -187,7 +193,7 @@ settle(const Restore *restore, CarryResult *result, Err *err)
     params_bool(&params, true);
     carry_put_guards(&params, worker);
     STRBUF_AUTO sql = STRBUF_INIT;
-    sql_batch_call(&sql, restore->plan, "settle", worker->job.id);
+    sql_batch_call(&sql, restore->plan, "restored", worker->job.id);
     BatchCall call = {
         .sql = strbuf_text(&sql),
         .count = params.count,

@@ -51,6 +51,7 @@ static const Step STEPS[] = {
     {VERB_VERIFY, 0, {"orders-amount"}, {"none differs"}, false},
     {VERB_CUTOVER, 4, {"orders-amount"}, {"is a backfill", "VALIDATE CONSTRAINT"}, true},
     {VERB_ROLLBACK, 4, {"orders-amount"}, {"never cut over"}, false},
+    {VERB_ARCHIVE, 0, {"list", "."}, {"0 files"}, false},
     {VERB_CLEAN, 0, {"orders-amount"}, {"trigger zzzz_pghaul_1"}, false},
     {VERB_CLEAN, 0, {"--all"}, {"schema pghaul is removed"}, false},
 };
