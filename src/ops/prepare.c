@@ -24,6 +24,7 @@
 #include "pg/probe.h"
 #include "store/changelog.h"
 #include "store/guards.h"
+#include "store/ranges.h"
 #include "store/schema.h"
 #include "store/source.h"
 
@@ -426,6 +427,7 @@ prepare_next_pass(PgConn *conn, const Plan *plan, const JobRow *job, int *inheri
               (has_plan(job, plan) || clean_functions(conn, job, err)) &&
               job_take_plan(conn, job->id, plan->fingerprint, err) &&
               guards_record(conn, plan, job->id, false, err) &&
+              (fits || ranges_forget(conn, job->id, job->pass + 1, err)) &&
               passes_begin_move(conn, NULL, plan, job->id, job->pass, err) &&
               (fits || job_event(conn, job->id, 0, "guards", "the table is taken as it is", err));
     return query_end(conn, ok, err);
