@@ -40,6 +40,10 @@ static const Verb VERBS[VERB_COUNT] = {
         "hosts, may work on one job together. The first Ctrl-C or SIGTERM ends the batches in "
         "flight and says how to go on; the second one cancels them. A run that was killed in any "
         "way is taken up by the next one without a row lost or changed twice.\n\n"
+        "Outside of schedule.window nothing is done and the exit code is 7, as it is when the "
+        "window closes during a run, when --max-runtime is over, and when limits.rows of a purge "
+        "is used up. With --quiet such ends print nothing either, so that cron has something to "
+        "mail only when something is wrong.\n\n"
         "The run of a copy ends when the target is less than a second behind, with --follow not "
         "before it is stopped. After a cutover it brings the old table into step with the new "
         "one.\n",

@@ -6,6 +6,7 @@
 #include "app/plan_parts.h"
 #include "core/format.h"
 #include "core/ident.h"
+#include "core/sql_archive.h"
 #include "core/sql_backfill.h"
 #include "core/sql_batch.h"
 #include "core/sql_functions.h"
@@ -236,6 +237,32 @@ plan_add_query(PlanLister *lister, const char *title, void (*make)(StrBuf *, con
 }
 
 static void
+archive_read(StrBuf *out, const Plan *plan)
+{
+    sql_archive_read(out, plan, &(ArchiveRows){.rows_most = 1000});
+}
+
+static void
+archive_held(StrBuf *out, const Plan *plan)
+{
+    sql_archive_held(out, plan, &(ArchiveRows){.rows_most = 1000});
+}
+
+/* Before the call that deletes, for which they are written. */
+static void
+add_archive(PlanLister *lister)
+{
+    if (lister->plan->purge != NULL && lister->plan->purge->archives) {
+        plan_add_query(
+            lister, "Each batch first: its rows, in a transaction that only reads", archive_read);
+        plan_add_query(lister,
+            "and after some that met a lock: rows that somebody holds, rolled "
+            "back at once",
+            archive_held);
+    }
+}
+
+static void
 add_carving(PlanLister *lister)
 {
     const Plan *plan = lister->plan;
@@ -305,6 +332,7 @@ plan_statements(
     if (copies && plan->copy->remote) {
         plan_copy_add_relay(&lister);
     } else {
+        add_archive(&lister);
         add_batch(&lister);
     }
     if (plan->vacuum) {

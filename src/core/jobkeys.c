@@ -229,7 +229,7 @@ static const JobKey keys[] = {
         .text = "longest time of one run"},
     {"limits.rows", KEY_COUNT, .min = "1", .max = "1_000_000M", .absent = "no limit",
         .example = "50M", NUMBER(limits.rows), .live = true,
-        .text = "most rows that one run changes"},
+        .text = "most rows that one run changes; a purge then ends with 7, any other with 9"},
     {"limits.quarantine", KEY_COUNT, .min = "1", .max = "1M", .fallback = "100", OF_BACKFILL,
         NUMBER(limits.quarantine), .live = true,
         .text = "most rows of the job that may be set aside"},

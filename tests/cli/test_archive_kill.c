@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "cli/archive_case.h"
 #include "harness/harness.h"
 
@@ -88,6 +89,37 @@ Test(archive_kill, no_row_is_lost_or_archived_twice)
             c.test.conn, "SELECT count(*) FROM pghaul.archive_frame WHERE fate = 'committed'"),
         (long long)pg_int(
             c.test.conn, "SELECT count(*) FROM pghaul.archive_frame WHERE fate = 'void'"));
+    archive_case_close(&c);
+}
+
+/* The delete takes a while, so its session outlives the run that is killed, and the next run comes
+ * while nobody knows yet whether it will commit. */
+Test(archive_kill, a_session_that_outlives_its_run_is_not_archived_twice)
+{
+    ArchiveCase c;
+    archive_case_open(
+        &c, cluster_shared(), "workers: 2\nbatch: {rows: 500}\nallow: [user-triggers]\n");
+    pg_exec(c.test.conn,
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END';"
+        "CREATE TRIGGER slow AFTER DELETE ON item FOR EACH STATEMENT EXECUTE FUNCTION slow()");
+    for (int i = 0; i < 3; i++) {
+        archive_case_fill(&c, ROWS / 6);
+        Proc *proc = job_start(&c.test);
+        int64_t deadline_us = clock_mono_us() + HARNESS_TIMEOUT_US;
+        while (!job_is_in_batch(&c.test)) {
+            if (clock_mono_us() > deadline_us || proc_wait(proc, 0)) {
+                job_expect_exit(proc, -1);
+            }
+            harness_nap_us(1000);
+        }
+        proc_signal(proc, SIGKILL);
+        (void)proc_finish(proc, HARNESS_TIMEOUT_US);
+        proc_free(proc);
+        job_expect_run(&c.test, 0);
+        archive_case_check(&c, true, "after a zombie");
+        cr_expect(eq(i64, 0, archive_case_open_files(&c)));
+    }
     archive_case_close(&c);
 }
 
