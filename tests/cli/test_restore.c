@@ -118,6 +118,28 @@ Test(restore, one_run_comes_back_alone)
     restore_case_free(&test);
 }
 
+Test(restore, parents_and_children_of_a_purge_come_back_in_one_command)
+{
+    RestoreCase test =
+        restore_case_new("CREATE TABLE s (id int PRIMARY KEY, note text);"
+                         "CREATE TABLE c (no int PRIMARY KEY, s int NOT NULL REFERENCES s);"
+                         "CREATE TABLE g (no int PRIMARY KEY, c int NOT NULL REFERENCES c);"
+                         "CREATE INDEX ON c (s); CREATE INDEX ON g (c);"
+                         "INSERT INTO s SELECT i, 'note ' || i FROM generate_series(1, 60) AS i;"
+                         "INSERT INTO c SELECT i, 1 + i % 60 FROM generate_series(1, 180) AS i;"
+                         "INSERT INTO g SELECT i, 1 + i % 180 FROM generate_series(1, 360) AS i");
+    restore_case_purge(&test, "s", "id <= 40", "children: delete\n");
+    cr_expect(eq(i64, 20, pg_int(test.base.conn, "SELECT count(*) FROM s")));
+    cr_expect(eq(i64, 120, pg_int(test.base.conn, "SELECT count(*) FROM g")));
+    ARCHIVE_EXPECT(&test, "verify", 0, "compared with", "-d", test.base.uri);
+    ARCHIVE_EXPECT(&test, "restore", 0, "restored", "-d", test.base.uri, "--yes");
+    cr_expect(eq(i64, 60, pg_int(test.base.conn, "SELECT count(*) FROM s")));
+    cr_expect(eq(i64, 180, pg_int(test.base.conn, "SELECT count(*) FROM c WHERE s = 1 + no % 60")));
+    cr_expect(
+        eq(i64, 360, pg_int(test.base.conn, "SELECT count(*) FROM g WHERE c = 1 + no % 180")));
+    restore_case_free(&test);
+}
+
 /* ---- what does not ---- */
 
 Test(restore, damaged_frame_ends_the_run_before_its_rows)
