@@ -131,6 +131,9 @@ sql_put_frame_declare(StrBuf *out, const Plan *plan, SliceKind kind)
     if (plan->purge != NULL) {
         strbuf_puts(out, "    " SQL_PIN_VARIABLE " pg_catalog.timestamptz;\n");
     }
+    if (plan->purge != NULL && plan->purge->least != NULL) {
+        strbuf_printf(out, "    pghaul_least %s;\n", plan->purge->least->base_type);
+    }
 }
 
 void
@@ -427,9 +430,28 @@ put_watermark(StrBuf *out, const Plan *plan, SliceKind kind)
     strbuf_puts(out, "]");
 }
 
+/* Fenced off, so that no index over the column is read from its least value on instead. */
+static void
+put_least(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "    -- what is left of the batch, for the passes to come\n"
+                     "    SELECT pg_catalog.min(s.pghaul_value) INTO pghaul_least\n"
+                     "      FROM (SELECT ");
+    sql_put_column(out, plan, plan->purge->least->name);
+    strbuf_printf(out, "::%s AS pghaul_value\n      FROM ", plan->purge->least->base_type);
+    sql_put_only_table(out, plan);
+    strbuf_puts(out, "\n     WHERE ");
+    sql_put_slice(out, plan, SLICE_KEY);
+    strbuf_puts(out, "\n    OFFSET 0) AS s;\n");
+}
+
 void
 sql_put_frame_checkpoint(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
 {
+    bool remembers = plan->purge != NULL && plan->purge->least != NULL;
+    if (remembers) {
+        put_least(out, plan);
+    }
     strbuf_puts(out, "    -- 5 the checkpoint, in the same transaction\n"
                      "    pghaul_outcome := 'more';\n"
                      "    pghaul_stripe := $5;\n"
@@ -453,6 +475,12 @@ sql_put_frame_checkpoint(StrBuf *out, const Plan *plan, int64_t job, SliceKind k
                          "           updated = r.updated + pghaul_updated,\n");
     } else if (plan->purge != NULL && plan->purge->child_count > 0) {
         strbuf_puts(out, "           updated = r.updated + pghaul_gone,\n");
+    }
+    if (remembers) {
+        strbuf_printf(out,
+            "           least = CASE WHEN pghaul_outcome <> 'partial' THEN\n"
+            "               LEAST(r.least::%s, pghaul_least)::pg_catalog.text END,\n",
+            plan->purge->least->base_type);
     }
     strbuf_puts(out,
         "           leftover = CASE pghaul_outcome WHEN 'partial' THEN 0\n"

@@ -70,11 +70,12 @@ catalog_walk_query(PgConn *conn, const Plan *plan, const char *sql, const Params
 
 /* What the server says of the statement; NULL with an empty *err when it refuses. */
 static bool
-explain(PgConn *conn, const Plan *plan, WalkMethod method, json_t **root, Err *err)
+explain_in(PgConn *conn, const Plan *plan, const WalkTable *table, WalkMethod method, json_t **root,
+    Err *err)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     strbuf_puts(&sql, "EXPLAIN (FORMAT JSON)\n");
-    sql_walk_matching(&sql, plan, EXPLAIN_NOW);
+    sql_walk_matching_in(&sql, plan, table->schema, table->name, EXPLAIN_NOW);
     BatchCall call = {.sql = strbuf_text(&sql)};
     PGRESULT_AUTO *rows = NULL;
     *root = NULL;
@@ -85,6 +86,13 @@ explain(PgConn *conn, const Plan *plan, WalkMethod method, json_t **root, Err *e
     return *root != NULL || err_set(err, ERR_FATAL,
                                 "the server explains a statement in words that "
                                 "are not JSON");
+}
+
+static bool
+explain(PgConn *conn, const Plan *plan, WalkMethod method, json_t **root, Err *err)
+{
+    WalkTable table = {.schema = plan->facts->table.schema, .name = plan->facts->table.name};
+    return explain_in(conn, plan, &table, method, root, err);
 }
 
 /* A server that cannot evaluate the predicate's constants says so when it plans. */
@@ -240,6 +248,27 @@ catalog_walk_read(PgConn *conn, const JobSpec *spec, const Facts *facts, Arena *
     }
     *found = (WalkFacts){.refusal = arena_strdup(arena, err->sqlstate)};
     *err = ERR_INIT;
+    return true;
+}
+
+bool
+catalog_walk_column(PgConn *conn, const JobSpec *spec, const Facts *facts, const WalkTable *table,
+    Arena *arena, const ColumnFacts **column, Err *err)
+{
+    const PurgePlan purge = {.into = NULL};
+    const Plan plan = {.spec = spec, .facts = facts, .purge = &purge};
+    WalkFacts found = {
+        .strict = arena_alloc(arena, ((size_t)facts->column_count + 1) * sizeof(*found.strict))};
+    json_t *root = NULL;
+    *column = NULL;
+    if (!explain_in(conn, &plan, table, WALK_BY_TABLE, &root, err)) {
+        bool refused = is_refusal(err);
+        *err = refused ? ERR_INIT : *err;
+        return refused;
+    }
+    take_filter(facts, node_of(root), &found);
+    json_decref(root);
+    *column = facts_column_by_attnum(facts, found.least);
     return true;
 }
 
