@@ -89,7 +89,7 @@ static const KeyWord risk_words[] = {
 #define OF_COPY        .kinds = JOBKEY_IN(KIND_COPY)
 #define OF_PURGE       .kinds = JOBKEY_IN(KIND_PURGE)
 #define OF_RESTORE     .kinds = JOBKEY_IN(KIND_RESTORE)
-#define OF_WALKS       .kinds = JOBKEY_IN(KIND_BACKFILL) | JOBKEY_IN(KIND_COPY)
+#define OF_WALKS       .kinds = (JOBKEY_IN(KIND_BACKFILL) | JOBKEY_IN(KIND_COPY))
 #define NUMBER(member) FIELD(member), .size = sizeof(((const JobSpec *)NULL)->member)
 
 static const JobKey keys[] = {

@@ -52,10 +52,12 @@ fixture_free(Fixture *f)
     arena_reset(&f->arena);
 }
 
-/* Read the facts for a job file as `role` (NULL: the superuser). */
+/* Read the facts for a job on `table` as `role` (NULL: the superuser). */
 static bool
-read_file_as(Fixture *f, const char *text, const char *role)
+read_as(Fixture *f, const char *table, const char *role)
 {
+    const char *text = arena_printf(
+        &f->arena, "job: j\nbackfill: '%s'\nset:\n  amount: amount_text::numeric\n", table);
     f->err = ERR_INIT;
     Err err = ERR_INIT;
     if (!jobfile_parse("j.yaml", text, strlen(text), &f->arena, &f->spec, &err)) {
@@ -72,15 +74,6 @@ read_file_as(Fixture *f, const char *text, const char *role)
         harness_fail("connect: %s", err.message);
     }
     return catalog_read(f->conn, &f->spec, catalog_source(&f->spec), &f->arena, &f->facts, &f->err);
-}
-
-/* The same for a job on `table`. */
-static bool
-read_as(Fixture *f, const char *table, const char *role)
-{
-    const char *text = arena_printf(
-        &f->arena, "job: j\nbackfill: '%s'\nset:\n  amount: amount_text::numeric\n", table);
-    return read_file_as(f, text, role);
 }
 
 static void
@@ -525,38 +518,6 @@ Test(catalog, publications_of_a_table_and_of_its_root_are_found)
     must_read(&f, "orders", NULL);
     cr_expect(f.facts.publication_for_all && f.facts.publication_count == 2);
     cr_expect(eq(int, f.facts.subscriber_count, 0));
-    fixture_free(&f);
-}
-
-Test(catalog, of_a_purge_publications_count_that_publish_deletes)
-{
-    static const char PURGE[] = "job: j\npurge: orders\nwhere: id > 1\n";
-    static const struct {
-        const char *sql;
-        bool has_identity;
-    } IDENTITIES[] = {
-        {"SELECT", true},
-        {"ALTER TABLE orders REPLICA IDENTITY NOTHING", false},
-        {"ALTER TABLE orders REPLICA IDENTITY FULL", true},
-        {"ALTER TABLE orders REPLICA IDENTITY USING INDEX orders_pkey", true},
-        {"ALTER TABLE orders REPLICA IDENTITY DEFAULT; ALTER TABLE orders DROP CONSTRAINT "
-         "orders_pkey, ADD PRIMARY KEY (id) DEFERRABLE",
-            false},
-    };
-    Fixture f = fixture_new(SIMPLE_TABLE
-        ";CREATE PUBLICATION all_of_it FOR TABLE orders;"
-        "CREATE PUBLICATION added FOR TABLE orders WITH (publish = 'insert, update');");
-    cr_assert(read_file_as(&f, PURGE, NULL), "%s", f.err.message);
-    cr_assert(eq(int, f.facts.publication_count, 1));
-    expect_text(f.facts.publications[0], "all_of_it");
-    must_read(&f, "orders", NULL);
-    cr_expect(eq(int, f.facts.publication_count, 2));
-    for (size_t i = 0; i < sizeof(IDENTITIES) / sizeof(IDENTITIES[0]); i++) {
-        pg_exec(f.sql, IDENTITIES[i].sql);
-        must_read(&f, "orders", NULL);
-        cr_expect(eq(int, f.facts.table.has_identity, IDENTITIES[i].has_identity), "%s",
-            IDENTITIES[i].sql);
-    }
     fixture_free(&f);
 }
 
