@@ -66,6 +66,10 @@ typedef struct Archiver {
     int slot_count;
     StrBuf tids; /* of all slots, one after the other: tid[] and xid[] in binary */
     StrBuf xids;
+
+    /* The rows of the pending frames were deleted by a commit of this session that nobody waited
+     * for; "" = not so.  While it lives, the server has not crashed and lost that. */
+    char deleted_by[64];
 } Archiver;
 
 /* Put the versions of all slots together. */
@@ -88,8 +92,15 @@ bool archiver_decide(Worker *worker, Err *err) __attribute__((warn_unused_result
  */
 bool archiver_append(Worker *worker, Err *err) __attribute__((warn_unused_result));
 
-/* The rows of the pending frames were deleted. */
-void archiver_committed(Worker *worker);
+/* The rows of the pending frames were deleted, in the worker's session. */
+void archiver_deleted(Worker *worker);
+
+/* Is it so, and does that session live? */
+bool archiver_is_deleted(const Worker *worker);
+
+/* Wait until that is on the server's disk, before the next frame says so; the commit is flushed
+ * while that is read. */
+bool archiver_confirm(Worker *worker, Err *err) __attribute__((warn_unused_result));
 
 /* Close the files, where the fate of their last frames can be had, and free everything; else the
  * next run does it. */

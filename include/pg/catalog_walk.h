@@ -28,7 +28,7 @@ typedef struct WalkTable {
  * columns of facts->table; NULL when it has another form, or the server refuses it. */
 bool
 catalog_walk_column(PgConn *conn, const JobSpec *spec, const Facts *facts, const WalkTable *table,
-    Arena *arena, const ColumnFacts **column, Err *err) __attribute__((warn_unused_result));
+    const ColumnFacts **column, Err *err) __attribute__((warn_unused_result));
 
 /* The planner's estimate of the rows that match now; -1 when the server refuses to make one. */
 bool catalog_walk_estimate(PgConn *conn, const Plan *plan, double *rows, Err *err)

@@ -211,17 +211,15 @@ add_function(PlanLister *lister, const SqlFunction *function)
 static void
 add_batch(PlanLister *lister)
 {
-    static const char *const MODES[] = {
-        [COMMIT_LOCAL] = "local", [COMMIT_OFF] = "off", [COMMIT_ON] = "on"};
     const JobSpec *spec = lister->plan->spec;
     STRBUF_AUTO sql = STRBUF_INIT;
     strbuf_printf(&sql,
         "BEGIN ISOLATION LEVEL READ COMMITTED;\n"
         "SET LOCAL statement_timeout = %lld;\n"
-        "SET LOCAL synchronous_commit = %s;\n",
+        "%s;\n",
         (long long)(lister->plan->copy != NULL ? CARRY_LOCKLESS_TIMEOUT_MS
                                                : spec->throttle.yield_after_us / 1000),
-        MODES[spec->commit]);
+        carry_commit_mode(lister->plan));
     sql_batch_call(&sql, lister->plan, "move", 0);
     strbuf_puts(&sql, ";\nCOMMIT;\n");
     add(lister, "Each batch, in one round trip", &sql);

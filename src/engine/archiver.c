@@ -11,6 +11,7 @@
 #include "core/sql_archive.h"
 #include "core/sql_parts.h"
 #include "engine/worker_session.h"
+#include "pg/flush.h"
 
 /* Others that begin a file at the same moment are few. */
 #define FILE_ATTEMPTS 100
@@ -339,6 +340,7 @@ archiver_append(Worker *worker, Err *err)
 {
     Archiver *archiver = worker->archiver;
     bool ok = true;
+    archiver->deleted_by[0] = '\0';
     for (int i = 0; ok && i < archiver->slot_count; i++) {
         ok = archiver->slots[i].rows.count == 0 || append_frame(worker, &archiver->slots[i], err);
     }
@@ -356,15 +358,44 @@ slot_committed(Worker *worker, ArchiveSlot *slot)
     (void)pthread_mutex_unlock(&worker->lock);
 }
 
+static void
+name_session(const Worker *worker, char *out, size_t size)
+{
+    (void)snprintf(
+        out, size, "%d %s", conn_backend_pid(worker->conn), conn_backend_start(worker->conn));
+}
+
 void
-archiver_committed(Worker *worker)
+archiver_deleted(Worker *worker)
 {
     Archiver *archiver = worker->archiver;
+    name_session(worker, archiver->deleted_by, sizeof(archiver->deleted_by));
+}
+
+bool
+archiver_is_deleted(const Worker *worker)
+{
+    char session[sizeof(worker->archiver->deleted_by)];
+    name_session(worker, session, sizeof(session));
+    return strcmp(worker->archiver->deleted_by, session) == 0;
+}
+
+bool
+archiver_confirm(Worker *worker, Err *err)
+{
+    Archiver *archiver = worker->archiver;
+    if (!archiver_is_pending(archiver)) {
+        return true;
+    }
+    if (!flush_wait(worker->conn, err)) {
+        return false;
+    }
     for (int i = 0; i < archiver->slot_count; i++) {
         if (archiver->slots[i].pending) {
             slot_committed(worker, &archiver->slots[i]);
         }
     }
+    return true;
 }
 
 bool
@@ -385,7 +416,8 @@ decide_slot(Worker *worker, ArchiveSlot *slot, Err *err)
     if (!slot->pending) {
         return true;
     }
-    if (!archive_decide(worker->conn, &slot->frame, &committed, err)) {
+    if (!archive_decide(worker->conn, &slot->frame, &committed, err) ||
+        (committed && !flush_wait(worker->conn, err))) {
         return false;
     }
     if (committed) {

@@ -361,8 +361,8 @@ delete_rows(Batch *batch, CarryResult *result, Err *err)
         wait_us *= 2;
         *err = ERR_INIT;
     }
-    if (archiver_is_pending(batch->archiver) && result->outcome != CARRY_LOST) {
-        archiver_committed(batch->worker);
+    if (batch->archiver->slots[0].rows.count > 0 && result->outcome != CARRY_LOST) {
+        archiver_deleted(batch->worker);
     }
     return true;
 }
@@ -386,12 +386,15 @@ static bool
 run(Batch *batch, bool skip_locked, CarryResult *result, Err *err)
 {
     *result = (CarryResult){.outcome = CARRY_LOST};
-    bool ok = archiver_decide(batch->worker, err) && (!skip_locked || find_held(batch, err)) &&
-              read_rows(batch, err) &&
-              (batch->archiver->slots[0].rows.count == 0 || archiver_append(batch->worker, err)) &&
-              delete_rows(batch, result, err);
-    bool undecided = archiver_is_pending(batch->archiver) || !ok;
-    return (!undecided || settle(batch, err)) && ok;
+    Worker *worker = batch->worker;
+    const ArchiveRowsRead *rows = &batch->archiver->slots[0].rows;
+    bool ok =
+        (archiver_is_deleted(worker) || archiver_decide(worker, err)) &&
+        (!skip_locked || find_held(batch, err)) && read_rows(batch, err) &&
+        (rows->count == 0 || (archiver_confirm(worker, err) && archiver_append(worker, err))) &&
+        delete_rows(batch, result, err);
+    bool undecided = archiver_is_pending(batch->archiver) && !archiver_is_deleted(worker);
+    return ((ok && !undecided) || settle(batch, err)) && ok;
 }
 
 static Batch

@@ -27,11 +27,11 @@ const char *
 carry_commit_mode(const Plan *plan)
 {
     bool archives = plan->purge != NULL && plan->purge->archives;
-    switch (plan->spec->commit) {
+    CommitMode mode = plan->spec->commit;
+    /* The next frame waits for it (archiver_confirm()). */
+    mode = archives && mode == COMMIT_LOCAL ? COMMIT_OFF : mode;
+    switch (mode) {
     case COMMIT_OFF:
-        if (archives) { /* what is said to be deleted in a file must stay so after a crash */
-            break;
-        }
         return "SET LOCAL synchronous_commit = off";
     case COMMIT_ON:
         return "SET LOCAL synchronous_commit = on";

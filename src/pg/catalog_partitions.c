@@ -54,13 +54,13 @@ upper_bound(const char *bound, Arena *arena)
 /* The column that the predicate compares, asked where rows can be: of the first leaf. */
 static bool
 find_column(PgConn *conn, const JobSpec *spec, const Facts *facts, const PgResult *rows,
-    Arena *arena, const ColumnFacts **column, Err *err)
+    const ColumnFacts **column, Err *err)
 {
     *column = NULL;
     for (int i = 0; i < result_rows(rows); i++) {
         if (result_text(rows, i, 6)[0] == 'r') {
             WalkTable table = {.schema = result_text(rows, i, 4), .name = result_text(rows, i, 5)};
-            return catalog_walk_column(conn, spec, facts, &table, arena, column, err);
+            return catalog_walk_column(conn, spec, facts, &table, column, err);
         }
     }
     return true;
@@ -68,16 +68,13 @@ find_column(PgConn *conn, const JobSpec *spec, const Facts *facts, const PgResul
 
 /* Bounds for which the predicate holds, by their place in the list. */
 static bool
-ask_bounds(PgConn *conn, const JobSpec *spec, const Facts *facts, const ColumnFacts *column,
-    const char *bounds, PgResult **matching, Err *err)
+ask_bounds(PgConn *conn, const Plan *plan, const char *bounds, PgResult **matching, Err *err)
 {
-    const PurgePlan purge = {.least = column};
-    const Plan plan = {.spec = spec, .facts = facts, .purge = &purge};
     STRBUF_AUTO sql = STRBUF_INIT;
-    sql_walk_bounds(&sql, &plan);
+    sql_walk_bounds(&sql, plan);
     Params params = PARAMS_INIT;
     params_text(&params, bounds);
-    return catalog_walk_query(conn, &plan, strbuf_text(&sql), &params, matching, err) ||
+    return catalog_walk_query(conn, plan, strbuf_text(&sql), &params, matching, err) ||
            err_wrap(err, "bounds of partitions");
 }
 
@@ -108,7 +105,7 @@ catalog_partitions_read(PgConn *conn, const JobSpec *spec, Facts *facts, Arena *
     if (!query_with(conn, SQL_PARTITIONS, &params, &rows, err)) {
         return err_wrap(err, "partitions");
     }
-    if (!find_column(conn, spec, facts, rows, arena, &column, err) || column == NULL) {
+    if (!find_column(conn, spec, facts, rows, &column, err) || column == NULL) {
         return column == NULL && err->cls == ERR_NONE;
     }
     int count = result_rows(rows);
@@ -117,8 +114,9 @@ catalog_partitions_read(PgConn *conn, const JobSpec *spec, Facts *facts, Arena *
         bool same = strcmp(result_text(rows, i, 2), column->name) == 0;
         bounds[i] = same ? upper_bound(result_text(rows, i, 3), arena) : NULL;
     }
-    if (!ask_bounds(
-            conn, spec, facts, column, pg_array_format(bounds, count, arena), &matching, err)) {
+    const PurgePlan purge = {.least = column};
+    const Plan plan = {.spec = spec, .facts = facts, .purge = &purge};
+    if (!ask_bounds(conn, &plan, pg_array_format(bounds, count, arena), &matching, err)) {
         return false;
     }
     take_matching(rows, matching, facts, arena);

@@ -199,18 +199,32 @@ take_index(
     return true;
 }
 
+/* The whole predicate, which a scan of the table has as its filter. */
+static const char *
+filter_of(const json_t *node)
+{
+    return strcmp(text_of(node, "Node Type"), "Seq Scan") == 0 ? text_of(node, "Filter") : "";
+}
+
+/* The column of a filter that is all of `column < something without columns`; else NULL. */
+static const ColumnFacts *
+lesser_column(const Facts *facts, const json_t *node)
+{
+    WalkTerm terms[WALK_TERMS_MAX];
+    bool whole = false;
+    (void)walkterm_parse(facts, filter_of(node), terms, &whole);
+    bool less = whole && terms[0].bare && terms[0].plain &&
+                (terms[0].comparison == WALK_LESS || terms[0].comparison == WALK_LESS_EQUAL);
+    return less ? terms[0].column : NULL;
+}
+
 static void
 take_filter(const Facts *facts, const json_t *node, WalkFacts *walk)
 {
     WalkTerm terms[WALK_TERMS_MAX];
-    bool whole = false;
-    if (strcmp(text_of(node, "Node Type"), "Seq Scan") != 0) {
-        return;
-    }
-    take_strict(terms, walkterm_parse(facts, text_of(node, "Filter"), terms, &whole), walk);
-    if (whole && terms[0].bare && terms[0].plain && terms[0].comparison <= WALK_LESS_EQUAL) {
-        walk->least = terms[0].column->attnum;
-    }
+    const ColumnFacts *column = lesser_column(facts, node);
+    take_strict(terms, walkterm_parse(facts, filter_of(node), terms, NULL), walk);
+    walk->least = column == NULL ? 0 : column->attnum;
 }
 
 /* ---- all of it ---- */
@@ -253,12 +267,10 @@ catalog_walk_read(PgConn *conn, const JobSpec *spec, const Facts *facts, Arena *
 
 bool
 catalog_walk_column(PgConn *conn, const JobSpec *spec, const Facts *facts, const WalkTable *table,
-    Arena *arena, const ColumnFacts **column, Err *err)
+    const ColumnFacts **column, Err *err)
 {
     const PurgePlan purge = {.into = NULL};
     const Plan plan = {.spec = spec, .facts = facts, .purge = &purge};
-    WalkFacts found = {
-        .strict = arena_alloc(arena, ((size_t)facts->column_count + 1) * sizeof(*found.strict))};
     json_t *root = NULL;
     *column = NULL;
     if (!explain_in(conn, &plan, table, WALK_BY_TABLE, &root, err)) {
@@ -266,9 +278,8 @@ catalog_walk_column(PgConn *conn, const JobSpec *spec, const Facts *facts, const
         *err = refused ? ERR_INIT : *err;
         return refused;
     }
-    take_filter(facts, node_of(root), &found);
+    *column = lesser_column(facts, node_of(root));
     json_decref(root);
-    *column = facts_column_by_attnum(facts, found.least);
     return true;
 }
 

@@ -43,10 +43,13 @@ delete_call(JobFixture *f, const RangeLease *lease, const char *rest, const char
         " FROM (SELECT ctid, xmin FROM t WHERE %s ORDER BY id) AS s",
         where);
     char *versions = pg_text(f->sql, strbuf_text(&sql));
+    int64_t rows = pg_intf(f->sql, "SELECT count(*) FROM t WHERE %s", where);
+    int64_t attributes = pg_int(f->sql, "SELECT relnatts FROM pg_class WHERE oid = 't'::regclass");
     strbuf_clear(&sql);
-    strbuf_printf(&sql, "%.*s, '%s', NULL, '{1, %d, %lld, 0, 10, 100, %lld}', 'hash', NULL)",
-        (int)strlen(batch) - 1, batch, versions, no, (long long)f->run,
-        (long long)pg_int(f->sql, "SELECT relnatts FROM pg_class WHERE oid = 't'::regclass"));
+    strbuf_printf(&sql,
+        "%.*s, '%s', NULL, '{1, %d, %lld, 0, 10, 100, %lld, 0, %lld}', 'hash', NULL)",
+        (int)strlen(batch) - 1, batch, versions, no, (long long)f->run, (long long)attributes,
+        (long long)rows);
     free(versions);
     return arena_strdup(&f->arena, strbuf_text(&sql));
 }
@@ -110,7 +113,8 @@ Test(archive_delete, of_a_batch_with_one_row_that_was_changed_deletes_nothing)
         int64_t before = pg_int(f.sql, "SELECT count(*) FROM t");
         char state[6];
         cr_expect(not(pg_try(f.sql, call, state)), "%s", CHANGES[i].title);
-        cr_expect(eq(str, state, "PH005"), "%s", CHANGES[i].title);
+        bool drift = strncmp(CHANGES[i].sql, "ALTER", 5) == 0;
+        cr_expect(eq(str, state, drift ? "PH001" : "PH005"), "%s", CHANGES[i].title);
         cr_expect(eq(i64, before, pg_int(f.sql, "SELECT count(*) FROM t")), "%s", CHANGES[i].title);
         expect_untouched(&f, CHANGES[i].title);
     }
