@@ -4,6 +4,7 @@
  */
 #include "common_purge.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,7 @@ const PurgeContender PURGE_CONTENDERS[] = {
         .kind = PURGE_PGHAUL,
         .workers = 2,
         .level = 1,
-        .against = {"psql", "cte", "rows"},
+        .against = {"psql", "cte", "rows", "delete"},
         .wanted = {1.2, 1.4, 20}},
     {.name = "archive2-3",
         .title = "pghaul, 2 workers, zstd 3",
@@ -393,6 +394,19 @@ purge_file_bytes(const PurgeRun *run)
 {
     return has_files(run) ? count_by(run, "cd \"$FOLDER\"\ncat " FILES " | wc -c >rows.count\n")
                           : 0;
+}
+
+double
+purge_run_s(const PurgeRun *run)
+{
+    if (run->contender->kind != PURGE_PGHAUL) {
+        return (double)NAN;
+    }
+    PGconn *conn = open_database(run);
+    int64_t took_us = pg_int(conn,
+        "SELECT (extract(epoch FROM max(ended) - min(started)) * 1000000)::bigint FROM pghaul.run");
+    pg_close(conn);
+    return (double)took_us / 1e6;
 }
 
 int64_t

@@ -21,6 +21,8 @@ typedef enum PurgeKind {
     PURGE_PGHAUL, /* the real binary, from its start to its end */
 } PurgeKind;
 
+#define PURGE_AGAINST 4
+
 typedef struct PurgeContender {
     const char *name; /* as the command line selects it */
     const char *title;
@@ -29,8 +31,8 @@ typedef struct PurgeContender {
     int level;   /* of its archive; 0 = none */
     bool into;   /* a table keeps the rows */
     bool with_children;
-    const char *against[3]; /* contenders that it is compared with; NULL = no more */
-    double wanted[3];       /* times as fast as those; 0 = no target */
+    const char *against[PURGE_AGAINST]; /* contenders that it is compared with; NULL = no more */
+    double wanted[PURGE_AGAINST];       /* times as fast as those; 0 = no target */
 } PurgeContender;
 
 extern const PurgeContender PURGE_CONTENDERS[];
@@ -70,6 +72,10 @@ bool purge_check(const PurgeRun *run);
 
 /* Bytes of the files that keep the rows; 0 when there are none. */
 int64_t purge_file_bytes(const PurgeRun *run);
+
+/* How long pghaul's run took by its own account: without the start of the process, the making of
+ * schema and plan; NaN for others. */
+double purge_run_s(const PurgeRun *run);
 
 /* Position in the server's WAL. */
 int64_t purge_wal_bytes(const PurgeRun *run);

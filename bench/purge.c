@@ -78,6 +78,7 @@ typedef struct Turn {
     const PurgeContender *contender;
     int64_t rows;
     double duration_s;
+    double run_s; /* of it, by pghaul's own account; NaN for others */
     double wal_bytes;
     double file_bytes;
     LoadStats load; /* without updates: it ran alone */
@@ -178,6 +179,7 @@ measure(const Bench *bench, const PurgeRun *run, bool is_loaded, Turn *turn)
         turn->load = load_finish(load, start_us);
     }
     turn->rows = purge_rows(run);
+    turn->run_s = ok ? purge_run_s(run) : (double)NAN;
     turn->file_bytes = (double)purge_file_bytes(run);
     return ok && purge_check(run);
 }
@@ -191,6 +193,9 @@ put_turn(const Turn *turn, FILE *stream)
         (void)fprintf(stream, " %8lld rows %8.2f s %8.0f rows/s %6.0f WAL bytes/row",
             (long long)turn->rows, turn->duration_s, rows / turn->duration_s,
             turn->wal_bytes / rows);
+    }
+    if (!isnan(turn->run_s)) {
+        (void)fprintf(stream, ", %.2f s of it the run", turn->run_s);
     }
     if (turn->file_bytes > 0) {
         (void)fprintf(stream, " %5.0f file bytes/row", turn->file_bytes / rows);
@@ -260,6 +265,12 @@ duration_s(const Turn *turn)
 }
 
 static double
+run_s(const Turn *turn)
+{
+    return turn->run_s;
+}
+
+static double
 wal_per_row(const Turn *turn)
 {
     return turn->wal_bytes / (double)turn->rows;
@@ -312,7 +323,7 @@ median(const Bench *bench, Cell cell, Figure figure)
 static void
 put_ratios(const Bench *bench, Cell cell, const PurgeContender *contender)
 {
-    for (size_t i = 0; i < 3 && contender->against[i] != NULL; i++) {
+    for (size_t i = 0; i < PURGE_AGAINST && contender->against[i] != NULL; i++) {
         Cell other = cell;
         other.contender = contender->against[i];
         double ratio = median(bench, cell, rows_per_s) / median(bench, other, rows_per_s);
@@ -337,6 +348,7 @@ put_row(const Bench *bench, const Variant *variant, const PurgeContender *conten
     }
     (void)printf("%-26s", contender->title);
     figures_put(2, median(bench, alone, duration_s));
+    figures_put(2, median(bench, alone, run_s));
     figures_put(0, median(bench, alone, rows_per_s));
     figures_put(0, median(bench, alone, wal_per_row));
     figures_put(0, median(bench, alone, file_per_row));
@@ -369,8 +381,8 @@ print_report(const Bench *bench)
     print_head(bench);
     for (int i = 0; i < bench->variant_count; i++) {
         const Variant *variant = bench->variants[i];
-        (void)printf("\nTable %s\n%-26s %9s %9s %9s %9s %9s %9s\n", variant->title, "", "time s",
-            "rows/s", "WAL B/row", "file B", "p99 ms", "max ms");
+        (void)printf("\nTable %s\n%-26s %9s %9s %9s %9s %9s %9s %9s\n", variant->title, "",
+            "time s", "run s", "rows/s", "WAL B/row", "file B", "p99 ms", "max ms");
         for (int k = 0; k < PURGE_CONTENDER_COUNT; k++) {
             put_row(bench, variant, &PURGE_CONTENDERS[k]);
         }

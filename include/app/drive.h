@@ -25,7 +25,7 @@ typedef struct Drive {
     int other_runs;    /* alive when this one had ended */
     bool has_seen_end; /* the passes are over as *conn has it, in a session that is still open */
 
-    /* after drive_read_outcome() */
+    bool has_outcome; /* of drive_read_outcome(), what follows */
     int pass;
     PassKind pass_kind;
     RangeTotals totals; /* of the job's last pass */
@@ -33,7 +33,7 @@ typedef struct Drive {
     int64_t repaired_rows;
     int64_t aside;   /* rows of the job that are set aside */
     int64_t skipped; /* of a copy: rows whose key the target had, left alone */
-    int64_t updated; /* or changed */
+    int64_t updated; /* or changed; of a purge, rows of other tables that were deleted */
 } Drive;
 
 /* Register the run, unless another one of the job is alive: ERR_BUSY. */

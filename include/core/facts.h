@@ -129,8 +129,8 @@ typedef struct TableFacts {
     bool may_insert, may_delete;
     bool may_select_system; /* ctid and xmax, by which rows that somebody holds are found */
     bool has_toast;
-    bool keeps_tail;        /* vacuum_truncate is off */
-    bool has_identity;      /* deletes can be published: the server can name the row */
+    bool keeps_tail;   /* vacuum_truncate is off */
+    bool has_identity; /* deletes can be published: the server can name the row */
     bool may_use_schema;
     bool may_vacuum;           /* as the owner, or by the privilege MAINTAIN */
     int wraparound_vacuum_pid; /* an autovacuum that never gives way is on it; 0 = none seen */
@@ -162,6 +162,12 @@ typedef struct WalkFacts {
     const char *refusal; /* SQLSTATE with which the server refuses to plan it; NULL = it does not */
 } WalkFacts;
 
+/* A partition of which every row matches the predicate of a purge. */
+typedef struct WholePartition {
+    const char *name; /* quoted */
+    const char *parent;
+} WholePartition;
+
 typedef struct StandbyFacts {
     const char *name; /* application_name */
     const char *state;
@@ -182,6 +188,7 @@ typedef struct StoredJob {
     const JobSpec *spec; /* what it was begun with; NULL when the text cannot be read any more */
     const char *fingerprint;
     bool has_trigger; /* its sync trigger was made */
+    bool complete;    /* of a purge: the next run begins a new pass */
 } StoredJob;
 
 /* The folder of an archive, on this host. */
@@ -214,6 +221,8 @@ typedef struct Facts {
     LeftoverFacts *leftovers;
     int leftover_count;
     const WalkFacts *walk; /* of a purge; NULL = not asked */
+    const WholePartition *whole;
+    int whole_count;
     StoredJob stored;
     const struct ChildGraph *children; /* of a purge (core/children.h); NULL else */
 } Facts;

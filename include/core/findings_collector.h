@@ -64,6 +64,7 @@ bool findings_two_tables(const Collector *source, const Collector *target);
 void findings_target_kind(const Collector *target);
 
 /* Of a purge: privileges, subscribers, where the rows are kept; `target` is NULL without one. */
+void findings_partitions(const Collector *c);
 void findings_purge(const Collector *c, const Collector *target);
 
 /* Of a purge: what happens on standbys. */

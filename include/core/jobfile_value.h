@@ -34,4 +34,9 @@ bool jobvalue_names(const JobReader *reader, const JobNode *node, const char *pa
 bool jobvalue_sql(const JobReader *reader, const JobNode *node, const char *path, RawSql *sql)
     __attribute__((warn_unused_result));
 
+/* A window; in an error the caret stands where the text stops making sense, if one can count up to
+ * there. */
+bool jobvalue_window(const JobReader *reader, const JobNode *node, const char *path,
+    WindowSpec *window) __attribute__((warn_unused_result));
+
 #endif

@@ -75,9 +75,13 @@ typedef struct PurgePlan {
     bool counts_locked; /* a trigger may keep rows from being deleted: lock, count, compare */
     bool served;        /* plan->key begins with columns of an index by which the rows that match
                            are found: nothing else is looked at */
-    const char *walk_index;           /* the index that serves; NULL = none */
-    const char *walk_reason;          /* why the walk is by it, or by the key */
-    const char *walk_hint;            /* what would make it shorter; NULL = nothing to say */
+    const char *walk_index;   /* the index that serves; NULL = none */
+    const char *walk_reason;  /* why the walk is by it, or by the key */
+    const char *walk_hint;    /* what would make it shorter; NULL = nothing to say */
+    const ColumnFacts *least; /* each range records the least value of this column that is left in
+                                 it: no later pass looks into the range until the predicate holds
+                                 for that value; NULL = every pass looks into all of them */
+    const char *least_reason; /* why, or why not; NULL = there is nothing to step over */
     const struct ChildNode *children; /* whose rows go first (core/plan_children.h), parents before
                                          children */
     int child_count;

@@ -15,6 +15,9 @@
  */
 void plan_walk_decide(Plan *plan, PurgePlan *purge, Arena *arena);
 
+/* Of the walk that was decided: purge->least. */
+void plan_walk_remember(const Plan *plan, PurgePlan *purge);
+
 /*
  * The walks that a job may have been begun with, whatever the planner would choose today: by the
  * key (number 0) and by the first columns of each index.

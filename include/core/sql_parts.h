@@ -82,7 +82,8 @@ void sql_put_function_name(StrBuf *out, const Plan *plan, const char *what, int6
 /* SET clauses that give the expressions one meaning, whoever calls. */
 void sql_put_meaning_settings(StrBuf *out, const Plan *plan);
 
-/* VACUUM of the table, without truncation, which would lock readers out. */
+/* VACUUM of the table, of a purge with those whose rows go as well, without truncation, which would
+ * lock readers out. */
 void sql_vacuum(StrBuf *out, const Plan *plan);
 
 /* ALTER TABLE, so that no other VACUUM does it either. */

@@ -18,6 +18,27 @@ typedef enum WalkMethod {
 /* SELECT the places of all rows that match; now() is `now_sql`. */
 void sql_walk_matching(StrBuf *out, const Plan *plan, const char *now_sql);
 
+/* The same in another table with its columns, under its name. */
+void sql_walk_matching_in(
+    StrBuf *out, const Plan *plan, const char *schema, const char *table, const char *now_sql);
+
+/*
+ * What is remembered of the ranges of pass $2 of job $1 from the key $3 on, with $4 for now(): at
+ * most a thousand of them, in order.
+ */
+typedef enum RememberedColumn {
+    REMEMBERED_NO = 0,
+    REMEMBERED_HIGH,
+    REMEMBERED_ROWS,
+    REMEMBERED_MATCHES, /* a row in it may match */
+} RememberedColumn;
+
+void sql_walk_remembered(StrBuf *out, const Plan *plan);
+
+/* Which values of the column plan->purge->least, given as text[] $1, does the predicate hold for?
+ * Their places in the list, from 1. */
+void sql_walk_bounds(StrBuf *out, const Plan *plan);
+
 #define SQL_WALK_BEGIN_MAX 8
 
 /*

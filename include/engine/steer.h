@@ -22,4 +22,7 @@ void steer_destroy(Steer *steer);
 /* Read, and pass on what is new: settings in force, the request to stop. */
 bool steer_read(Steer *steer, PgConn *conn, Err *err) __attribute__((warn_unused_result));
 
+/* End the run when schedule.window has closed. */
+bool steer_watch_window(Engine *engine, PgConn *conn, Err *err) __attribute__((warn_unused_result));
+
 #endif

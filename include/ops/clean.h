@@ -18,6 +18,9 @@
 bool clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
     __attribute__((warn_unused_result));
 
+/* Only the functions of the plan that the job has had, which has another one now. */
+bool clean_functions(PgConn *conn, const JobRow *job, Err *err) __attribute__((warn_unused_result));
+
 /*
  * What a copy has left on the server that it copies from, `source`, and schema pghaul there when no
  * job needs it any more; before clean_job(), so that it may be repeated.  Errors as above.

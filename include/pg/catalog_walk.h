@@ -19,6 +19,17 @@
 bool catalog_walk_read(PgConn *conn, const JobSpec *spec, const Facts *facts, Arena *arena,
     const WalkFacts **walk, Err *err) __attribute__((warn_unused_result));
 
+typedef struct WalkTable {
+    const char *schema;
+    const char *name;
+} WalkTable;
+
+/* The column of a predicate `column < something without columns`, asked of a table that has the
+ * columns of facts->table; NULL when it has another form, or the server refuses it. */
+bool
+catalog_walk_column(PgConn *conn, const JobSpec *spec, const Facts *facts, const WalkTable *table,
+    const ColumnFacts **column, Err *err) __attribute__((warn_unused_result));
+
 /* The planner's estimate of the rows that match now; -1 when the server refuses to make one. */
 bool catalog_walk_estimate(PgConn *conn, const Plan *plan, double *rows, Err *err)
     __attribute__((warn_unused_result));

@@ -9,11 +9,13 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "core/jobspec.h"
 #include "pg/conn.h"
 
 typedef struct HistoryRun {
     int64_t id;
     int64_t job;
+    JobKind kind;
     bool is_cleaned; /* its job is */
     bool is_alive;
     bool has_ended;

@@ -15,7 +15,8 @@ typedef struct Past {
     bool exists;         /* one of them has the name that was asked for */
     const char *spec;    /* of that one: the text of the job file, */
     const char *fingerprint;
-    bool has_trigger; /* and whether its sync trigger was made */
+    bool has_trigger; /* and whether its sync trigger was made, */
+    bool complete;    /* and it is complete */
 } Past;
 
 /*

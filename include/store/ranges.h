@@ -62,6 +62,19 @@ typedef struct RangeCarve {
 bool ranges_carve(PgConn *conn, const RangeOwner *owner, const RangeCarve *carve, Arena *arena,
     RangeLease *lease, Err *err) __attribute__((warn_unused_result));
 
+/* Ranges of the pass before, one behind the other, in which nothing is to be found yet. */
+typedef struct RangeSteps {
+    const char *frontier; /* compare: where the first one begins */
+    const char *high;     /* where the last one ends: the new frontier */
+    int64_t first_no;
+    int64_t count;
+} RangeSteps;
+
+/* Take them over as done, with what is remembered of them, by compare-and-set; nothing happens when
+ * another worker was faster.  The pass is carved when they end where it does. */
+bool ranges_step_over(PgConn *conn, const RangeOwner *owner, const RangeSteps *steps, Err *err)
+    __attribute__((warn_unused_result));
+
 /*
  * After a lost connection: where does the range stand?  Locks the row, so a transaction of the old
  * session that is still deciding is waited for (ERR_RETRY: not decided yet, ask again).

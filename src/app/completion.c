@@ -107,7 +107,7 @@ put_verbs(StrBuf *out)
 static void
 put_kinds(StrBuf *out)
 {
-    strbuf_puts(out, " backfill copy");
+    strbuf_puts(out, " backfill copy purge");
 }
 
 static void

@@ -190,6 +190,7 @@ read_outcome(Drive *drive, Err *err)
         !ranges_conflicts(*drive->conn, row.id, &drive->skipped, &drive->updated, err)) {
         return false;
     }
+    drive->has_outcome = true;
     drive->pass = row.pass;
     drive->pass_kind = row.pass_kind;
     settle_progress(drive, &row);
@@ -371,6 +372,10 @@ put_conflicts(StrBuf *out, const Drive *drive)
     if (drive->plan->spec->on_conflict != ON_CONFLICT_ERROR) {
         strbuf_printf(out, "  in the target   %s updated, %s left as they were\n",
             format_count(drive->updated, updated), format_count(drive->skipped, skipped));
+    } else if (drive->has_outcome && drive->plan->purge != NULL &&
+               drive->plan->purge->child_count > 0) {
+        strbuf_printf(out, "  other tables    %s rows deleted that referred to them\n",
+            format_count(drive->updated, updated));
     }
 }
 
@@ -486,6 +491,9 @@ drive_summary(const Drive *drive)
     if (drive->plan->copy != NULL) {
         app_result(app, "skipped_rows", json_integer(drive->skipped));
         app_result(app, "updated_rows", json_integer(drive->updated));
+    }
+    if (drive->plan->purge != NULL) {
+        put_rows(app, "children_rows", drive->has_outcome, drive->updated);
     }
     app_result(app, "progress", json_progress(drive->job->name, last));
 }

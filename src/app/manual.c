@@ -67,14 +67,14 @@ put_head(StrBuf *out)
 {
     strbuf_puts(out, ".TH PGHAUL 1 \"" PGHAUL_DATE "\" \"pghaul " PGHAUL_VERSION "\"\n");
     put_section(out, "NAME");
-    put_line(out, "pghaul - fill columns of large PostgreSQL tables, or copy them, in batches");
+    put_line(
+        out, "pghaul - fill columns of large PostgreSQL tables, copy or purge them, in batches");
     put_section(out, "SYNOPSIS");
     strbuf_puts(out, ".B pghaul\n.I VERB\n[\\fIJOB\\fR] [\\fIOPTION\\fR]...\n");
     put_section(out, "DESCRIPTION");
     put_line(out,
-        "pghaul fills new columns of large PostgreSQL tables, and copies tables into others, while "
-        "the "
-        "application keeps running. "
+        "pghaul fills new columns of large PostgreSQL tables, copies tables into others, and "
+        "deletes old rows, archived if you like, while the application keeps running. "
         "It works in small batches, backs off by itself when the server or a standby suffers, and "
         "can be killed at any instant without a row lost or changed twice.");
     strbuf_puts(out, ".PP\n");

@@ -18,11 +18,13 @@
 
 static const Verb VERBS[VERB_COUNT] = {
     [VERB_NEW] = {"new", "KIND [TABLE]", "a commented job file on standard output",
-        "KIND is backfill: fill columns of a table from other columns of the same row; or\n"
-        "copy: copy and transform a table, here or to another server.\n",
+        "KIND is backfill: fill columns of a table from other columns of the same row;\n"
+        "copy: copy and transform a table, here or to another server; or\n"
+        "purge: delete old rows, kept in files or in another table if you like.\n",
         "0 done",
         "pghaul new backfill orders > orders.yaml\n"
-        "pghaul new copy orders > copy.yaml\n",
+        "pghaul new copy orders > copy.yaml\n"
+        "pghaul new purge audit > purge.yaml\n",
         1, 2, verb_new},
     [VERB_CHECK] = {"check", "JOB", "all findings at once: job file, server, privileges, risks",
         "Reads the catalog and has the server check the expressions. Nothing survives it.\n",
@@ -40,9 +42,15 @@ static const Verb VERBS[VERB_COUNT] = {
         "hosts, may work on one job together. The first Ctrl-C or SIGTERM ends the batches in "
         "flight and says how to go on; the second one cancels them. A run that was killed in any "
         "way is taken up by the next one without a row lost or changed twice.\n\n"
+        "Outside of schedule.window nothing is done and the exit code is 7, as it is when the "
+        "window closes during a run, when --max-runtime is over, and when limits.rows of a purge "
+        "is used up. With --quiet such ends print nothing either, so that cron has something to "
+        "mail only when something is wrong.\n\n"
         "The run of a copy ends when the target is less than a second behind, with --follow not "
         "before it is stopped. After a cutover it brings the old table into step with the new "
-        "one.\n",
+        "one.\n\n"
+        "Each run of a purge deletes what is old when it begins, so the same job runs every night; "
+        "one run of it works at a time, another one ends with 8.\n",
         "0 done, 3 no connection, 4 refused or not accepted, 5 done but rows are set aside, 6 "
         "verify found differences, 7 stopped "
         "with work left, 8 held by another, 9 limit, 130 second signal",

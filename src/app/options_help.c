@@ -62,9 +62,8 @@ void
 options_help(StrBuf *out, int width)
 {
     text_put_wrapped(out, "",
-        "pghaul fills new columns of large PostgreSQL tables, and copies tables into others, while "
-        "the "
-        "application keeps running.",
+        "pghaul fills new columns of large PostgreSQL tables, copies tables into others, and "
+        "deletes old rows, archived if you like, while the application keeps running.",
         width);
     strbuf_puts(out, "\nUsage: pghaul VERB [JOB] [OPTION]...\n\nVerbs:\n");
     for (int i = 0; i < VERB_COUNT; i++) {

@@ -31,6 +31,9 @@ plan_walk_put(StrBuf *out, const Plan *plan, int width)
         strbuf_printf(&line, ". %s", purge->walk_hint);
     }
     plan_put_fact(out, "walk", strbuf_text(&line), width);
+    if (purge->least_reason != NULL) {
+        plan_put_fact(out, "remembers", purge->least_reason, width);
+    }
 }
 
 static json_t *
@@ -53,6 +56,8 @@ plan_walk_json(json_t *object, const Plan *plan)
     json_put(walk, "columns", names_json(plan->key, plan->key_count));
     json_put(walk, "reason", json_text(purge->walk_reason));
     json_put(walk, "hint", json_text(purge->walk_hint));
+    json_put(walk, "remembers", json_text(purge->least == NULL ? NULL : purge->least->name));
+    json_put(walk, "remembers_reason", json_text(purge->least_reason));
     json_put(object, "walk", walk);
     json_put(object, "key", names_json(plan->identity, plan->identity_count));
 }

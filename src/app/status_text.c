@@ -275,8 +275,9 @@ put_history_run(StrBuf *out, const HistoryRun *run, int width)
     if (run->has_ended) {
         strbuf_printf(&line, " (exit %d)", run->exit_code);
     }
-    strbuf_printf(&line, " after %s, %s rows changed, %s rows/s, %d worker%s, %s pid %d",
+    strbuf_printf(&line, " after %s, %s rows %s, %s rows/s, %d worker%s, %s pid %d",
         seconds_text(run->duration_s, duration), format_count(run->rows, rows),
+        jobspec_kind_done(run->kind),
         rate_of(run) < 0 ? "-" : format_count((int64_t)rate_of(run), rate), run->workers,
         plural(run->workers), run->host, run->pid);
     put_left(&line, run);

@@ -15,6 +15,7 @@
 #include "app/plan_text.h"
 #include "app/window.h"
 #include "base/log.h"
+#include "core/restore.h"
 #include "core/sql_backfill.h"
 #include "core/sql_copy.h"
 #include "engine/passes.h"
@@ -148,6 +149,11 @@ already_complete(App *app, PgConn *conn, const Plan *plan, const JobRow *job, Er
     }
     STRBUF_AUTO text = STRBUF_INIT;
     strbuf_printf(&text, "job %s is complete already\n", job->name);
+    if (plan->restore != NULL && plan->restore->rows != job->est_rows) {
+        strbuf_puts(&text,
+            "The archive has other rows by now than when it began: --run restores those of a run "
+            "that came later.\n");
+    }
     app_print(app, strbuf_text(&text));
     app_result(app, "already_complete", json_true());
     drive_tell_aside(app, job->name, aside);

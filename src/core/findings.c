@@ -411,6 +411,7 @@ collect_purge(const Collector *c)
         findings_purge(c, &target);
     }
     findings_children(c);
+    findings_partitions(c);
     findings_expressions(c);
     findings_needs(c);
     findings_past(c);

@@ -11,7 +11,6 @@
 #include "core/jobkeys.h"
 #include "core/suggest.h"
 #include "core/utf8.h"
-#include "core/window.h"
 
 #define JOB_NAME_MAX 40
 
@@ -97,11 +96,8 @@ read_table(const FileReader *r, const JobKey *key, const JobNode *node)
     if (!jobvalue_text(&r->value, node, key->path, table)) {
         return false;
     }
-    if (table == &r->spec->table) {
-        r->spec->table_place = node->place;
-    } else if (table == &r->spec->into) {
-        r->spec->into_place = node->place;
-    }
+    Place *place = table == &r->spec->into ? &r->spec->into_place : &r->spec->table_place;
+    *place = table == &r->spec->archive_table ? *place : node->place;
     if (!ident_parse_qualified(*table, r->value.arena, &schema, &name, &cause)) {
         return jobvalue_fail(&r->value, node, key->path, &cause);
     }
@@ -224,26 +220,6 @@ read_archive(const FileReader *r, const JobKey *key, const JobNode *node)
     return err_hint(r->value.err, "Add path: and the folder of the files.");
 }
 
-/* The caret stands where the text stops making sense, if one can count up to there. */
-static bool
-read_window(const FileReader *r, const JobKey *key, const JobNode *node)
-{
-    WindowSpec *window = &r->spec->window;
-    Place place = node->place;
-    Err cause = ERR_INIT;
-    int at = 0;
-    window->place = place;
-    if (!jobvalue_text(&r->value, node, key->path, &window->text)) {
-        return false;
-    }
-    if (window_parse(window, r->value.arena, &at, &cause)) {
-        return true;
-    }
-    place.column += node->style == SCALAR_PLAIN ? at : 0;
-    (void)jobtext_error(r->value.text, place, r->value.err, "%s: %s", key->path, cause.message);
-    return err_hint(r->value.err, "%s", cause.hint);
-}
-
 static bool
 read_key(const FileReader *r, const JobKey *key, const JobNode *node)
 {
@@ -267,7 +243,7 @@ read_key(const FileReader *r, const JobKey *key, const JobNode *node)
     case KEY_ARCHIVE:
         return read_archive(r, key, node);
     case KEY_WINDOW:
-        return read_window(r, key, node);
+        return jobvalue_window(&r->value, node, key->path, &r->spec->window);
     case KEY_COLUMNS:
         r->spec->key_place = node->place;
         return jobvalue_names(&r->value, node, key->path, field_of(r->spec, key));

@@ -4,6 +4,7 @@
 
 #include "core/ident.h"
 #include "core/utf8.h"
+#include "core/window.h"
 
 static bool
 is_blank(char c)
@@ -219,4 +220,22 @@ jobvalue_sql(const JobReader *reader, const JobNode *node, const char *path, Raw
         locate_literal(reader->text, node, (int)blank_lines, sql);
     }
     return true;
+}
+
+bool
+jobvalue_window(const JobReader *reader, const JobNode *node, const char *path, WindowSpec *window)
+{
+    Place place = node->place;
+    Err cause = ERR_INIT;
+    int at = 0;
+    window->place = place;
+    if (!jobvalue_text(reader, node, path, &window->text)) {
+        return false;
+    }
+    if (window_parse(window, reader->arena, &at, &cause)) {
+        return true;
+    }
+    place.column += node->style == SCALAR_PLAIN ? at : 0;
+    (void)jobtext_error(reader->text, place, reader->err, "%s: %s", path, cause.message);
+    return err_hint(reader->err, "%s", cause.hint);
 }

@@ -89,7 +89,7 @@ static const KeyWord risk_words[] = {
 #define OF_COPY        .kinds = JOBKEY_IN(KIND_COPY)
 #define OF_PURGE       .kinds = JOBKEY_IN(KIND_PURGE)
 #define OF_RESTORE     .kinds = JOBKEY_IN(KIND_RESTORE)
-#define OF_WALKS       .kinds = JOBKEY_IN(KIND_BACKFILL) | JOBKEY_IN(KIND_COPY)
+#define OF_WALKS       .kinds = (JOBKEY_IN(KIND_BACKFILL) | JOBKEY_IN(KIND_COPY))
 #define NUMBER(member) FIELD(member), .size = sizeof(((const JobSpec *)NULL)->member)
 
 static const JobKey keys[] = {
@@ -229,7 +229,7 @@ static const JobKey keys[] = {
         .text = "longest time of one run"},
     {"limits.rows", KEY_COUNT, .min = "1", .max = "1_000_000M", .absent = "no limit",
         .example = "50M", NUMBER(limits.rows), .live = true,
-        .text = "most rows that one run changes"},
+        .text = "most rows that one run changes; a purge then ends with 7, any other with 9"},
     {"limits.quarantine", KEY_COUNT, .min = "1", .max = "1M", .fallback = "100", OF_BACKFILL,
         NUMBER(limits.quarantine), .live = true,
         .text = "most rows of the job that may be set aside"},

@@ -227,6 +227,7 @@ feed_purge(XXH3_state_t *state, const Plan *plan)
     feed(state, into == NULL ? NULL : into->table.name);
     feed(state, spec->children == CHILDREN_DELETE ? "delete" : "refuse");
     feed(state, plan->purge->served ? "served" : "all rows");
+    feed(state, plan->purge->least == NULL ? NULL : plan->purge->least->name);
     STRBUF_AUTO children = STRBUF_INIT;
     plan_put_children(&children, plan);
     feed(state, strbuf_text(&children));
@@ -305,7 +306,7 @@ stay_on_path(const JobSpec *spec, const Facts *facts, Plan *plan)
     take_fingerprint(spec, facts, plan);
 }
 
-/* A walk goes on as it was begun, also when the planner has another index in mind by now. */
+/* A pass goes on as it was begun, also when the planner has another index in mind by now. */
 static void
 stay_on_walk(const JobSpec *spec, const Facts *facts, Arena *arena, Plan *plan)
 {
@@ -313,20 +314,21 @@ stay_on_walk(const JobSpec *spec, const Facts *facts, Arena *arena, Plan *plan)
     const Plan decided = *plan;
     PurgePlan *purge = arena_alloc(arena, sizeof(*purge));
     bool possible = false;
-    if (!stored->exists || strcmp(stored->fingerprint, plan->fingerprint) == 0) {
+    if (!stored->exists || stored->complete ||
+        strcmp(stored->fingerprint, plan->fingerprint) == 0) {
         return;
     }
     *purge = *plan->purge;
     plan->purge = purge;
-    purge->walk_reason = "the job was begun with it";
-    purge->walk_hint = decided.purge->served
-                           ? arena_printf(arena,
-                                 "Index %s serves the predicate now: after pghaul clean %s the "
-                                 "next run would walk by it.",
-                                 decided.purge->walk_index, spec->job)
-                           : decided.purge->walk_hint;
+    purge->walk_reason = "the pass was begun with it";
+    if (decided.purge->served) {
+        purge->walk_hint =
+            arena_printf(arena, "The next one walks by index %s, which serves the predicate now.",
+                decided.purge->walk_index);
+    }
     for (int i = 0; plan_walk_candidate(plan, purge, i, &possible); i++) {
         if (possible) {
+            plan_walk_remember(plan, purge);
             take_fingerprint(spec, facts, plan);
         }
         if (possible && strcmp(stored->fingerprint, plan->fingerprint) == 0) {
@@ -361,6 +363,7 @@ decide_purge(const JobSpec *spec, const Facts *facts, Arena *arena, Plan *plan)
     plan_decide_children(spec, facts, arena, purge);
     plan->purge = purge;
     plan_walk_decide(plan, purge, arena);
+    plan_walk_remember(plan, purge);
     plan->sync_trigger = false;
     plan->path = PATH_KEY;
     plan->path_reason = "rows that move between blocks could be passed over";

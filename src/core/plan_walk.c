@@ -289,6 +289,44 @@ plan_walk_decide(Plan *plan, PurgePlan *purge, Arena *arena)
     purge->walk_reason = "the index serves the predicate: only rows that match are looked at";
 }
 
+/* ---- what is remembered ---- */
+
+/* Only then does a value that does not match say the same of all greater ones. */
+static const ColumnFacts *
+steady_column(const Plan *plan, const WalkFacts *walk)
+{
+    const ColumnFacts *column = facts_column_by_attnum(plan->facts, walk->least);
+    bool steady = column != NULL && column->collation[0] == '\0' &&
+                  strchr(column->base_type, '.') == NULL && plan->where->source_count == 1 &&
+                  !plan->where->is_volatile;
+    return steady ? column : NULL;
+}
+
+void
+plan_walk_remember(const Plan *plan, PurgePlan *purge)
+{
+    const ColumnFacts *column = steady_column(plan, walk_of(plan));
+    purge->least = NULL;
+    purge->least_reason = NULL;
+    if (purge->served) {
+        return;
+    }
+    if (column == NULL) {
+        purge->least_reason =
+            "nothing: every run looks into all ranges, since the predicate is not "
+            "of the form `column < expression without columns` over a number or "
+            "time";
+    } else if (!jobspec_allows(plan->spec, "append-only")) {
+        purge->least_reason = "nothing: every run looks into all ranges; where new rows have the "
+                              "greatest keys and no value becomes less, allow: [append-only] lets "
+                              "it step over those in which no row can match yet";
+    } else {
+        purge->least = column;
+        purge->least_reason = "the least value in each range, which is stepped over until the "
+                              "predicate holds for that (allow: [append-only])";
+    }
+}
+
 /* ---- walks of a job that has begun ---- */
 
 bool

@@ -54,17 +54,19 @@ deletes_archived(const Plan *plan, const char *what)
     return plan->purge != NULL && plan->purge->archives && strcmp(what, "move") == 0;
 }
 
-/* A copy locks only rows that nobody knows yet, unless foreign keys or triggers of the target lock
- * others; then what it waits for is mostly another worker that extends the same index. */
+/* A copy or a restore locks only rows that nobody knows yet, unless foreign keys or triggers of the
+ * table lock others; then what it waits for is mostly another worker that extends the same index.
+ */
 static bool
 locks_rows(const Plan *plan)
 {
-    if (plan->copy == NULL || plan->spec->on_conflict == ON_CONFLICT_UPDATE ||
-        plan->copy->into->trigger_count > 0) {
+    bool inserts = plan->copy != NULL || plan->restore != NULL;
+    const Facts *written = plan->copy != NULL ? plan->copy->into : plan->facts;
+    if (!inserts || plan->spec->on_conflict == ON_CONFLICT_UPDATE || written->trigger_count > 0) {
         return true;
     }
-    for (int i = 0; i < plan->copy->map_count; i++) {
-        if (plan->copy->map[i].target->in_foreign_key) {
+    for (int i = 0; i < written->column_count; i++) {
+        if (written->columns[i].in_foreign_key) {
             return true;
         }
     }
@@ -128,6 +130,9 @@ sql_put_frame_declare(StrBuf *out, const Plan *plan, SliceKind kind)
                                        : "    pghaul_block pg_catalog.int8;\n");
     if (plan->purge != NULL) {
         strbuf_puts(out, "    " SQL_PIN_VARIABLE " pg_catalog.timestamptz;\n");
+    }
+    if (plan->purge != NULL && plan->purge->least != NULL) {
+        strbuf_printf(out, "    pghaul_least %s;\n", plan->purge->least->base_type);
     }
 }
 
@@ -425,9 +430,28 @@ put_watermark(StrBuf *out, const Plan *plan, SliceKind kind)
     strbuf_puts(out, "]");
 }
 
+/* Fenced off, so that no index over the column is read from its least value on instead. */
+static void
+put_least(StrBuf *out, const Plan *plan)
+{
+    strbuf_puts(out, "    -- what is left of the batch, for the passes to come\n"
+                     "    SELECT pg_catalog.min(s.pghaul_value) INTO pghaul_least\n"
+                     "      FROM (SELECT ");
+    sql_put_column(out, plan, plan->purge->least->name);
+    strbuf_printf(out, "::%s AS pghaul_value\n      FROM ", plan->purge->least->base_type);
+    sql_put_only_table(out, plan);
+    strbuf_puts(out, "\n     WHERE ");
+    sql_put_slice(out, plan, SLICE_KEY);
+    strbuf_puts(out, "\n    OFFSET 0) AS s;\n");
+}
+
 void
 sql_put_frame_checkpoint(StrBuf *out, const Plan *plan, int64_t job, SliceKind kind)
 {
+    bool remembers = plan->purge != NULL && plan->purge->least != NULL;
+    if (remembers) {
+        put_least(out, plan);
+    }
     strbuf_puts(out, "    -- 5 the checkpoint, in the same transaction\n"
                      "    pghaul_outcome := 'more';\n"
                      "    pghaul_stripe := $5;\n"
@@ -451,6 +475,12 @@ sql_put_frame_checkpoint(StrBuf *out, const Plan *plan, int64_t job, SliceKind k
                          "           updated = r.updated + pghaul_updated,\n");
     } else if (plan->purge != NULL && plan->purge->child_count > 0) {
         strbuf_puts(out, "           updated = r.updated + pghaul_gone,\n");
+    }
+    if (remembers) {
+        strbuf_printf(out,
+            "           least = CASE WHEN pghaul_outcome <> 'partial' THEN\n"
+            "               LEAST(r.least::%s, pghaul_least)::pg_catalog.text END,\n",
+            plan->purge->least->base_type);
     }
     strbuf_puts(out,
         "           leftover = CASE pghaul_outcome WHEN 'partial' THEN 0\n"

@@ -4,6 +4,7 @@
 
 #include "core/findings.h"
 #include "core/ident.h"
+#include "core/plan_children.h"
 #include "core/plan_copy.h"
 #include "core/sql_parts.h"
 #include "core/utf8.h"
@@ -340,6 +341,32 @@ put_keeper(const Grants *g)
     strbuf_puts(g->out, " TO " GRANTS_ROLE ";\n\n");
 }
 
+/* Rows of other tables that refer to those that are deleted. */
+static void
+put_children(const Grants *g)
+{
+    Arena arena = ARENA_INIT;
+    PurgePlan purge = {.children = NULL};
+    plan_decide_children(g->spec, g->facts, &arena, &purge);
+    strbuf_puts(g->out, purge.child_count == 0 ? "" : "-- Tables that refer to it.\n");
+    for (int i = 0; i < purge.child_count; i++) {
+        const ChildTable *table = purge.children[i].table;
+        if (strcmp(table->schema, g->facts->table.schema) != 0) {
+            strbuf_puts(g->out, "GRANT USAGE ON SCHEMA ");
+            sql_put_ident(g->out, table->schema);
+            strbuf_puts(g->out, " TO " GRANTS_ROLE ";\n");
+        }
+        strbuf_printf(
+            g->out, "GRANT SELECT, UPDATE%s ON ", purge.children[i].deleted ? ", DELETE" : "");
+        sql_put_ident(g->out, table->schema);
+        strbuf_putc(g->out, '.');
+        sql_put_ident(g->out, table->name);
+        strbuf_puts(g->out, " TO " GRANTS_ROLE ";\n");
+    }
+    strbuf_puts(g->out, purge.child_count == 0 ? "" : "\n");
+    arena_reset(&arena);
+}
+
 static void
 put_purge(const Grants *g)
 {
@@ -359,6 +386,7 @@ put_purge(const Grants *g)
     if (g->facts->into != NULL) {
         put_keeper(g);
     }
+    put_children(g);
     put_needs(g);
     strbuf_puts(g->out, MONITOR);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/ident.h"
+#include "core/plan_children.h"
 #include "core/sql_pin.h"
 
 void
@@ -345,6 +346,15 @@ sql_vacuum(StrBuf *out, const Plan *plan)
     strbuf_printf(
         out, "VACUUM (%sTRUNCATE off, PARALLEL 0) ", plan->purge != NULL ? "ANALYZE, " : "");
     sql_put_table(out, plan);
+    for (int i = 0; plan->purge != NULL && i < plan->purge->child_count; i++) {
+        const ChildNode *node = &plan->purge->children[i];
+        if (node->deleted) {
+            strbuf_puts(out, ", ");
+            sql_put_ident(out, node->table->schema);
+            strbuf_putc(out, '.');
+            sql_put_ident(out, node->table->name);
+        }
+    }
 }
 
 void

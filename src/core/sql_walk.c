@@ -5,12 +5,69 @@
 void
 sql_walk_matching(StrBuf *out, const Plan *plan, const char *now_sql)
 {
+    sql_walk_matching_in(out, plan, plan->facts->table.schema, plan->facts->table.name, now_sql);
+}
+
+void
+sql_walk_matching_in(
+    StrBuf *out, const Plan *plan, const char *schema, const char *table, const char *now_sql)
+{
     strbuf_puts(out, "SELECT ");
     sql_put_column(out, plan, "ctid"); /* no index has it: none is read for its size alone */
-    strbuf_puts(out, "\n  FROM ");
-    sql_put_only_table(out, plan);
+    strbuf_puts(out, "\n  FROM ONLY ");
+    sql_put_ident(out, schema);
+    strbuf_putc(out, '.');
+    sql_put_ident(out, table);
+    strbuf_puts(out, " AS ");
+    sql_put_ident(out, plan->facts->table.name);
     strbuf_puts(out, "\n WHERE true");
     sql_put_pinned_where(out, plan, now_sql);
+}
+
+/* The predicate is asked of a row that has that value and no other column: it mentions none. */
+void
+sql_walk_remembered(StrBuf *out, const Plan *plan)
+{
+    const ColumnFacts *least = plan->purge->least;
+    strbuf_puts(out, "SELECT r.no, r.high, r.est_rows,\n"
+                     "       r.state <> 'done' OR r.least IS NULL OR EXISTS (\n"
+                     "       SELECT FROM (SELECT r.least::");
+    strbuf_printf(out, "%s AS ", least->base_type);
+    sql_put_ident(out, least->name);
+    strbuf_puts(out, ") AS ");
+    sql_put_ident(out, plan->facts->table.name);
+    strbuf_puts(out, "\n        WHERE true");
+    sql_put_pinned_where(out, plan, "$4::pg_catalog.timestamptz");
+    strbuf_puts(out, ")\n"
+                     "  FROM pghaul.ranges AS r\n"
+                     " WHERE r.job = $1::pg_catalog.int8 AND r.pass = $2::pg_catalog.int4\n"
+                     "   AND r.high IS NOT NULL AND r.high IS DISTINCT FROM r.low\n"
+                     "   AND $4::pg_catalog.timestamptz IS NOT NULL\n"
+                     "   AND r.no >= (\n"
+                     "       SELECT o.no FROM pghaul.ranges AS o\n"
+                     "        WHERE o.job = $1 AND o.pass = $2\n"
+                     "          AND o.high IS DISTINCT FROM o.low\n"
+                     "          AND o.low IS NOT DISTINCT FROM $3::pg_catalog.text[]\n"
+                     "        ORDER BY o.no LIMIT 1)\n"
+                     " ORDER BY r.no\n"
+                     " LIMIT 1000");
+}
+
+void
+sql_walk_bounds(StrBuf *out, const Plan *plan)
+{
+    const ColumnFacts *column = plan->purge->least;
+    strbuf_puts(out,
+        "SELECT u.at\n"
+        "  FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY AS u(bound, at)\n"
+        " WHERE EXISTS (SELECT FROM (SELECT u.bound::");
+    strbuf_printf(out, "%s AS ", column->base_type);
+    sql_put_ident(out, column->name);
+    strbuf_puts(out, ") AS ");
+    sql_put_ident(out, plan->facts->table.name);
+    strbuf_puts(out, "\n        WHERE true");
+    sql_put_pinned_where(out, plan, "pg_catalog.now()");
+    strbuf_puts(out, ")\n ORDER BY u.at");
 }
 
 static const char *
@@ -35,6 +92,7 @@ sql_walk_begin(
     int count = 0;
     begin[count++] = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
     begin[count++] = "SET LOCAL transform_null_equals = off";
+    begin[count++] = "SET LOCAL constraint_exclusion = off";
     if (method == WALK_BY_INDEX) {
         begin[count++] = "SET LOCAL enable_seqscan = off";
         begin[count++] = "SET LOCAL enable_incremental_sort = on";

@@ -8,9 +8,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "core/sql_batch.h"
+#include "core/sql_walk.h"
 #include "pg/catalog_walk.h"
 
 #define PROBE_SLOW_US  1000000
@@ -140,11 +142,66 @@ probe_end(Worker *worker, PgResult **result, Err *err)
     return ok || err_wrap(err, "next range");
 }
 
+/* What the pass before has recorded of the keys behind the frontier; no row = nothing. */
+static bool
+recall(Worker *worker, PgResult **result, Err *err)
+{
+    STRBUF_AUTO sql = STRBUF_INIT;
+    sql_walk_remembered(&sql, worker->engine->setup.plan);
+    Params params = PARAMS_INIT;
+    params_int(&params, worker->job.id);
+    params_int(&params, worker->job.pass - 1);
+    params_text(&params, worker->job.frontier);
+    params_text(&params, worker->job.pinned);
+    return catalog_walk_query(
+               worker->conn, worker->engine->setup.plan, strbuf_text(&sql), &params, result, err) ||
+           err_wrap(err, "ranges of the pass before");
+}
+
+/* A range that was one before, or as many as there are in which nothing can match yet. */
+static bool
+carve_recalled(Worker *worker, const PgResult *found, Err *err)
+{
+    RangeOwner owner = carve_owner(worker, worker->job.pass);
+    int over = 0;
+    while (over < result_rows(found) && !result_bool(found, over, REMEMBERED_MATCHES)) {
+        over++;
+    }
+    if (over > 0) {
+        RangeSteps steps = {
+            .frontier = worker->job.frontier,
+            .high = result_text(found, over - 1, REMEMBERED_HIGH),
+            .first_no = result_int(found, 0, REMEMBERED_NO),
+            .count = over,
+        };
+        worker->lease = (RangeLease){.no = 0};
+        return ranges_step_over(worker->conn, &owner, &steps, err);
+    }
+    RangeCarve carve = {
+        .frontier = worker->job.frontier,
+        .low = worker->job.frontier,
+        .high = result_text(found, 0, REMEMBERED_HIGH),
+        .last = strcmp(result_text(found, 0, REMEMBERED_HIGH), worker->job.upper) == 0,
+        .est_rows = result_int(found, 0, REMEMBERED_ROWS),
+        .stripes = 1,
+    };
+    return ranges_carve(worker->conn, &owner, &carve, &worker->lease_arena, &worker->lease, err);
+}
+
 static bool
 carve_keys(Worker *worker, Err *err)
 {
+    const PurgePlan *purge = worker->engine->setup.plan->purge;
+    bool remembers = purge != NULL && purge->least != NULL;
     int64_t size = worker->carve_rows;
+    PGRESULT_AUTO *found = NULL;
     PGRESULT_AUTO *result = NULL;
+    if (remembers && !recall(worker, &found, err)) {
+        return false;
+    }
+    if (found != NULL && result_rows(found) > 0) {
+        return carve_recalled(worker, found, err);
+    }
     if (!probe_end(worker, &result, err)) {
         return false;
     }
@@ -158,6 +215,11 @@ carve_keys(Worker *worker, Err *err)
     carve.high = carve.last ? worker->job.upper : result_text(result, 0, 0);
     if (carve.last && !count_rest(worker, size, &carve.est_rows, err)) {
         return false;
+    }
+    /* Beyond what is remembered there may be nothing, and the table's end before that: the pass
+     * must not turn round, else the next one would go in circles. */
+    if (remembers && carve.last && carve.est_rows == 0 && carve.frontier != NULL) {
+        carve.high = carve.frontier;
     }
     RangeOwner owner = carve_owner(worker, worker->job.pass);
     return ranges_carve(worker->conn, &owner, &carve, &worker->lease_arena, &worker->lease, err);

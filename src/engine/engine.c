@@ -320,16 +320,17 @@ check_limits(Engine *engine, const Progress *progress)
 {
     const EngineSetup *setup = &engine->setup;
     LimitSpec limits = engine_settings(engine).limits;
-    bool purges = setup->plan->purge != NULL;
-    char quota[FORMAT_SIZE];
+    bool quota = limits.rows > 0 && progress->run_rows >= limits.rows;
     Err err = ERR_INIT;
     if (limits.runtime_us > 0 && progress->elapsed_us > limits.runtime_us) {
         (void)err_set(&err, ERR_LIMIT, "limits.runtime is reached with work left");
-    } else if (limits.rows > 0 && progress->run_rows >= limits.rows) {
-        (void)err_set(&err, purges ? ERR_STOPPED : ERR_LIMIT,
-            purges ? "the quota of %s rows (limits.rows) is used up with work left"
-                   : "limits.rows (%s) is reached with work left",
-            format_count(limits.rows, quota));
+    } else if (quota && setup->plan->purge != NULL) {
+        char rows[FORMAT_SIZE];
+        (void)err_set(&err, ERR_STOPPED,
+            "the quota of %s rows (limits.rows) is used up with work left",
+            format_count(limits.rows, rows));
+    } else if (quota) {
+        (void)err_set(&err, ERR_LIMIT, "limits.rows is reached with work left");
     } else if (setup->max_runtime_us > 0 && progress->elapsed_us > setup->max_runtime_us) {
         (void)err_set(&err, ERR_STOPPED, "--max-runtime is reached with work left");
     } else {

@@ -18,7 +18,6 @@
 #include "engine/engine_state.h"
 #include "engine/steer.h"
 #include "pg/probe.h"
-#include "pg/window.h"
 #include "store/index_build.h"
 #include "store/run.h"
 
@@ -416,32 +415,6 @@ sample(Monitor *monitor, Err *err)
     return run_sample(monitor->conn, &row, err);
 }
 
-/* ---- window ---- */
-
-static bool
-watch_window(Monitor *monitor, Err *err)
-{
-    const EngineSetup *setup = &monitor->engine->setup;
-    const WindowSpec *window = &setup->plan->spec->window;
-    bool is_open = true;
-    if (!setup->obeys_window || window->text == NULL) {
-        return true;
-    }
-    if (!window_is_open(monitor->conn, window, &is_open, err) || is_open) {
-        return is_open;
-    }
-    WindowState state;
-    if (!window_ask(monitor->conn, window, NULL, &state, err)) {
-        return false;
-    }
-    Err closed = ERR_INIT;
-    (void)err_set(&closed, ERR_STOPPED,
-        "schedule.window %s has closed with work left; it opens at %s", window->text,
-        state.change_at);
-    engine_fail(monitor->engine, &closed);
-    return true;
-}
-
 /* ---- HOT share ---- */
 
 static bool
@@ -503,7 +476,8 @@ tick(Monitor *monitor, int64_t now_us, Err *err)
         return false;
     }
     if (due(&monitor->beat_us, BEAT_EVERY_US, now_us) &&
-        !(beat(monitor, err) && watch_build(monitor, err) && watch_window(monitor, err))) {
+        !(beat(monitor, err) && watch_build(monitor, err) &&
+            steer_watch_window(monitor->engine, monitor->conn, err))) {
         return false;
     }
     bool updates = monitor->engine->setup.plan->copy == NULL;

@@ -63,7 +63,7 @@ passes_begin_move(
     if (plan->purge != NULL && plan->purge->served) {
         /* Rows that match end by themselves, since now() stands still during the pass. */
         start.est_rows = (int64_t)plan->where->match_rows;
-        return begin(conn, job, &start, err);
+        return begin(conn, job, &start, err) && ranges_forget(conn, job, from_pass, err);
     }
     if (plan->path == PATH_KEY) {
         return begin_move_by_key(conn, source, plan, job, start, err);

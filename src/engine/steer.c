@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "pg/window.h"
 #include "store/control.h"
 
 void
@@ -161,4 +162,32 @@ steer_read(Steer *steer, PgConn *conn, Err *err)
     steer->known = steer->known || ok;
     arena_reset(&arena);
     return ok;
+}
+
+/* ---- window ---- */
+
+bool
+steer_watch_window(Engine *engine, PgConn *conn, Err *err)
+{
+    const WindowSpec *window = &engine->setup.plan->spec->window;
+    bool is_open = true;
+    if (!engine->setup.obeys_window || window->text == NULL) {
+        return true;
+    }
+    WindowState state;
+    if (!window_is_open(conn, window, &is_open, err)) {
+        return false;
+    }
+    if (is_open) {
+        return true;
+    }
+    if (!window_ask(conn, window, NULL, &state, err)) {
+        return false;
+    }
+    Err closed = ERR_INIT;
+    (void)err_set(&closed, ERR_STOPPED,
+        "schedule.window %s has closed with work left; it opens at %s", window->text,
+        state.change_at);
+    engine_fail(engine, &closed);
+    return true;
 }

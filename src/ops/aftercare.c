@@ -67,7 +67,7 @@ estimate_matching(PgConn *conn, const Plan *plan, const char *pinned, double *ro
     strbuf_puts(&sql, "EXPLAIN (FORMAT JSON)\nSELECT FROM ");
     sql_put_only_table(&sql, plan);
     strbuf_puts(&sql, "\n WHERE $1::pg_catalog.timestamptz IS NOT NULL");
-    sql_put_pinned_where(&sql, plan, "$1");
+    sql_put_pinned_where(&sql, plan, "$1::pg_catalog.timestamptz");
     Arena arena = ARENA_INIT;
     const char *begin[] = {
         "BEGIN READ ONLY", "SET LOCAL transform_null_equals = off", search_path(plan, &arena)};

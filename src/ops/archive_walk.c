@@ -41,6 +41,7 @@ typedef struct Step {
     WalkedFile file;
     bool skipped; /* it is of another table */
     bool stopped; /* no word more about its frames */
+    bool live;    /* somebody writes to it now */
     WalkedFrame last;
     bool has_last;
     /* what the database has of it */
@@ -372,6 +373,8 @@ judge_end(const Step *step, const ArchiveVerdict *verdict)
     } else if (ledger != NULL && ledger->closed && ledger->bytes != verdict->file_bytes) {
         damage(step, -1, "the file has %lld bytes, and had %lld when it was closed",
             (long long)verdict->file_bytes, (long long)ledger->bytes);
+    } else if (step->live && !is_closed) {
+        note(step, verdict->whole_bytes, "a run writes it now");
     } else if (verdict->state == ARCHIVE_TORN && !step->file.known) {
         remark(step->walk, WALK_TORN, step->file.name->text, verdict->whole_bytes,
             "a torn end, as a run leaves it that was cut off: only its database knows whether "
@@ -419,6 +422,7 @@ read_units(Step *step, ArchiveReader *reader, Err *err)
             return false;
         }
         if (!found) {
+            step->live = archive_reader_is_live(reader);
             return end_file(step, archive_verdict(reader), err);
         }
         if (!take_unit(step, &entry, err)) {

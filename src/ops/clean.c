@@ -183,6 +183,14 @@ clean_source(PgConn *conn, PgConn *source, const JobRow *job, StopToken *stop, E
            err_wrap(err, "source");
 }
 
+bool
+clean_functions(PgConn *conn, const JobRow *job, Err *err)
+{
+    STRBUF_AUTO ending = STRBUF_INIT;
+    put_ending(&ending, job);
+    return drop_each(conn, SQL_FUNCTIONS, strbuf_text(&ending), drop_function, NULL, err);
+}
+
 void
 clean_put_source_sql(StrBuf *out, const JobRow *job)
 {

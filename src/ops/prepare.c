@@ -15,6 +15,7 @@
 #include "core/sql_parts.h"
 #include "engine/passes.h"
 #include "ops/aftercare.h"
+#include "ops/clean.h"
 #include "ops/ddl.h"
 #include "ops/indexes.h"
 #include "ops/prepare_log.h"
@@ -23,6 +24,7 @@
 #include "pg/probe.h"
 #include "store/changelog.h"
 #include "store/guards.h"
+#include "store/ranges.h"
 #include "store/schema.h"
 #include "store/source.h"
 
@@ -387,11 +389,16 @@ prepare_objects(
 /* ---- the next pass of a purge ---- */
 
 static bool
+has_plan(const JobRow *job, const Plan *plan)
+{
+    return strcmp(job->fingerprint, plan->fingerprint) == 0;
+}
+
+static bool
 fits_table(PgConn *conn, const Plan *plan, const JobRow *job, bool *fits, Err *err)
 {
     DriftKind drift = DRIFT_NONE;
-    *fits = guards_check(conn, job->id, &drift, err) &&
-            strcmp(job->fingerprint, plan->fingerprint) == 0;
+    *fits = guards_check(conn, job->id, &drift, err) && has_plan(job, plan);
     if (drift != DRIFT_NONE) {
         *err = ERR_INIT;
     }
@@ -417,8 +424,10 @@ prepare_next_pass(PgConn *conn, const Plan *plan, const JobRow *job, int *inheri
         return false;
     }
     bool ok = job_lock(conn, job->id, err) &&
+              (has_plan(job, plan) || clean_functions(conn, job, err)) &&
               job_take_plan(conn, job->id, plan->fingerprint, err) &&
               guards_record(conn, plan, job->id, false, err) &&
+              (fits || ranges_forget(conn, job->id, job->pass + 1, err)) &&
               passes_begin_move(conn, NULL, plan, job->id, job->pass, err) &&
               (fits || job_event(conn, job->id, 0, "guards", "the table is taken as it is", err));
     return query_end(conn, ok, err);

@@ -8,6 +8,7 @@
 #include "ops/indexes.h"
 #include "ops/restore.h"
 #include "pg/catalog.h"
+#include "pg/catalog_partitions.h"
 #include "pg/catalog_walk.h"
 #include "pg/exprcheck.h"
 #include "store/past.h"
@@ -40,6 +41,7 @@ read_past(PgConn *conn, const JobSpec *spec, Arena *arena, Facts *facts, Err *er
         .spec = past.exists ? parse_stored(past.spec, arena) : NULL,
         .fingerprint = past.fingerprint,
         .has_trigger = past.has_trigger,
+        .complete = past.complete,
     };
     return true;
 }
@@ -121,6 +123,9 @@ survey_run(
         spec->archive.path == NULL || restores ? NULL : folder_look(spec->archive.path, arena);
     bool checked = exprcheck_run(source, spec, facts, arena, &survey->exprs, err);
     if (!checked && err->cls != ERR_USER) {
+        return false;
+    }
+    if (spec->kind == KIND_PURGE && !catalog_partitions_read(conn, spec, facts, arena, err)) {
         return false;
     }
     findings_collect(spec, facts, &survey->exprs, arena, &survey->findings);

@@ -70,11 +70,12 @@ catalog_walk_query(PgConn *conn, const Plan *plan, const char *sql, const Params
 
 /* What the server says of the statement; NULL with an empty *err when it refuses. */
 static bool
-explain(PgConn *conn, const Plan *plan, WalkMethod method, json_t **root, Err *err)
+explain_in(PgConn *conn, const Plan *plan, const WalkTable *table, WalkMethod method, json_t **root,
+    Err *err)
 {
     STRBUF_AUTO sql = STRBUF_INIT;
     strbuf_puts(&sql, "EXPLAIN (FORMAT JSON)\n");
-    sql_walk_matching(&sql, plan, EXPLAIN_NOW);
+    sql_walk_matching_in(&sql, plan, table->schema, table->name, EXPLAIN_NOW);
     BatchCall call = {.sql = strbuf_text(&sql)};
     PGRESULT_AUTO *rows = NULL;
     *root = NULL;
@@ -85,6 +86,13 @@ explain(PgConn *conn, const Plan *plan, WalkMethod method, json_t **root, Err *e
     return *root != NULL || err_set(err, ERR_FATAL,
                                 "the server explains a statement in words that "
                                 "are not JSON");
+}
+
+static bool
+explain(PgConn *conn, const Plan *plan, WalkMethod method, json_t **root, Err *err)
+{
+    WalkTable table = {.schema = plan->facts->table.schema, .name = plan->facts->table.name};
+    return explain_in(conn, plan, &table, method, root, err);
 }
 
 /* A server that cannot evaluate the predicate's constants says so when it plans. */
@@ -191,18 +199,32 @@ take_index(
     return true;
 }
 
+/* The whole predicate, which a scan of the table has as its filter. */
+static const char *
+filter_of(const json_t *node)
+{
+    return strcmp(text_of(node, "Node Type"), "Seq Scan") == 0 ? text_of(node, "Filter") : "";
+}
+
+/* The column of a filter that is all of `column < something without columns`; else NULL. */
+static const ColumnFacts *
+lesser_column(const Facts *facts, const json_t *node)
+{
+    WalkTerm terms[WALK_TERMS_MAX];
+    bool whole = false;
+    (void)walkterm_parse(facts, filter_of(node), terms, &whole);
+    bool less = whole && terms[0].bare && terms[0].plain &&
+                (terms[0].comparison == WALK_LESS || terms[0].comparison == WALK_LESS_EQUAL);
+    return less ? terms[0].column : NULL;
+}
+
 static void
 take_filter(const Facts *facts, const json_t *node, WalkFacts *walk)
 {
     WalkTerm terms[WALK_TERMS_MAX];
-    bool whole = false;
-    if (strcmp(text_of(node, "Node Type"), "Seq Scan") != 0) {
-        return;
-    }
-    take_strict(terms, walkterm_parse(facts, text_of(node, "Filter"), terms, &whole), walk);
-    if (whole && terms[0].bare && terms[0].plain && terms[0].comparison <= WALK_LESS_EQUAL) {
-        walk->least = terms[0].column->attnum;
-    }
+    const ColumnFacts *column = lesser_column(facts, node);
+    take_strict(terms, walkterm_parse(facts, filter_of(node), terms, NULL), walk);
+    walk->least = column == NULL ? 0 : column->attnum;
 }
 
 /* ---- all of it ---- */
@@ -240,6 +262,24 @@ catalog_walk_read(PgConn *conn, const JobSpec *spec, const Facts *facts, Arena *
     }
     *found = (WalkFacts){.refusal = arena_strdup(arena, err->sqlstate)};
     *err = ERR_INIT;
+    return true;
+}
+
+bool
+catalog_walk_column(PgConn *conn, const JobSpec *spec, const Facts *facts, const WalkTable *table,
+    const ColumnFacts **column, Err *err)
+{
+    const PurgePlan purge = {.into = NULL};
+    const Plan plan = {.spec = spec, .facts = facts, .purge = &purge};
+    json_t *root = NULL;
+    *column = NULL;
+    if (!explain_in(conn, &plan, table, WALK_BY_TABLE, &root, err)) {
+        bool refused = is_refusal(err);
+        *err = refused ? ERR_INIT : *err;
+        return refused;
+    }
+    *column = lesser_column(facts, node_of(root));
+    json_decref(root);
     return true;
 }
 

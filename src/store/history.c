@@ -19,7 +19,8 @@ static const char SQL_RUNS[] =
     "           pg_catalog.date_trunc('second', u.started),\n"
     "           pg_catalog.date_trunc('second', u.ended),\n"
     "           EXTRACT(epoch FROM COALESCE(u.ended, u.heartbeat) - u.started), u.rows,\n"
-    "           u.exit_code, u.archived_bytes, u.freed_bytes, u.backlog_rows\n"
+    "           u.exit_code, u.archived_bytes, u.freed_bytes, u.backlog_rows,\n"
+    "           j.kind\n"
     "      FROM pghaul.run u JOIN pghaul.job j ON j.id = u.job\n"
     "     WHERE j.name = $1::pg_catalog.text\n"
     "     ORDER BY u.id DESC LIMIT " LAST ") AS s\n"
@@ -87,6 +88,7 @@ read_runs(PgConn *conn, const Params *name, Arena *arena, History *history, Err 
             .archived_bytes = known(result, i, 14),
             .freed_bytes = known(result, i, 15),
             .backlog_rows = known(result, i, 16),
+            .kind = jobspec_kind_of(result_text(result, i, 17)),
         };
     }
     return true;

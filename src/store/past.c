@@ -8,7 +8,8 @@ static const char SQL_PAST[] =
     "SELECT COALESCE(pg_catalog.array_agg(j.id), '{}'),\n"
     "       pg_catalog.max(j.spec) FILTER (WHERE j.name = $1::pg_catalog.text),\n"
     "       pg_catalog.max(j.fingerprint) FILTER (WHERE j.name = $1::pg_catalog.text),\n"
-    "       pg_catalog.max(j.trigger_name) FILTER (WHERE j.name = $1::pg_catalog.text)\n"
+    "       pg_catalog.max(j.trigger_name) FILTER (WHERE j.name = $1::pg_catalog.text),\n"
+    "       pg_catalog.max(j.state) FILTER (WHERE j.name = $1::pg_catalog.text) = 'complete'\n"
     "  FROM pghaul.job j\n"
     " WHERE j.cleaned IS NULL";
 
@@ -35,6 +36,7 @@ past_read(PgConn *conn, const char *job, Arena *arena, Past *past, Err *err)
         .spec = result_dup(row, 0, 1, arena),
         .fingerprint = result_dup(row, 0, 2, arena),
         .has_trigger = !result_is_null(row, 0, 3),
+        .complete = result_bool(row, 0, 4),
     };
     return true;
 }

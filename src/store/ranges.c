@@ -141,6 +141,35 @@ ranges_carve(PgConn *conn, const RangeOwner *owner, const RangeCarve *carve, Are
     return true;
 }
 
+/* ---- step over ---- */
+
+static const char SQL_STEP_OVER[] =
+    "WITH j AS (\n"
+    "    UPDATE pghaul.job AS j\n"
+    "       SET frontier = $4::pg_catalog.text[], next_no = j.next_no + $6::pg_catalog.int8,\n"
+    "           carved = j.upper = $4\n"
+    "     WHERE j.id = $1::pg_catalog.int8 AND j.pass = $2::pg_catalog.int4 AND NOT j.carved\n"
+    "       AND j.frontier IS NOT DISTINCT FROM $3::pg_catalog.text[]\n"
+    " RETURNING j.next_no - $6 AS no)\n"
+    "INSERT INTO pghaul.ranges AS r (job, pass, no, low, high, est_rows, stripes, state, least)\n"
+    "SELECT $1, $2, j.no + o.no - $5::pg_catalog.int8, o.low, o.high, o.est_rows, 1, 'done',\n"
+    "       o.least\n"
+    "  FROM j, pghaul.ranges AS o\n"
+    " WHERE o.job = $1 AND o.pass = $2 - 1 AND o.no >= $5 AND o.no < $5 + $6";
+
+bool
+ranges_step_over(PgConn *conn, const RangeOwner *owner, const RangeSteps *steps, Err *err)
+{
+    Params params = PARAMS_INIT;
+    params_int(&params, owner->job);
+    params_int(&params, owner->pass);
+    params_text(&params, steps->frontier);
+    params_text(&params, steps->high);
+    params_int(&params, steps->first_no);
+    params_int(&params, steps->count);
+    return query_with(conn, SQL_STEP_OVER, &params, NULL, err) || err_wrap(err, "step over ranges");
+}
+
 /* ---- ranges that are known beforehand ---- */
 
 static const char SQL_INSERT[] =

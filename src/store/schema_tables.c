@@ -126,6 +126,7 @@ static const char SQL_RANGES[] =
     "    skipped pg_catalog.int8 NOT NULL DEFAULT 0,\n"
     "    updated pg_catalog.int8 NOT NULL DEFAULT 0,\n"
     "    visits pg_catalog.int4 NOT NULL DEFAULT 0,\n"
+    "    least pg_catalog.text,\n"
     "    retry_at pg_catalog.timestamptz,\n"
     "    state pg_catalog.text NOT NULL CHECK (state IN ('free', 'leased', 'partial', 'done')),\n"
     "    epoch pg_catalog.int8 NOT NULL DEFAULT 1,\n"
@@ -331,6 +332,7 @@ static const char SQL_TO_4[] =
     "ALTER TABLE pghaul.job ADD COLUMN pinned pg_catalog.timestamptz,\n"
     "    ADD COLUMN tail_oid pg_catalog.oid, ADD COLUMN tail_options pg_catalog.text[],\n"
     "    ADD COLUMN uuid pg_catalog.uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid();\n"
+    "ALTER TABLE pghaul.ranges ADD COLUMN least pg_catalog.text;\n"
     "ALTER TABLE pghaul.run ADD COLUMN archived_bytes pg_catalog.int8,\n"
     "    ADD COLUMN freed_bytes pg_catalog.int8;\n" SQL_ARCHIVE;
 

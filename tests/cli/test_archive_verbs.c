@@ -132,3 +132,33 @@ Test(archive_verbs, usage_is_explained)
     cli_free(&result);
     restore_case_free(&test);
 }
+
+/* What is written meanwhile is neither missing nor torn. */
+Test(archive_verbs, verify_beside_a_run_that_writes_finds_nothing_wrong)
+{
+    RestoreCase test =
+        restore_case_new("CREATE TABLE s (id int PRIMARY KEY, note text);"
+                         "INSERT INTO s SELECT i, md5(i::text) FROM generate_series(1, 4000) AS i");
+    STRBUF_AUTO job = STRBUF_INIT;
+    strbuf_printf(&job,
+        "job: old-rows\npurge: s\nwhere: id > 0\narchive: %s\nbatch: {rows: 10}\n"
+        "throttle: {standbys: none}\n",
+        test.path);
+    cli_base_write_job(&test.base, strbuf_text(&job));
+    const char *args[] = {"run", test.base.job_file, "-d", test.base.uri, "--yes", "-q", NULL};
+    Proc *proc = proc_start_pghaul(args);
+    pg_wait_true(test.base.conn, "SELECT to_regclass('pghaul.archive_frame') IS NOT NULL",
+        HARNESS_TIMEOUT_US);
+    pg_wait_true(
+        test.base.conn, "SELECT count(*) > 10 FROM pghaul.archive_frame", HARNESS_TIMEOUT_US);
+    int looks = 0;
+    while (!proc_wait(proc, 1000)) {
+        ARCHIVE_EXPECT(&test, "verify", 0, "compared with", "-d", test.base.uri);
+        looks++;
+    }
+    cr_expect(lt(int, 0, looks));
+    cr_expect(eq(int, 0, proc_exit_code(proc)));
+    proc_free(proc);
+    ARCHIVE_EXPECT(&test, "verify", 0, "4.00 k deleted rows", "-d", test.base.uri);
+    restore_case_free(&test);
+}

@@ -37,7 +37,7 @@ static const struct {
     {{"--dbname", "=", "shop", "clean", "--a"}, "--all "},
     {{"run", "--log-file", "n"}, "notes.txt "},
     {{"run", "--log-file", "=", "n"}, "notes.txt "},
-    {{"new", ""}, "backfill copy "},
+    {{"new", ""}, "backfill copy purge "},
     {{"help", "com"}, "completion "},
     {{"help", "ru"}, "run "},
     {{"version", ""}, " "},

@@ -78,11 +78,15 @@ Test(cli_usage, template_is_a_job_file_that_parses)
     harness_scratch_remove(folder);
 }
 
-Test(cli_usage, other_kinds_of_job_do_not_exist_yet)
+Test(cli_usage, job_files_are_made_of_the_kinds_that_people_write)
 {
     CliResult result = CLI("new", "purge", "orders");
+    cr_expect(eq(int, 0, result.code));
+    cr_expect(cli_has(result.out, "\npurge: orders\n"), "%s", result.out);
+    cli_free(&result);
+    result = CLI("new", "restore", "orders");
     cr_expect(eq(int, 2, result.code));
-    cr_expect(cli_has(result.err, "kind purge"));
+    cr_expect(cli_has(result.err, "there is no kind of job \"restore\""), "%s", result.err);
     cli_free(&result);
 }
 

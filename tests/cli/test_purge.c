@@ -84,9 +84,13 @@ Test(purge, table_that_was_made_anew_is_purged_like_the_one_before)
     pg_exec(test.conn, "DROP TABLE app; ALTER TABLE other RENAME TO app;"
                        "ALTER TABLE app ALTER id TYPE int, ADD PRIMARY KEY (id)");
     int64_t others = ROWS - matching(&test);
+    int64_t functions = job_count_functions(&test);
     job_expect_run(&test, 0);
     cr_expect(eq(i64, 2, current_pass(&test)));
     expect_purged(&test, others);
+    cr_expect(eq(i64, functions, job_count_functions(&test)));
+    job_expect_verb(&test, "clean", NULL, 0);
+    cr_expect(eq(i64, 0, job_count_functions(&test)));
     job_close_cluster(&test);
 }
 

@@ -42,6 +42,11 @@ run_cases(const ChildCase *cases, size_t count)
         CliResult result = CLI("run", base.job_file, "-d", base.uri, "--yes");
         cr_expect(zero(int, result.code), "%s:\n%s%s", cases[i].title, result.out, result.err);
         cr_expect(eq(i64, 0, pg_int(base.conn, cases[i].wrong)), "%s", cases[i].title);
+        STRBUF_AUTO line = STRBUF_INIT;
+        strbuf_printf(&line, "other tables    %lld rows deleted", (long long)cases[i].gone);
+        bool says = cases[i].gone > 999 || cli_has(result.out, strbuf_text(&line)) ||
+                    cli_has(result.err, strbuf_text(&line));
+        cr_expect(says, "%s:\n%s%s", cases[i].title, result.out, result.err);
         expect_totals(&base, 100, cases[i].gone);
         cli_free(&result);
     }
@@ -322,6 +327,20 @@ Test(purge_children, a_role_without_rights_on_a_child_is_told_which)
     cr_expect(eq(i64, 0, pg_int(base.conn, T_WRONG C_WRONG)));
     cli_free(&result);
     pg_execf(base.conn, "DROP SCHEMA pghaul CASCADE; DROP OWNED BY mover_c; DROP ROLE mover_c");
+    cli_base_free(&base);
+}
+
+Test(purge_children, a_row_that_is_referred_to_ends_the_run_where_that_is_allowed)
+{
+    CliBase base = cli_base_new(1);
+    children_start_over(&base, PARENT CHILD("") "DELETE FROM c WHERE t <> 100");
+    children_write_job(&base, PURGE "allow: [children]\n");
+    CliResult result = CLI("run", base.job_file, "-d", base.uri, "--yes");
+    cr_expect(eq(int, 1, result.code), "%s%s", result.out, result.err);
+    cr_expect(cli_has(result.err, "23503"), "%s", result.err);
+    cr_expect(eq(i64, 1, pg_int(base.conn, "SELECT count(*) FROM t WHERE id = 100")));
+    cr_expect(eq(i64, 3, pg_int(base.conn, "SELECT count(*) FROM c")));
+    cli_free(&result);
     cli_base_free(&base);
 }
 

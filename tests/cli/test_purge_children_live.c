@@ -45,9 +45,6 @@ Test(purge_children_live, rows_that_the_application_holds_are_left_with_their_pa
         const char *end;
         const char *kept;
     } CASES[] = {
-        {"UPDATE c SET id = id WHERE id = 99", "COMMIT", ALL_GONE},
-        {"UPDATE g SET c = 99 WHERE ctid = (SELECT min(ctid) FROM g WHERE c = 99)", "ROLLBACK",
-            ALL_GONE},
         {"DELETE FROM g WHERE c = 99", "COMMIT", ALL_GONE},
         {"INSERT INTO g VALUES (99)", "COMMIT", ALL_GONE},
         {"INSERT INTO c VALUES (1000, 100)", "COMMIT", ALL_GONE},

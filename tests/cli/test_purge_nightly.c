@@ -165,6 +165,23 @@ Test(purge_nightly, zone_that_the_server_does_not_know_is_refused)
 
 /* ---- what is left ---- */
 
+Test(purge_nightly, backlog_is_of_rows_that_were_old_when_the_pass_began)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, 100);
+    pg_exec(test.conn, "ALTER TABLE app ADD COLUMN at timestamptz;"
+                       "UPDATE app SET at = now() - (id % 100) * '1 day'::interval;"
+                       "ANALYZE app");
+    job_write_purge(&test,
+        "where: at < now() - '40 days'::interval AND slowly(hits) IS NOT NULL\n" ONE
+        "limits: {rows: 1000}\n");
+    job_expect_run(&test, 7);
+    double left = (double)pg_int(test.conn, "SELECT count(*) FROM app, pghaul.job j"
+                                            " WHERE at < j.pinned - '40 days'::interval");
+    cr_expect(epsilon_eq(dbl, (double)last_backlog(&test), left, left / 10));
+    job_close_cluster(&test);
+}
+
 Test(purge_nightly, backlog_that_grows_is_warned_of_even_when_quiet)
 {
     JobTest test;
@@ -201,7 +218,9 @@ Test(purge_nightly, history_lists_what_each_run_deleted_freed_and_left)
     char *out = status(&test, "--history");
     expect_has(out, "stopped cleanly with work left (exit 7) after ");
     expect_has(out, "done (exit 0) after ");
+    expect_has(out, " rows deleted, ");
     expect_has(out, " freed, about 0 rows left");
+    expect_has(out, "  backlog  about 0 rows still match");
     free(out);
     cr_expect(eq(i64, old, pg_int(test.conn, "SELECT sum(rows) FROM pghaul.run")));
     double freed = (double)pg_int(test.conn, "SELECT sum(freed_bytes) FROM pghaul.run");
@@ -245,6 +264,25 @@ Test(purge_nightly, table_is_vacuumed_at_the_end_and_keeps_its_length)
         HARNESS_TIMEOUT_US);
     cr_expect(lt(i64, before, vacuums(&test)));
     cr_expect(le(i64, size, pg_int(test.conn, "SELECT pg_relation_size('app')")));
+    job_close_cluster(&test);
+}
+
+Test(purge_nightly, tables_whose_rows_go_as_well_are_vacuumed_too)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), 2000, 0);
+    pg_exec(test.conn,
+        "CREATE TABLE item (id int PRIMARY KEY, app bigint REFERENCES app)"
+        " WITH (autovacuum_enabled = off);"
+        "CREATE INDEX ON item (app);"
+        "INSERT INTO item SELECT g, g FROM generate_series(1, 2000) g; ANALYZE item");
+    job_write_purge(&test, "where: id <= 1000\nchildren: delete\n" ONE);
+    job_expect_run(&test, 0);
+    cr_expect(eq(i64, 1000, pg_int(test.conn, "SELECT count(*) FROM item")));
+    pg_wait_true(test.conn,
+        "SELECT vacuum_count > 0 AND n_dead_tup = 0 FROM pg_stat_user_tables"
+        " WHERE relname = 'item'",
+        HARNESS_TIMEOUT_US);
     job_close_cluster(&test);
 }
 

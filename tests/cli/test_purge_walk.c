@@ -250,7 +250,7 @@ Test(purge_walk, rows_that_change_their_place_meanwhile_are_kept_or_met_by_the_n
 
 /* ---- what the job was begun with ---- */
 
-Test(purge_walk, goes_on_as_it_was_begun_when_the_planner_has_another_index_in_mind)
+Test(purge_walk, a_pass_goes_on_as_it_was_begun_and_the_next_one_takes_the_index_of_the_day)
 {
     CliBase base = cli_base_new(1);
     pg_exec(base.conn, "CREATE TABLE t (id bigint PRIMARY KEY, at timestamptz NOT NULL,"
@@ -265,13 +265,137 @@ Test(purge_walk, goes_on_as_it_was_begun_when_the_planner_has_another_index_in_m
                        "ANALYZE t");
     CliResult plan = CLI("plan", base.job_file, "-d", base.uri, "--json");
     cr_expect(eq(int, 0, plan.code), "%s", plan.err);
+    cr_expect(cli_has(plan.out, "\"columns\":[\"n\",\"id\"]"), "%s", plan.out);
+    cli_free(&plan);
+
+    pg_exec(base.conn, "UPDATE pghaul.job SET state = 'stopped'");
+    plan = CLI("plan", base.job_file, "-d", base.uri, "--json");
+    cr_expect(eq(int, 0, plan.code), "%s", plan.err);
     cr_expect(cli_has(plan.out, "\"columns\":[\"at\",\"id\"]"), "%s", plan.out);
     cr_expect(cli_has(plan.out, "begun with it"), "%s", plan.out);
-    cr_expect(cli_has(plan.out, "Index t_n serves"), "%s", plan.out);
+    cr_expect(cli_has(plan.out, "walks by index t_n"), "%s", plan.out);
     cli_free(&plan);
+
     pg_exec(base.conn, "DROP INDEX t_at, t_n");
-    plan = CLI("plan", base.job_file, "-d", base.uri);
-    cr_expect(eq(int, 4, plan.code), "without the index it would sort the table for each batch");
-    cli_free(&plan);
+    run_purge(&base, 0);
+    cr_expect(eq(i64, 0, pg_int(base.conn, "SELECT count(*) FROM t, pghaul.job"
+                                           " WHERE at < pinned - interval '90 days'"
+                                           "   AND n > 3990")));
+    cli_base_free(&base);
+}
+
+/* ---- remembered between runs ---- */
+
+#define MATCHING "SELECT count(*) FROM t WHERE at < cutoff()"
+
+/* 350,000 rows of 100 days in the order of the key, in four ranges; no index over the time. */
+static CliBase
+growing_table(const char *allow)
+{
+    CliBase base = cli_base_new(1);
+    pg_exec(base.conn, "CREATE TABLE t (id bigint PRIMARY KEY, at date, note text);"
+                       "INSERT INTO t SELECT g, date '2020-01-01' + g / 3500"
+                       "  FROM generate_series(1, 350000) AS g;"
+                       "CREATE TABLE clock (day date); INSERT INTO clock VALUES ('2020-01-11');"
+                       "CREATE FUNCTION cutoff() RETURNS date STABLE LANGUAGE sql"
+                       " AS 'SELECT day FROM public.clock'; ANALYZE t");
+    write_purge(&base, "at < cutoff()", allow);
+    return base;
+}
+
+static void
+run_night(const CliBase *base, const char *day)
+{
+    pg_execf(base->conn, "UPDATE clock SET day = '%s'", day);
+    run_purge(base, 0);
+    cr_expect(eq(i64, 0, pg_int(base->conn, MATCHING)), "%s", day);
+}
+
+/* Ranges of the last pass that were looked into. */
+static int64_t
+ranges_walked(const CliBase *base)
+{
+    return pg_int(base->conn, "SELECT count(*) FROM pghaul.ranges r, pghaul.job j"
+                              " WHERE r.pass = j.pass AND r.batches > 0");
+}
+
+Test(purge_walk, a_later_night_steps_over_ranges_in_which_no_row_can_be_old_yet)
+{
+    CliBase base = growing_table("allow: [stable, append-only]\nvacuum: off\n");
+    run_night(&base, "2020-01-11");
+    cr_expect(eq(i64, 4, ranges_walked(&base)));
+    run_night(&base, "2020-01-15");
+    cr_expect(eq(i64, 1, ranges_walked(&base)));
+
+    pg_exec(base.conn, "INSERT INTO t SELECT g, date '2020-01-01' + g / 3500"
+                       "  FROM generate_series(350001, 360000) AS g");
+    run_night(&base, "2020-01-16");
+    cr_expect(eq(i64, 2, ranges_walked(&base)), "the first, and what is new");
+
+    /* The least value of the second range comes of age. */
+    run_night(&base, "2020-02-10");
+    cr_expect(eq(i64, 2, ranges_walked(&base)));
+    run_night(&base, "2020-02-11");
+    cr_expect(eq(i64, 2, ranges_walked(&base)), "one that is empty by now, and one that is not");
+    cr_expect(eq(i64, 360000 - 41 * 3500 + 1, pg_int(base.conn, "SELECT count(*) FROM t")));
+    cli_base_free(&base);
+}
+
+Test(purge_walk, the_end_of_the_table_may_go_and_come_back_between_nights)
+{
+    CliBase base = growing_table("allow: [stable, append-only]\nvacuum: off\n");
+    run_night(&base, "2020-01-11");
+    pg_exec(base.conn, "DELETE FROM t WHERE id > 120000");
+    run_night(&base, "2020-01-12");
+    pg_exec(base.conn, "INSERT INTO t SELECT g, date '2020-01-01' + (g - 350000) / 1000"
+                       "  FROM generate_series(350001, 380000) AS g");
+    run_night(&base, "2020-01-20");
+    run_night(&base, "2020-01-21");
+    run_night(&base, "2020-02-28");
+    cli_base_free(&base);
+}
+
+Test(purge_walk, without_the_word_nothing_is_stepped_over)
+{
+    CliBase base = growing_table("allow: [stable]\nvacuum: off\n");
+    run_night(&base, "2020-01-11");
+    pg_exec(base.conn, "UPDATE t SET at = '2019-01-01' WHERE id = 222222");
+    run_night(&base, "2020-01-12");
+    cr_expect(eq(i64, 4, ranges_walked(&base)));
+    cli_base_free(&base);
+}
+
+typedef struct LeastCase {
+    const char *where;
+    bool remembers;
+} LeastCase;
+
+Test(purge_walk, only_a_column_that_is_less_than_something_is_remembered)
+{
+    static const LeastCase CASES[] = {
+        {"at < current_date - 90", true},
+        {"current_date - 90 >= at", true},
+        {"id <= 1000 + 5", true},
+        {"at > current_date", false},
+        {"at < current_date AND id < 7", false},
+        {"at < current_date OR note IS NULL", false},
+        {"at + 90 < current_date", false},
+        {"at < date '2020-01-01' + id::int", false},
+        {"note < 'a'", false},
+        {"at < (SELECT max(id)::int FROM orders) + current_date", false},
+        {"NOT (at >= current_date)", true},
+    };
+    CliBase base = cli_base_new(1);
+    pg_exec(base.conn, "CREATE TABLE t (id bigint NOT NULL, at date, note text, k int PRIMARY KEY);"
+                       "INSERT INTO t SELECT g, current_date - g, 'x', g"
+                       "  FROM generate_series(1, 100) AS g; ANALYZE t");
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        write_purge(&base, CASES[i].where, "allow: [append-only, stable]\n");
+        CliResult result = CLI("plan", base.job_file, "-d", base.uri, "--json");
+        bool remembers = !cli_has(result.out, "\"remembers\":null");
+        cr_expect(eq(int, 0, result.code), "%s: %s%s", CASES[i].where, result.err, result.out);
+        cr_expect(eq(int, remembers, CASES[i].remembers), "%s", CASES[i].where);
+        cli_free(&result);
+    }
     cli_base_free(&base);
 }

@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/strbuf.h"
 #include "cli/restore_case.h"
 #include "cli/type_case.h"
+#include "harness/harness.h"
 #include "harness/session.h"
 
 #define NUMBERS                                                                                    \
@@ -116,6 +118,28 @@ Test(restore, one_run_comes_back_alone)
     restore_case_free(&test);
 }
 
+Test(restore, parents_and_children_of_a_purge_come_back_in_one_command)
+{
+    RestoreCase test =
+        restore_case_new("CREATE TABLE s (id int PRIMARY KEY, note text);"
+                         "CREATE TABLE c (no int PRIMARY KEY, s int NOT NULL REFERENCES s);"
+                         "CREATE TABLE g (no int PRIMARY KEY, c int NOT NULL REFERENCES c);"
+                         "CREATE INDEX ON c (s); CREATE INDEX ON g (c);"
+                         "INSERT INTO s SELECT i, 'note ' || i FROM generate_series(1, 60) AS i;"
+                         "INSERT INTO c SELECT i, 1 + i % 60 FROM generate_series(1, 180) AS i;"
+                         "INSERT INTO g SELECT i, 1 + i % 180 FROM generate_series(1, 360) AS i");
+    restore_case_purge(&test, "s", "id <= 40", "children: delete\n");
+    cr_expect(eq(i64, 20, pg_int(test.base.conn, "SELECT count(*) FROM s")));
+    cr_expect(eq(i64, 120, pg_int(test.base.conn, "SELECT count(*) FROM g")));
+    ARCHIVE_EXPECT(&test, "verify", 0, "compared with", "-d", test.base.uri);
+    ARCHIVE_EXPECT(&test, "restore", 0, "restored", "-d", test.base.uri, "--yes");
+    cr_expect(eq(i64, 60, pg_int(test.base.conn, "SELECT count(*) FROM s")));
+    cr_expect(eq(i64, 180, pg_int(test.base.conn, "SELECT count(*) FROM c WHERE s = 1 + no % 60")));
+    cr_expect(
+        eq(i64, 360, pg_int(test.base.conn, "SELECT count(*) FROM g WHERE c = 1 + no % 180")));
+    restore_case_free(&test);
+}
+
 /* ---- what does not ---- */
 
 Test(restore, damaged_frame_ends_the_run_before_its_rows)
@@ -199,6 +223,63 @@ Test(restore, without_the_schema_of_the_purge_the_files_decide)
     restore_case_purge(&test, "s", "true", "");
     pg_exec(test.base.conn, "DROP SCHEMA pghaul CASCADE");
     ARCHIVE_EXPECT(&test, "restore", 0, "restored", "-d", test.base.uri, "--yes");
+    cr_expect(eq(i64, 0, different(&test, "s")));
+    restore_case_free(&test);
+}
+
+/* Without the end of a file nobody knows what became of its last frame. */
+Test(restore, frames_without_a_known_fate_are_left_out)
+{
+    RestoreCase test = restore_case_new(NUMBERS);
+    restore_case_purge(&test, "s", "true", "workers: 1\n");
+    int64_t end = pg_int(test.base.conn, "SELECT max(at + bytes) FROM pghaul.archive_frame");
+    char *file = restore_case_file(&test);
+    cr_assert(truncate(file, (long)end - 20) == 0);
+    ARCHIVE_EXPECT(&test, "restore", 4, "its end is not there", "-d", test.base.uri, "--yes");
+    pg_exec(test.base.conn, "DROP SCHEMA pghaul CASCADE");
+    ARCHIVE_EXPECT(&test, "restore", 0, "180 by this run", "-d", test.base.uri, "--yes");
+    CliResult check = CLI("check", "restore-old-rows", "-d", test.base.uri);
+    cr_expect(cli_has(check.out, "1 frame with 10 rows is left out"), "%s", check.out);
+    cr_expect(cli_has(check.out, "a torn end"), "%s", check.out);
+    cli_free(&check);
+    cr_expect(eq(i64, 180, pg_int(test.base.conn, "SELECT count(*) FROM s")));
+    free(file);
+    restore_case_free(&test);
+}
+
+Test(restore, two_runs_at_once_restore_each_frame_once)
+{
+    RestoreCase test = restore_case_new(NUMBERS);
+    restore_case_purge(&test, "s", "true", "");
+    pg_exec(test.base.conn, "ALTER TABLE s DROP CONSTRAINT s_pkey");
+    const char *args[] = {
+        "archive", "restore", test.path, "-d", test.base.uri, "--yes", "-q", "-w2", NULL};
+    Proc *procs[2];
+    for (int i = 0; i < 2; i++) {
+        procs[i] = proc_start_pghaul(args);
+    }
+    for (int i = 0; i < 2; i++) {
+        int code = proc_finish(procs[i], HARNESS_TIMEOUT_US);
+        char *text = proc_stderr(procs[i]);
+        cr_expect(eq(int, 0, code), "%s", text);
+        free(text);
+        proc_free(procs[i]);
+    }
+    cr_expect(eq(i64, 0, different(&test, "s")));
+    restore_case_free(&test);
+}
+
+Test(restore, stopped_run_is_gone_on_with_by_the_name_of_its_job)
+{
+    RestoreCase test = restore_case_new(NUMBERS);
+    restore_case_purge(&test, "s", "true", "");
+    pg_exec(test.base.conn, "BEGIN; LOCK TABLE s IN SHARE MODE");
+    ARCHIVE_EXPECT(&test, "restore", 7, "To go on: pghaul run restore-old-rows", "-d",
+        test.base.uri, "--yes", "--max-runtime=1s");
+    pg_exec(test.base.conn, "COMMIT");
+    CliResult run = CLI("run", "restore-old-rows", "-d", test.base.uri);
+    cr_expect(eq(int, 0, run.code), "%s", run.err);
+    cli_free(&run);
     cr_expect(eq(i64, 0, different(&test, "s")));
     restore_case_free(&test);
 }

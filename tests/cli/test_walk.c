@@ -135,6 +135,22 @@ Test(walk, readme_leads_from_a_table_to_a_finished_backfill_and_back, .timeout =
     walk(&script, SAID);
 }
 
+Test(walk, readme_leads_from_old_rows_to_an_archive_and_back, .timeout = 240)
+{
+    static const char *const SAID[] = {"may start", "rows deleted    70.4 k",
+        "compared with what the database knows", "rows restored   70.4 k", "\n7|7.50\nwalked\n",
+        "200000 rows, 0 jobs\n", NULL};
+    Block blocks[BLOCKS];
+    STRBUF_AUTO script = STRBUF_INIT;
+    strbuf_puts(&script, "set -eu\ncreatedb shop\n"
+                         "psql shop -qc \"CREATE TABLE orders AS SELECT 7 AS id, '7.50' AS a\"\n");
+    write_script(&script, blocks, read_blocks("\n## Purge and archive old rows\n", blocks));
+    strbuf_puts(&script,
+        "psql shop -Atc \"SELECT (SELECT count(*) FROM (TABLE audit UNION TABLE audit_again) u)"
+        " || ' rows, ' || (SELECT count(*) FROM pghaul.progress) || ' jobs'\"\n");
+    walk(&script, SAID);
+}
+
 /* The table is as the backfill's section leaves it, but smaller. */
 Test(walk, readme_leads_from_a_table_over_a_copy_to_a_cutover_and_back, .timeout = 240)
 {

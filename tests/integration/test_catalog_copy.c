@@ -1,5 +1,5 @@
 /*
- * test_catalog_copy.c - what the catalog says only of the tables of a copy.
+ * test_catalog_copy.c - what the catalog says only of the tables of a copy, or of a purge.
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -22,9 +22,8 @@ typedef struct Fixture {
 } Fixture;
 
 static void
-open_copy(Fixture *f, const char *setup)
+open_file(Fixture *f, const char *setup, const char *text)
 {
-    static const char FILE_TEXT[] = "job: j\ncopy: src\ninto: dst\n";
     *f = (Fixture){.cluster = cluster_shared(), .arena = ARENA_INIT};
     f->dbname = cluster_create_database(f->cluster, NULL);
     const char *uri = cluster_uri(f->cluster, f->dbname);
@@ -32,10 +31,16 @@ open_copy(Fixture *f, const char *setup)
     pg_exec(f->sql, setup);
     Err err = ERR_INIT;
     ConnTarget target = {.dbname = uri};
-    if (!jobfile_parse("j", FILE_TEXT, strlen(FILE_TEXT), &f->arena, &f->spec, &err) ||
+    if (!jobfile_parse("j", text, strlen(text), &f->arena, &f->spec, &err) ||
         !conn_open(&target, CONN_CATALOG, "test", SECONDS_US(20), &f->conn, &err)) {
         harness_fail("%s", err.message);
     }
+}
+
+static void
+open_copy(Fixture *f, const char *setup)
+{
+    open_file(f, setup, "job: j\ncopy: src\ninto: dst\n");
 }
 
 static void
@@ -219,5 +224,37 @@ Test(catalog_copy, leftovers_of_copies_are_their_logs_marks_and_triggers)
     }
     cr_assert(catalog_read_leftovers(f.conn, "{3}", &f.arena, &f.facts, &err), "%s", err.message);
     cr_expect(zero(int, f.facts.leftover_count));
+    close_copy(&f);
+}
+
+/* ---- a purge ---- */
+
+Test(catalog_copy, of_a_purge_publications_count_that_publish_deletes)
+{
+    static const struct {
+        const char *sql;
+        bool has_identity;
+    } IDENTITIES[] = {
+        {"SELECT", true},
+        {"ALTER TABLE src REPLICA IDENTITY NOTHING", false},
+        {"ALTER TABLE src REPLICA IDENTITY FULL", true},
+        {"ALTER TABLE src REPLICA IDENTITY USING INDEX src_pkey", true},
+        {"ALTER TABLE src REPLICA IDENTITY DEFAULT; ALTER TABLE src DROP CONSTRAINT src_pkey, ADD "
+         "PRIMARY KEY (id) DEFERRABLE",
+            false},
+    };
+    Fixture f;
+    open_file(&f,
+        "CREATE TABLE src (id int PRIMARY KEY); CREATE PUBLICATION whole FOR TABLE src;"
+        "CREATE PUBLICATION added FOR TABLE src WITH (publish = 'insert, update');",
+        "job: j\npurge: src\nwhere: id > 1\n");
+    for (size_t i = 0; i < sizeof(IDENTITIES) / sizeof(IDENTITIES[0]); i++) {
+        pg_exec(f.sql, IDENTITIES[i].sql);
+        const TableFacts *table = read_table(&f, catalog_source(&f.spec));
+        cr_expect(
+            eq(int, table->has_identity, IDENTITIES[i].has_identity), "%s", IDENTITIES[i].sql);
+    }
+    cr_assert(eq(int, f.facts.publication_count, 1));
+    cr_expect(zero(int, strcmp(f.facts.publications[0], "whole")));
     close_copy(&f);
 }

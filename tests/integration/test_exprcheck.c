@@ -329,6 +329,24 @@ Test(exprcheck, where_is_checked_like_an_expression)
 
 /* ---- manners ---- */
 
+Test(exprcheck, predicate_of_a_purge_may_be_of_the_whole_row_and_its_rows_are_estimated)
+{
+    Fixture f = fixture_new("INSERT INTO orders (id, hits) SELECT g, g % 10 FROM"
+                            " generate_series(2, 1000) g; ANALYZE orders");
+    static const char PURGE[] = "job: j\npurge: orders\nwhere: |\n  ";
+    cr_assert(check_file(&f, arena_printf(&f.arena, "%shits < 3\n", PURGE)), "%s", f.err.message);
+    double rows = f.report.where->match_rows;
+    cr_expect(rows > 250 && rows < 350, "%f", rows);
+    cr_expect(check_file(&f, arena_printf(&f.arena, "%sorders IS NOT NULL\n", PURGE)), "%s",
+        f.err.message);
+    cr_expect(check_file(&f, arena_printf(&f.arena, "%sat < now()\n", PURGE)));
+    cr_expect(not(f.report.where->immutable));
+    cr_expect(not(f.report.where->is_volatile));
+    cr_expect(check_file(&f, "job: j\nbackfill: orders\nset: {amount: hits}\nwhere: hits < 3\n"));
+    cr_expect(eq(dbl, f.report.where->match_rows, -1), "nobody asked");
+    fixture_free(&f);
+}
+
 Test(exprcheck, nothing_survives_and_nothing_is_evaluated)
 {
     Fixture f = fixture_new("CREATE FUNCTION boom(bigint) RETURNS int LANGUAGE plpgsql VOLATILE AS"

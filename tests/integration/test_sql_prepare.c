@@ -19,6 +19,7 @@
 #include "store/control.h"
 #include "store/guards.h"
 #include "store/history.h"
+#include "store/ledger.h"
 #include "store/past.h"
 #include "store/quarantine.h"
 #include "store/run.h"
@@ -555,6 +556,32 @@ check_probe_texts(JobFixture *f)
     OK(probe_fence_passed(f->conn, xid, &passed, &err));
 }
 
+static void
+check_archive_texts(JobFixture *f)
+{
+    Err err = ERR_INIT;
+    LedgerJob *jobs = NULL;
+    LedgerFile *files = NULL;
+    LedgerPage page = {.count = -1};
+    int count = -1;
+    const LedgerPlace place = {.job = f->job.id, .file = 1};
+    OK(ledger_jobs(f->conn, &f->arena, &jobs, &count, &err));
+    cr_expect(zero(int, count));
+    OK(ledger_files(f->conn, f->job.id, &f->arena, &files, &count, &err));
+    cr_expect(zero(int, count));
+    OK(ledger_frames(f->conn, &place, &f->arena, &page, &err));
+    cr_expect(zero(int, page.count));
+    const RangePage ranges = {.first_no = 901,
+        .lows = "{\"{f,1,0,h}\",\"{f,2,9,i}\"}",
+        .highs = "{NULL,NULL}",
+        .rows = "{3,4}"};
+    pg_exec(f->sql, "DELETE FROM pghaul.ranges WHERE no > 900");
+    OK(ranges_insert(f->conn, f->job.id, 7, &ranges, &err));
+    cr_expect(eq(i64, 1,
+        pg_int(f->sql, "SELECT count(*) FROM pghaul.ranges WHERE no = 902 AND low[3] = '9'"
+                       "   AND high IS NULL AND est_rows = 4 AND state = 'free'")));
+}
+
 Test(sql_prepare, statements_of_store_and_probes_run)
 {
     JobFixture f;
@@ -566,6 +593,7 @@ Test(sql_prepare, statements_of_store_and_probes_run)
     check_run_texts(&f);
     check_control_texts(&f);
     check_probe_texts(&f);
+    check_archive_texts(&f);
     cr_expect(eq(i64, 1, pg_int(f.sql, "SELECT count(*) FROM pghaul.progress")));
     Past past;
     OK(past_read(f.conn, "j", &f.arena, &past, &err));

@@ -2,6 +2,7 @@
 #include <criterion/new/assert.h>
 #include <string.h>
 
+#include "core/children.h"
 #include "core/sql_grants.h"
 #include "unit/copy_job.h"
 #include "unit/findings_job.h"
@@ -191,5 +192,25 @@ Test(sql_grants, each_end_has_a_part_of_its_own)
     source = strstr(copy_grants(&job), "the source");
     expect_no_part(source, "CREATE ROLE");
     expect_part(source, "\nGRANT CONNECT, TEMPORARY ON DATABASE \"shop\"");
+    arena_reset(&job.arena);
+}
+
+Test(sql_grants, purge_has_rights_on_tables_whose_rows_go_too)
+{
+    JOB(job);
+    ChildTable tables[] = {{.oid = 1, .root = 1, .schema = "other", .name = "item"}};
+    ChildKey keys[] = {{.name = "k", .parent = CHILD_OF_JOB, .child = 0, .action = CHILD_SET_NULL}};
+    const ChildGraph graph = {
+        .tables = tables, .table_count = 1, .keys = keys, .key_count = 1, .signature = ""};
+    job.spec.kind = KIND_PURGE;
+    job.spec.set_count = 0;
+    job.exprs.where = &job.where;
+    job.facts.children = &graph;
+    const char *sql = grants(&job);
+    expect_part(sql, "\nGRANT USAGE ON SCHEMA \"other\" TO pghaul_mover;\n");
+    expect_part(sql, "\nGRANT SELECT, UPDATE ON \"other\".\"item\" TO pghaul_mover;\n");
+    keys[0].action = CHILD_CASCADE;
+    expect_part(
+        grants(&job), "\nGRANT SELECT, UPDATE, DELETE ON \"other\".\"item\" TO pghaul_mover;\n");
     arena_reset(&job.arena);
 }
