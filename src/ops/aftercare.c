@@ -220,6 +220,12 @@ aftercare_keep_tail(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop
  * nothing, NULL when nothing is to be put back: the table is gone, somebody has changed it, or
  * another job needs it off.
  */
+/* A schema of another version, which clean --all removes as well, need not have the column. */
+static const char SQL_KNOWS_TAILS[] =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a\n"
+    "                WHERE a.attrelid = 'pghaul.job'::pg_catalog.regclass\n"
+    "                  AND a.attname = 'tail_oid' AND NOT a.attisdropped)";
+
 static const char SQL_RELEASE[] =
     "SELECT j.tail_oid,\n"
     "       (SELECT 'ALTER TABLE ' || pg_catalog.min(c.oid::pg_catalog.regclass::text) || ' '\n"
@@ -245,7 +251,14 @@ aftercare_release_tail(PgConn *conn, int64_t job, StopToken *stop, Err *err)
 {
     Params params = PARAMS_INIT;
     params_int(&params, job);
+    PGRESULT_AUTO *knows = NULL;
     PGRESULT_AUTO *found = NULL;
+    if (!query_one(conn, SQL_KNOWS_TAILS, 0, NULL, &knows, err)) {
+        return err_wrap(err, "look for vacuum_truncate");
+    }
+    if (!result_bool(knows, 0, 0)) {
+        return true;
+    }
     if (!query_with(conn, SQL_RELEASE, &params, &found, err)) {
         return err_wrap(err, "look for vacuum_truncate");
     }
