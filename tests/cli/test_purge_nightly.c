@@ -76,6 +76,7 @@ Test(purge_nightly, quota_ends_a_run_with_work_left_and_the_backlog_shrinks_to_n
     free(out);
     cr_expect(lt(i64, 0, matching(&test)));
     cr_expect(le(i64, matching(&test), old - 2000));
+    cr_expect(lt(i64, 0, pg_int(test.conn, "SELECT 1000 * done_ratio FROM pghaul.progress")));
     expect_estimate(&test);
 
     out = OUTPUT(&test, 7, "-q"); /* statistics are of before the first one */
