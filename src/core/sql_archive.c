@@ -81,7 +81,8 @@ sql_put_archive_rows(StrBuf *out, const Plan *plan, const ArchiveRows *rows)
     if (rows->around) {
         strbuf_puts(out, "\n   AND ");
         sql_put_column(out, plan, "ctid");
-        strbuf_puts(out, " <> ALL (pg_catalog.current_setting('pghaul.held')::pg_catalog.tid[])");
+        strbuf_puts(out, " <> ALL ((SELECT pg_catalog.current_setting('pghaul.held')"
+                         "::pg_catalog.tid[])::pg_catalog.tid[])");
     }
     strbuf_puts(out, "\n ORDER BY ");
     sql_put_key_list(out, plan);

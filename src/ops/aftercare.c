@@ -215,17 +215,17 @@ aftercare_keep_tail(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop
     return ddl_run(conn, &step, plan->spec->throttle.yield_after_us, stop, err);
 }
 
-/*
- * The statement that puts back what is still as the job has set it; no row when the job set
- * nothing, NULL when nothing is to be put back: the table is gone, somebody has changed it, or
- * another job needs it off.
- */
 /* A schema of another version, which clean --all removes as well, need not have the column. */
 static const char SQL_KNOWS_TAILS[] =
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a\n"
     "                WHERE a.attrelid = 'pghaul.job'::pg_catalog.regclass\n"
     "                  AND a.attname = 'tail_oid' AND NOT a.attisdropped)";
 
+/*
+ * The statement that puts back what is still as the job has set it; no row when the job set
+ * nothing, NULL when nothing is to be put back: the table is gone, somebody has changed it, or
+ * another job needs it off.
+ */
 static const char SQL_RELEASE[] =
     "SELECT j.tail_oid,\n"
     "       (SELECT 'ALTER TABLE ' || pg_catalog.min(c.oid::pg_catalog.regclass::text) || ' '\n"
