@@ -92,9 +92,12 @@ static int64_t
 freed_bytes(const Plan *plan, int64_t rows)
 {
     const TableFacts *table = &plan->facts->table;
-    double all = table->rows > 0 ? table->rows : plan->rows_per_block * (double)table->blocks;
-    double bytes = (double)(table->total_bytes - table->index_bytes);
-    return all < 1 ? -1 : (int64_t)((double)rows * bytes / all);
+    double row = facts_row_bytes(table);
+    double all = plan->rows_per_block * (double)table->blocks;
+    if (row < 0 && all >= 1) {
+        row = (double)(table->total_bytes - table->index_bytes) / all;
+    }
+    return row < 0 ? -1 : (int64_t)((double)rows * row);
 }
 
 static bool
