@@ -117,8 +117,9 @@ typedef struct JobSpec {
     ConflictMode on_conflict;
     IndexMode indexes;
     ArchiveSpec archive;
-    int64_t archive_run;   /* of a restore: only rows of this run; 0 = of all */
-    const char *archive_table; /* of a restore: only rows of this table, as written; NULL = of all */
+    int64_t archive_run; /* of a restore: only rows of this run; 0 = of all */
+    const char
+        *archive_table;    /* of a restore: only rows of this table, as written; NULL = of all */
     ChildrenMode children; /* of a purge */
     bool keeps_tail; /* of a purge: no VACUUM gives the table's tail back while the job lasts */
     WindowSpec window;

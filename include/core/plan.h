@@ -89,8 +89,8 @@ typedef struct PurgePlan {
 
 typedef struct Plan {
     const JobSpec *spec;
-    const CopyPlan *copy;   /* of a copy, else NULL */
-    const PurgePlan *purge; /* of a purge, else NULL */
+    const CopyPlan *copy;               /* of a copy, else NULL */
+    const PurgePlan *purge;             /* of a purge, else NULL */
     const struct RestoreFacts *restore; /* of a restore, which has no key (core/restore.h); else
                                            NULL */
     const Facts *facts;

@@ -42,7 +42,7 @@ typedef struct JobRow {
     int64_t source_timeline;
     const char *source_started;
     const char *pinned; /* of a purge: what now() means in its predicate during this pass */
-    bool repair; /* rows that the verify pass finds are to be mended by a repair pass */
+    bool repair;        /* rows that the verify pass finds are to be mended by a repair pass */
 } JobRow;
 
 typedef struct JobNew {

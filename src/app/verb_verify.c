@@ -227,8 +227,8 @@ verb_verify(App *app, Err *err)
             "job %s cannot be verified: a purge has nothing to compare", spec.job);
     }
     if (spec.kind == KIND_RESTORE) {
-        (void)err_set(err, ERR_REFUSED, "job %s is a restore, which proves each frame as it comes",
-            spec.job);
+        (void)err_set(
+            err, ERR_REFUSED, "job %s is a restore, which proves each frame as it comes", spec.job);
         return err_hint(err, "pghaul archive verify %s proves the files.", spec.archive.path);
     }
     spec.verify = true; /* asked for now, whatever the file says about the end of a run */

@@ -107,7 +107,8 @@ catalog_read_server(const CatalogReader *reader, Err *err)
         .may_create_temporary = result_bool(row, 0, 14),
         .started = result_dup(row, 0, 15, arena),
     };
-    return window_find_zone(reader->conn, &reader->spec->window, arena, &reader->facts->server, err);
+    return window_find_zone(
+        reader->conn, &reader->spec->window, arena, &reader->facts->server, err);
 }
 
 bool

@@ -188,9 +188,8 @@ job_follow_file(PgConn *conn, int64_t id, const char *spec, const NameList *stan
     return ok || err_wrap(err, "record the job file");
 }
 
-static const char SQL_TAKE_PLAN[] =
-    "UPDATE pghaul.job AS j SET fingerprint = $2::pg_catalog.text\n"
-    " WHERE j.id = $1::pg_catalog.int8";
+static const char SQL_TAKE_PLAN[] = "UPDATE pghaul.job AS j SET fingerprint = $2::pg_catalog.text\n"
+                                    " WHERE j.id = $1::pg_catalog.int8";
 
 bool
 job_take_plan(PgConn *conn, int64_t id, const char *fingerprint, Err *err)

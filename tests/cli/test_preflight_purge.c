@@ -119,8 +119,8 @@ Test(preflight_purge, folder_is_looked_at_and_not_made)
 
 Test(preflight_purge, plan_says_which_rows_what_keeps_them_and_what_it_costs)
 {
-    static const char *const PARTS[] = {"purge of public.orders", " of 50 match (",
-        "files in", "zstd level 3", "WAL", "become free", "Locks", "no snapshot is held",
+    static const char *const PARTS[] = {"purge of public.orders", " of 50 match (", "files in",
+        "zstd level 3", "WAL", "become free", "Locks", "no snapshot is held",
         "now() is one moment"};
     CliBase base = cli_base_new(50);
     pg_exec(base.conn, "ANALYZE orders");

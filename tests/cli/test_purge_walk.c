@@ -278,9 +278,10 @@ Test(purge_walk, a_pass_goes_on_as_it_was_begun_and_the_next_one_takes_the_index
 
     pg_exec(base.conn, "DROP INDEX t_at, t_n");
     run_purge(&base, 0);
-    cr_expect(eq(i64, 0, pg_int(base.conn, "SELECT count(*) FROM t, pghaul.job"
-                                           " WHERE at < pinned - interval '90 days'"
-                                           "   AND n > 3990")));
+    cr_expect(eq(i64, 0,
+        pg_int(base.conn, "SELECT count(*) FROM t, pghaul.job"
+                          " WHERE at < pinned - interval '90 days'"
+                          "   AND n > 3990")));
     cli_base_free(&base);
 }
 

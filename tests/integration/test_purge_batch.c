@@ -88,8 +88,8 @@ Test(purge_batch, rows_of_every_kind_of_purge_go)
         expect_moved("", "", BATCHES[i]);
         expect_moved(TRIGGER("t", "DELETE", "OLD"), "allow: [user-triggers]\n", BATCHES[i]);
         expect_moved(KEEPER, "into: kept\n", BATCHES[i]);
-        expect_moved(
-            KEEPER TRIGGER("t", "DELETE", "OLD"), "into: kept\nallow: [user-triggers]\n", BATCHES[i]);
+        expect_moved(KEEPER TRIGGER("t", "DELETE", "OLD"), "into: kept\nallow: [user-triggers]\n",
+            BATCHES[i]);
         expect_moved(CHILD, "children: delete\n", BATCHES[i]);
     }
 }
