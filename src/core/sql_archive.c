@@ -201,8 +201,10 @@ put_raise(StrBuf *out, const char *state, const char *message)
 static void
 put_delete(StrBuf *out, const Plan *plan)
 {
+    /* Thousands of ctids cost more to be looked at by the planner than a general plan for any. */
     strbuf_puts(out, "    -- 3 the rows\n"
                      "    IF $14 IS NOT NULL THEN\n"
+                     "        PERFORM pg_catalog.set_config('plan_cache_mode', 'auto', true);\n"
                      "        DELETE FROM ");
     put_versions(out, plan);
     strbuf_puts(out, ";\n"
