@@ -190,8 +190,7 @@ clean_every(App *app, PgConn *conn, StopToken *stop, Err *err)
     json_t *list = json_array();
     STRBUF_AUTO text = STRBUF_INIT;
     for (int i = 0; i < count; i++) {
-        strbuf_printf(
-            &text, "job %s is cleaned: trigger, functions and ranges are removed\n", names[i]);
+        strbuf_printf(&text, "job %s is cleaned: all that it made is removed\n", names[i]);
         json_append(list, json_text(names[i]));
     }
     strbuf_puts(&text, "schema pghaul is removed with its history\n");

@@ -69,7 +69,8 @@ refuse_strangers(const Settlement *s, Err *err)
             (void)err_set(err, ERR_REFUSED, "this database does not know archive file %s/%s",
                 s->folder.path, s->names[i].text);
             return err_hint(err, "It is of another database, or this one was restored to an "
-                                 "earlier state. Nothing was touched: move it elsewhere, or name "
+                                 "earlier state, or clean --all made it forget. Nothing was "
+                                 "touched: move it elsewhere, or name "
                                  "another folder.");
         }
     }

@@ -216,11 +216,13 @@ clean_job(PgConn *conn, const JobRow *job, StopToken *stop, Err *err)
         !aftercare_release_tail(conn, job->id, stop, err) || !query_script(conn, "BEGIN", err)) {
         return false;
     }
-    bool ok =
-        job_lock(conn, job->id, err) && refuse_alive(conn, job, err) &&
-        drop_each(conn, SQL_FUNCTIONS, strbuf_text(&ending), drop_function, stop, err) &&
-        job_mark_cleaned(conn, job->id, err) &&
-        job_event(conn, job->id, 0, "clean", "trigger, functions and ranges were removed", err);
+    bool ok = job_lock(conn, job->id, err) && refuse_alive(conn, job, err) &&
+              drop_each(conn, SQL_FUNCTIONS, strbuf_text(&ending), drop_function, stop, err) &&
+              job_mark_cleaned(conn, job->id, err) &&
+              job_event(conn, job->id, 0, "clean",
+                  job->trigger_name == NULL ? "functions and ranges were removed"
+                                            : "trigger, functions and ranges were removed",
+                  err);
     return query_end(conn, ok, err);
 }
 

@@ -94,6 +94,9 @@ Test(purge, table_that_was_made_anew_is_purged_like_the_one_before)
     expect_purged(&test, others);
     cr_expect(eq(i64, functions, job_count_functions(&test)));
     job_expect_verb(&test, "clean", NULL, 0);
+    cr_expect(eq(i64, 1,
+        pg_int(test.conn, "SELECT count(*) FROM pghaul.event"
+                          " WHERE reason = 'functions and ranges were removed'")));
     cr_expect(eq(i64, 0, job_count_functions(&test)));
     job_close_cluster(&test);
 }

@@ -169,7 +169,7 @@ Test(jobfile, a_purge_needs_a_table_and_a_predicate_only)
     cr_expect(eq(int, spec.archive.level, 1));
     cr_expect(eq(int, (int)spec.children, CHILDREN_REFUSE));
     cr_expect(eq(i64, spec.batch_time_us, 25000));
-    cr_expect(eq(int, (int)spec.commit, COMMIT_LOCAL));
+    cr_expect(eq(int, (int)spec.commit, COMMIT_OFF));
     cr_expect(not(spec.keeps_tail));
     cr_expect(spec.vacuum);
 }
