@@ -367,16 +367,19 @@ put_target_guards(StrBuf *out, const Plan *plan, int64_t job)
     put_raise_drift(out, "the target");
 }
 
-/* A column that was added has values that nobody would keep. */
+/* A column that was added, or is computed no more, has values that nobody would keep. */
 static void
 put_columns_guard(StrBuf *out, const Plan *plan)
 {
-    int last = plan->facts->columns[plan->facts->column_count - 1].attnum;
+    int kept = 0;
+    for (int i = 0; i < plan->facts->column_count; i++) {
+        kept += plan->facts->columns[i].generated ? 0 : 1;
+    }
     strbuf_printf(out,
-        "    IF EXISTS (SELECT FROM pg_catalog.pg_attribute AS a\n"
-        "                WHERE a.attrelid = %u AND a.attnum > %d AND NOT a.attisdropped\n"
-        "                  AND a.attgenerated = '')",
-        plan->facts->table.oid, last);
+        "    IF (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute AS a\n"
+        "         WHERE a.attrelid = %u AND a.attnum > 0 AND NOT a.attisdropped\n"
+        "           AND a.attgenerated = '') <> %d",
+        plan->facts->table.oid, kept);
     put_raise_drift(out, "the list of columns");
 }
 
