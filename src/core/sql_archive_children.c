@@ -26,7 +26,8 @@ sql_archive_child_settings(StrBuf *out, const ChildNode *node)
     strbuf_printf(out,
         "SELECT COALESCE(pg_catalog.pg_relation_filenode(c.oid), 0)::pg_catalog.int8,\n"
         "       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute AS a\n"
-        "         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),\n"
+        "         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
+        "           AND a.attgenerated = ''),\n"
         "       c.relnatts\n"
         "  FROM pg_catalog.pg_class AS c WHERE c.oid = %u",
         node->table->oid);

@@ -151,6 +151,26 @@ Test(archive_children, what_went_is_in_files_of_its_own)
     cli_base_free(&base);
 }
 
+/* What the application writes there from then on is in no frame. */
+Test(archive_children, a_column_that_is_computed_no_more_ends_the_run)
+{
+    CliBase base = cli_base_new(1);
+    children_start_over(&base,
+        SLOW PARENT CHILD("") "ALTER TABLE c ADD twice int GENERATED ALWAYS AS (id * 2) STORED");
+    write_archive_job(&base, 0, "where: slow(old)\nworkers: 1\n");
+    Proc *proc = children_start_run(&base);
+    pg_wait_true(base.conn, "SELECT count(*) < 600 FROM c", HARNESS_TIMEOUT_US);
+    pg_exec(base.conn, "ALTER TABLE c ALTER twice DROP EXPRESSION; UPDATE c SET twice = 7");
+    cr_expect(eq(int, 1, proc_finish(proc, SECONDS_US(60))));
+    char *text = proc_stderr(proc);
+    cr_expect(cli_has(text, "other columns than when the run began"), "%s", text);
+    free(text);
+    proc_free(proc);
+    run_to_end(&base);
+    cr_expect(eq(i64, 0, pg_int(base.conn, T_WRONG C_WRONG)));
+    cli_base_free(&base);
+}
+
 Test(archive_children, a_table_that_several_keys_lead_to_is_archived_once)
 {
     CliBase base = cli_base_new(1);
