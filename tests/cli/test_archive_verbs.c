@@ -85,6 +85,8 @@ Test(archive_verbs, missing_file_is_found_by_the_database)
     ARCHIVE_EXPECT(&test, "verify", 0, "0 files", NULL);
     ARCHIVE_EXPECT(
         &test, "verify", 6, "the file is missing; it had 20 frames", "-d", test.base.uri);
+    pg_exec(test.base.conn, "UPDATE pghaul.archive_file SET bytes = NULL"); /* as run advises */
+    ARCHIVE_EXPECT(&test, "verify", 0, "moved elsewhere with 20 frames", "-d", test.base.uri);
     free(file);
     restore_case_free(&test);
 }
