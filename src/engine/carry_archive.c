@@ -246,6 +246,9 @@ read_rows(Batch *batch, Err *err)
     if (!read_job_rows(batch, &cut, err) || !read_children(batch, err)) {
         return false;
     }
+    if (batch->whole) { /* of fewer rows than were counted no more were left */
+        cut = read->count == batch->size;
+    }
     if (batch->tid == NULL) {
         batch->last = !cut && read->count < batch->size;
     } else if (cut) { /* ends with its last row after all; what is held comes again */
