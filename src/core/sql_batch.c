@@ -190,7 +190,9 @@ sql_put_frame_claim(StrBuf *out, int64_t job)
                      "      FROM pghaul.ranges AS r\n");
     strbuf_printf(out, "     WHERE r.job = %lld AND r.pass = $4 AND r.no = $1\n", (long long)job);
     strbuf_puts(out, "       AND r.epoch = $2 AND r.lease = $3 AND r.state = 'leased'\n"
-                     "       AND r.stripe = $5 AND r.watermark IS NOT DISTINCT FROM $6\n"
+                     "       AND r.stripe = $5 \n"
+                     "       AND (r.watermark IS NULL AND $6 IS NULL\n"
+                     "           OR pg_catalog.array_eq(r.watermark, $6))\n"
                      "       FOR NO KEY UPDATE;\n"
                      "    IF NOT FOUND THEN\n"
                      "        pghaul_outcome := 'lost';\n"
@@ -246,9 +248,10 @@ put_key_end(StrBuf *out, const Plan *plan, const char *probe)
 {
     strbuf_printf(out, "    SELECT %s;\n    IF FOUND THEN\n", probe);
     put_bound_values(out, plan, "pghaul_to", "pghaul_end");
-    strbuf_puts(out, "        pghaul_to_open := false;\n"
-                     "        pghaul_last := COALESCE(pghaul_end = pghaul_high, false);\n"
-                     "    END IF;\n");
+    strbuf_puts(out,
+        "        pghaul_to_open := false;\n"
+        "        pghaul_last := COALESCE(pg_catalog.array_eq(pghaul_end, pghaul_high), false);\n"
+        "    END IF;\n");
 }
 
 static void
@@ -304,7 +307,7 @@ sql_put_frame_slice(StrBuf *out, const Plan *plan, SliceKind kind, const char *s
         "        pghaul_high[1]::pg_catalog.int8);\n"
         "    pghaul_last := pghaul_block = pghaul_high[1]::pg_catalog.int8;\n"
         "    pghaul_from := ('(' || pghaul_at[1] || ',0)')::pg_catalog.tid;\n"
-        "    pghaul_to := ('(' || pghaul_block || ',0)')::pg_catalog.tid;\n",
+        "    pghaul_to := pg_catalog.concat('(', pghaul_block, ',0)')::pg_catalog.tid;\n",
         size_sql);
 }
 
@@ -334,7 +337,7 @@ put_source_guards(StrBuf *out, const Plan *plan, int64_t job, const char *record
     STRBUF_AUTO key = STRBUF_INIT;
     drift_put_used_columns(&used, plan);
     drift_put_key_columns(&key, plan);
-    strbuf_puts(out, "    IF ");
+    strbuf_puts(out, "    IF NOT COALESCE(pg_catalog.array_eq(");
     put_signature(out, plan->copy == NULL ? "table_signature" : "copy_signature",
         plan->facts->table.oid, &used, &key);
     if (plan->copy == NULL) {
@@ -346,7 +349,7 @@ put_source_guards(StrBuf *out, const Plan *plan, int64_t job, const char *record
     } else {
         strbuf_puts(out, "NULL");
     }
-    strbuf_printf(out, ") IS DISTINCT FROM %s", recorded_sql);
+    strbuf_printf(out, "), %s), false)", recorded_sql);
     put_raise_drift(out, "the table");
 }
 
@@ -358,11 +361,11 @@ put_target_guards(StrBuf *out, const Plan *plan, int64_t job)
     STRBUF_AUTO key = STRBUF_INIT;
     drift_put_into_columns(&used, plan);
     drift_put_into_key(&key, plan);
-    strbuf_puts(out, "    IF ");
+    strbuf_puts(out, "    IF NOT COALESCE(pg_catalog.array_eq(");
     put_signature(out, "table_signature", plan_into(plan)->table.oid, &used, &key);
     strbuf_printf(out,
-        "false) IS DISTINCT FROM (\n"
-        "        SELECT j.into_signature FROM pghaul.job j WHERE j.id = %lld)",
+        "false), (\n"
+        "        SELECT j.into_signature FROM pghaul.job j WHERE j.id = %lld)), false)",
         (long long)job);
     put_raise_drift(out, "the target");
 }
@@ -377,7 +380,7 @@ put_columns_guard(StrBuf *out, const Plan *plan)
     }
     strbuf_printf(out,
         "    IF (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute AS a\n"
-        "         WHERE a.attrelid = %u AND a.attnum > 0 AND NOT a.attisdropped\n"
+        "         WHERE a.attrelid = %u::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
         "           AND a.attgenerated = '') <> %d",
         plan->facts->table.oid, kept);
     put_raise_drift(out, "the list of columns");
@@ -489,8 +492,9 @@ sql_put_frame_checkpoint(StrBuf *out, const Plan *plan, int64_t job, SliceKind k
         "           leftover = CASE pghaul_outcome WHEN 'partial' THEN 0\n"
         "                      ELSE r.leftover + pghaul_left END,\n"
         "           visits = r.visits + (pghaul_outcome = 'partial')::pg_catalog.int4,\n"
-        "           retry_at = pg_catalog.clock_timestamp() + LEAST(10.0, 0.1 * 2.0\n"
-        "               ^ LEAST(r.visits, 10)) * '1 s'::pg_catalog.interval,\n"
+        "           retry_at = pg_catalog.clock_timestamp() + pg_catalog.make_interval(\n"
+        "               secs => LEAST(10, 0.1::pg_catalog.float8\n"
+        "                   * pg_catalog.power(2, LEAST(r.visits, 10)))),\n"
         "           state = CASE pghaul_outcome WHEN 'more' THEN 'leased'\n"
         "                   ELSE pghaul_outcome END,\n"
         "           lease = CASE pghaul_outcome WHEN 'more' THEN r.lease END\n");
