@@ -111,6 +111,7 @@ typedef struct TableFacts {
     int64_t blocks;      /* pg_relation_size / block size: now, not relpages */
     int64_t total_bytes; /* with indexes and toast */
     int64_t index_bytes;
+    double full_rows; /* so many fill its blocks, by the mean row of statistics; <= 0 = unknown */
     uint32_t filenode;
     int child_count;
     const char **children; /* old-style inheritance children, quoted names */
@@ -229,6 +230,14 @@ typedef struct Facts {
 
 const ColumnFacts *facts_column(const Facts *facts, const char *name);
 const ColumnFacts *facts_column_by_attnum(const Facts *facts, int attnum);
+
+/*
+ * Bytes that a row of the table takes, toast included and indexes not; -1 = unknown.
+ *
+ * Shape:   room that nobody uses does not count, or the last rows of a table that was nearly
+ *          emptied would weigh as much as all that were there.
+ */
+double facts_row_bytes(const TableFacts *table);
 
 /* Of the database where the job's state is and rows are written. */
 const Facts *facts_here(const Facts *facts);

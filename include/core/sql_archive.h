@@ -61,8 +61,6 @@ void sql_archive_held(StrBuf *out, const Plan *plan, const ArchiveRows *rows);
 
 /* ---- the transaction that deletes ---- */
 
-#define ARCHIVE_PARAMS 16 /* of sql_batch_call() */
-
 /*
  * CREATE FUNCTION pghaul.move_..: as a batch function (core/sql_batch.h), with
  *

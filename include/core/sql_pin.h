@@ -12,8 +12,9 @@
 /* The variable of a purge's functions that holds job.pinned. */
 #define SQL_PIN_VARIABLE "pghaul_now"
 
-/* The same for statements outside of functions, once the transaction was given the setting. */
-#define SQL_PIN_SETTING "pg_catalog.current_setting('pghaul.now')::pg_catalog.timestamptz"
+/* The same for statements outside of functions, once the transaction was given the setting; a
+ * query, so that its text is read once a statement and not for each row. */
+#define SQL_PIN_SETTING "SELECT pg_catalog.current_setting('pghaul.now')::pg_catalog.timestamptz"
 
 /*
  * Append `sql` with `now_sql`, an expression of type timestamptz, in place of now(),

@@ -32,7 +32,7 @@ typedef struct LedgerFile {
     const char *table; /* quoted where SQL needs it */
     int64_t run;
     bool closed;
-    int64_t bytes;     /* of one that is closed */
+    int64_t bytes;     /* of one that is closed; < 0 = nobody looks for it any more */
     int64_t committed; /* frames */
     int last;          /* number of the last frame; 0 = none */
 } LedgerFile;

@@ -35,10 +35,11 @@ archive_put_file(StrBuf *out, const WalkedFile *file, int width)
         return;
     }
     STRBUF_AUTO line = STRBUF_INIT;
-    strbuf_printf(&line, "%s.%s, run %lld: %s rows in %lld frames, %s", file->origin.schema,
+    strbuf_printf(&line, "%s.%s, run %lld: %s row%s in %lld frame%s, %s", file->origin.schema,
         file->origin.table, (long long)file->name->run,
         format_count(file->rows[ARCHIVE_COMMITTED], rows),
-        (long long)file->frames[ARCHIVE_COMMITTED], format_bytes(file->bytes, bytes));
+        file->rows[ARCHIVE_COMMITTED] == 1 ? "" : "s", (long long)file->frames[ARCHIVE_COMMITTED],
+        file->frames[ARCHIVE_COMMITTED] == 1 ? "" : "s", format_bytes(file->bytes, bytes));
     if (file->bytes > 0) {
         strbuf_printf(&line, " (%.1f : 1)", (double)file->raw_bytes / (double)file->bytes);
     }
@@ -79,8 +80,9 @@ archive_put_frame(StrBuf *out, const WalkedFile *file, const WalkedFrame *frame)
 {
     char bytes[FORMAT_SIZE];
     text_put_safe(out, file->name->text);
-    strbuf_printf(out, " frame %d at %lld: %lld rows, %s, %s\n", frame->no, (long long)frame->at,
-        (long long)frame->rows, format_bytes(frame->bytes, bytes), FATES[frame->fate]);
+    strbuf_printf(out, " frame %d at %lld: %lld row%s, %s, %s\n", frame->no, (long long)frame->at,
+        (long long)frame->rows, frame->rows == 1 ? "" : "s", format_bytes(frame->bytes, bytes),
+        FATES[frame->fate]);
 }
 
 json_t *

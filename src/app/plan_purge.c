@@ -32,8 +32,12 @@ plan_purge_estimate(const Plan *plan)
     if (table->rows < 0) {
         estimate.rows = (int64_t)(plan->rows_per_block * (double)table->blocks);
     }
-    int64_t heap_bytes = table->total_bytes - table->index_bytes;
-    estimate.row_bytes = estimate.rows > 0 ? heap_bytes / estimate.rows : 0;
+    double row_bytes = facts_row_bytes(table);
+    if (row_bytes >= 0) {
+        estimate.row_bytes = (int64_t)row_bytes;
+    } else if (estimate.rows > 0) {
+        estimate.row_bytes = (table->total_bytes - table->index_bytes) / estimate.rows;
+    }
     double matching = plan->where->match_rows;
     estimate.purged_rows = matching < 0 ? estimate.rows : smaller((int64_t)matching, estimate.rows);
     int64_t row_wal = WAL_DELETED_ROW + (plan->vacuum ? WAL_VACUUM_ROW : 0);

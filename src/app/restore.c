@@ -108,8 +108,13 @@ check_tables(const Tables *tables, const char *path, Err *err)
         return err_hint(err, "pghaul archive verify shows all of it.");
     }
     if (tables->count == 0) {
-        (void)err_set(err, ERR_USER, "%s has no rows%s", path,
-            options->run > 0 || options->table != NULL ? " of that kind" : "");
+        char run[40] = "";
+        if (options->run > 0) {
+            (void)snprintf(run, sizeof(run), " of run %lld", (long long)options->run);
+        }
+        (void)err_set(err, ERR_USER, "%s has no deleted rows%s%s%s", path,
+            options->table == NULL ? "" : " of table ",
+            options->table == NULL ? "" : options->table, run);
         return err_hint(err, "pghaul archive list shows what there is.");
     }
     if (options->table == NULL && tables->other_job != NULL) {
@@ -118,7 +123,8 @@ check_tables(const Tables *tables, const char *path, Err *err)
         return err_hint(err, "Name the table whose rows are to be restored: --table TABLE.");
     }
     if (tables->count > 1 && (options->table != NULL || options->into != NULL)) {
-        (void)err_set(err, ERR_USER, "%s has rows of %d such tables", path, tables->count);
+        (void)err_set(err, ERR_USER, "%s has rows of %d %stables", path, tables->count,
+            options->table == NULL ? "" : "such ");
         return err_hint(err, "Name one of them: --table SCHEMA.TABLE.");
     }
     return true;

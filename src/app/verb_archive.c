@@ -28,8 +28,9 @@ typedef struct Tour {
     bool lists;
     int64_t files;
     int64_t frames;
-    int64_t rows; /* of frames that hold deleted rows, as far as is known */
-    int64_t bytes;
+    int64_t rows;       /* of frames that hold deleted rows, as far as is known */
+    int64_t read_bytes; /* of frames */
+    int64_t bytes;      /* of files */
     int64_t damages;
     int64_t unknown_files; /* that the database did not write */
     int64_t reported_us;
@@ -44,7 +45,7 @@ take_frame(void *ctx, const WalkedFile *file, const WalkedFrame *frame, Err *err
     Tour *tour = ctx;
     tour->frames++;
     tour->rows += frame->fate == ARCHIVE_COMMITTED ? frame->rows : 0;
-    tour->bytes += frame->bytes;
+    tour->read_bytes += frame->bytes;
     if (tour->lists && tour->app->options.verbose) {
         STRBUF_AUTO text = STRBUF_INIT;
         archive_put_frame(&text, file, frame);
@@ -57,7 +58,7 @@ take_frame(void *ctx, const WalkedFile *file, const WalkedFrame *frame, Err *err
         char bytes[FORMAT_SIZE];
         tour->reported_us = clock_mono_us();
         log_line(LOG_INFO, NULL, "verified %s in %lld frames, now in %s",
-            format_bytes(tour->bytes, bytes), (long long)tour->frames, file->name->text);
+            format_bytes(tour->read_bytes, bytes), (long long)tour->frames, file->name->text);
     }
     return true;
 }
@@ -68,6 +69,7 @@ take_file(void *ctx, const WalkedFile *file, Err *err)
     (void)err;
     Tour *tour = ctx;
     tour->files++;
+    tour->bytes += file->bytes;
     tour->unknown_files += file->known ? 0 : 1;
     if (tour->lists) {
         STRBUF_AUTO text = STRBUF_INIT;
@@ -102,8 +104,9 @@ put_total(const Tour *tour)
     char rows[FORMAT_SIZE];
     char bytes[FORMAT_SIZE];
     STRBUF_AUTO text = STRBUF_INIT;
-    strbuf_printf(&text, "%lld file%s, %lld frames, %s deleted rows, %s\n", (long long)tour->files,
-        tour->files == 1 ? "" : "s", (long long)tour->frames, format_count(tour->rows, rows),
+    strbuf_printf(&text, "%lld file%s, %lld frame%s, %s deleted row%s, %s\n",
+        (long long)tour->files, tour->files == 1 ? "" : "s", (long long)tour->frames,
+        tour->frames == 1 ? "" : "s", format_count(tour->rows, rows), tour->rows == 1 ? "" : "s",
         format_bytes(tour->bytes, bytes));
     app_print(tour->app, strbuf_text(&text));
     app_result(tour->app, "files", json_integer(tour->files));
@@ -162,14 +165,14 @@ tell_compared(const Tour *tour, PgConn *conn, const Err *unreached)
 {
     App *app = tour->app;
     STRBUF_AUTO line = STRBUF_INIT;
-    bool compared = conn != NULL && tour->unknown_files < tour->files;
+    bool compared = conn != NULL && (tour->files == 0 || tour->unknown_files < tour->files);
     if (compared) {
         strbuf_puts(&line, "compared with what the database knows");
         if (tour->unknown_files > 0) {
-            strbuf_printf(&line, ", but for %lld files that it did not write",
-                (long long)tour->unknown_files);
+            strbuf_printf(&line, ", but for %lld file%s that it did not write",
+                (long long)tour->unknown_files, tour->unknown_files == 1 ? "" : "s");
         }
-    } else if (conn != NULL && tour->files > 0) {
+    } else if (conn != NULL) {
         strbuf_puts(&line, "verified by themselves alone: this database did not write them");
     } else if (unreached->cls != ERR_NONE) {
         strbuf_puts(&line, "verified by themselves alone: no connection to the database");

@@ -20,20 +20,23 @@
 
 /* ---- may it be done ---- */
 
-/* A backfill changes its table in place. */
+/* It has one table; a backfill changes it in place. */
 static bool
-refuse_backfill(App *app, PgConn *conn, const JobSpec *spec, Err *err)
+refuse_kind(App *app, PgConn *conn, const JobSpec *spec, Err *err)
 {
-    Survey survey;
-    if (!app_survey(app, conn, NULL, spec, &survey, err)) {
-        return false;
+    if (spec->kind == KIND_BACKFILL) {
+        Survey survey;
+        if (!app_survey(app, conn, NULL, spec, &survey, err)) {
+            return false;
+        }
+        STRBUF_AUTO sql = STRBUF_INIT;
+        strbuf_puts(&sql, "-- By hand and at leisure, when the job is complete:\n");
+        sql_contract_steps(&sql, &survey.plan);
+        app_print(app, strbuf_text(&sql));
+        app_result(app, "contract_sql", json_text(strbuf_text(&sql)));
     }
-    STRBUF_AUTO sql = STRBUF_INIT;
-    strbuf_puts(&sql, "-- By hand and at leisure, when the job is complete:\n");
-    sql_contract_steps(&sql, &survey.plan);
-    app_print(app, strbuf_text(&sql));
-    app_result(app, "contract_sql", json_text(strbuf_text(&sql)));
-    return err_set(err, ERR_REFUSED, "job %s is a backfill, which has no second table", spec->job);
+    return err_set(err, ERR_REFUSED, "job %s is a %s, which has no second table", spec->job,
+        jobspec_kind_name(spec->kind));
 }
 
 static bool
@@ -217,7 +220,7 @@ verb_cutover(App *app, Err *err)
         return false;
     }
     if (spec.kind != KIND_COPY) {
-        return refuse_backfill(app, conn, &spec, err);
+        return refuse_kind(app, conn, &spec, err);
     }
     StopToken stop;
     stop_init(&stop); /* nobody raises it */
@@ -260,7 +263,8 @@ verb_rollback(App *app, Err *err)
         return false;
     }
     if (spec.kind != KIND_COPY) {
-        return err_set(err, ERR_REFUSED, "job %s is a backfill, which is never cut over", spec.job);
+        return err_set(err, ERR_REFUSED, "job %s is a %s, which is never cut over", spec.job,
+            jobspec_kind_name(spec.kind));
     }
     StopToken stop;
     stop_init(&stop); /* nobody raises it */

@@ -44,3 +44,10 @@ facts_is_remote(const Facts *facts)
            strcmp(source->started, target->started) != 0 ||
            strcmp(source->database, target->database) != 0;
 }
+
+double
+facts_row_bytes(const TableFacts *table)
+{
+    double rows = table->full_rows > table->rows ? table->full_rows : table->rows;
+    return rows < 1 ? -1 : (double)(table->total_bytes - table->index_bytes) / rows;
+}

@@ -162,8 +162,8 @@ check_room(const Collector *c, const FolderFacts *folder)
     if (matching <= 0 || table->rows <= 0 || folder->free_bytes < 0) {
         return;
     }
-    double share = matching < table->rows ? matching / table->rows : 1;
-    int64_t raw_bytes = (int64_t)(share * (double)(table->total_bytes - table->index_bytes));
+    double rows = matching < table->rows ? matching : table->rows;
+    int64_t raw_bytes = (int64_t)(rows * facts_row_bytes(table));
     if (folder->free_bytes < raw_bytes) {
         char need[FORMAT_SIZE];
         char room[FORMAT_SIZE];

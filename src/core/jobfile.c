@@ -507,15 +507,18 @@ settle_batch_time(const FileReader *r, const JobNode *root)
         "A batch is given up after throttle.yield_after; about a quarter of it is a good aim.");
 }
 
-/* Nobody reads the target of a copy yet: a batch need not wait for the disk.  That a frame of an
+/* Nobody reads the target of a copy yet, and of rows that are to go nobody minds if a crash brings
+ * back the last: a batch need not wait for the disk.  That a frame of an
  * archive holds deleted rows must be on disk before the next one says so. */
 static void
 settle_commit(const FileReader *r, const JobNode *root)
 {
     JobSpec *spec = r->spec;
-    if (spec->kind == KIND_COPY && jobtree_member(root, "synchronous_commit") == NULL) {
+    bool archives = spec->kind == KIND_PURGE && spec->archive.path != NULL;
+    bool unless_given = spec->kind != KIND_BACKFILL && !archives;
+    if (unless_given && jobtree_member(root, "synchronous_commit") == NULL) {
         spec->commit = COMMIT_OFF;
-    } else if (spec->archive.path != NULL && spec->commit == COMMIT_OFF) {
+    } else if (archives && spec->commit == COMMIT_OFF) {
         spec->commit = COMMIT_LOCAL;
     }
 }

@@ -201,8 +201,9 @@ static const JobKey keys[] = {
     {"lease", KEY_DURATION, .min = "5s", .max = "1h", .fallback = "30s", NUMBER(lease_us),
         .text = "after this time without a sign of life the ranges of a run are free"},
     {"synchronous_commit", KEY_CHOICE, .words = commit_words, .fallback = "local", NUMBER(commit),
-        .text = "of batches (of a copy off, unless given here; with archive at least local); every "
-                "choice is safe, since rows and checkpoint are lost together"},
+        .text = "of batches; if not set: off, but local of a backfill and with archive, which has "
+                "it at "
+                "least; every choice is safe, since rows and checkpoint are lost together"},
     {"throttle", KEY_SECTION, .text = "when to slow down or pause"},
     {"throttle.yield_after", KEY_DURATION, .min = "10ms", .max = "10s", .fallback = "200ms",
         NUMBER(throttle.yield_after_us), .live = true,

@@ -28,7 +28,8 @@ put_value(StrBuf *out, const char *value)
         return;
     }
     utf8_shorten(shown, sizeof(shown), value);
-    strbuf_printf(out, "\"%s\"", shown);
+    const char *quote = strchr(shown, '"') == NULL ? "\"" : "'"; /* a quoted name, say */
+    strbuf_printf(out, "%s%s%s", quote, shown, quote);
 }
 
 /* Where to begin to show two long values, so that their first difference is seen. */

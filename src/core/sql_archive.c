@@ -82,7 +82,8 @@ sql_put_archive_rows(StrBuf *out, const Plan *plan, const ArchiveRows *rows)
     if (rows->around) {
         strbuf_puts(out, "\n   AND ");
         sql_put_column(out, plan, "ctid");
-        strbuf_puts(out, " <> ALL (pg_catalog.current_setting('pghaul.held')::pg_catalog.tid[])");
+        strbuf_puts(out, " <> ALL ((SELECT pg_catalog.current_setting('pghaul.held')"
+                         "::pg_catalog.tid[])::pg_catalog.tid[])");
     }
     strbuf_puts(out, "\n ORDER BY ");
     sql_put_key_list(out, plan);
@@ -201,8 +202,10 @@ put_raise(StrBuf *out, const char *state, const char *message)
 static void
 put_delete(StrBuf *out, const Plan *plan)
 {
+    /* Thousands of ctids cost more to be looked at by the planner than a general plan for any. */
     strbuf_puts(out, "    -- 3 the rows\n"
                      "    IF $14 IS NOT NULL THEN\n"
+                     "        PERFORM pg_catalog.set_config('plan_cache_mode', 'auto', true);\n"
                      "        DELETE FROM ");
     put_versions(out, plan);
     strbuf_puts(out, ";\n"

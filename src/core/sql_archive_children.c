@@ -186,7 +186,8 @@ put_compare_child(StrBuf *out, const Plan *plan, int node, int table)
         "        IF pg_catalog.cardinality(pghaul_c%d) <> $14[%d]\n"
         "            OR pg_catalog.cardinality(pghaul_c%d) > 0 AND (\n"
         "            pg_catalog.pg_relation_filenode(%u)::pg_catalog.int8 <> $14[%d]\n"
-        "            OR (SELECT c.relnatts FROM pg_catalog.pg_class AS c WHERE c.oid = %u::pg_catalog.oid)\n"
+        "            OR (SELECT c.relnatts FROM pg_catalog.pg_class AS c WHERE c.oid = "
+        "%u::pg_catalog.oid)\n"
         "               <> $14[%d]\n"
         "            OR (SELECT pg_catalog.count(*) FROM ",
         node + 1, rows, node + 1, child->table->oid, number_at(table, ARCHIVE_NUMBER_FILENODE),

@@ -169,7 +169,7 @@ sql_put_not_aside(StrBuf *out, const Plan *plan, int64_t job)
 {
     strbuf_puts(out, "(pghaul_clean OR NOT ");
     sql_put_key_text(out, plan);
-    strbuf_puts(out, " = ANY (");
+    strbuf_puts(out, " OPERATOR(pg_catalog.=) ANY (");
     put_set_aside(out, job);
     strbuf_puts(out, "))");
 }
@@ -179,8 +179,7 @@ sql_put_frame_claim(StrBuf *out, int64_t job)
 {
     sql_put_batch_mark(out, job);
     strbuf_puts(out, "    pghaul_rows := 0;\n"
-                     "    pghaul_left := 0;\n"
-                     "    pghaul_aside := 0;\n"
+                     "    pghaul_left := 0;\n    pghaul_aside := 0;\n"
                      "    -- 1 compare and set: is the range still ours, and at this very place?\n"
                      "    SELECT r.low, r.high, r.stripes, r.leftover, NOT EXISTS (");
     put_set_aside(out, job);
@@ -189,17 +188,17 @@ sql_put_frame_claim(StrBuf *out, int64_t job)
                      "           pghaul_clean\n"
                      "      FROM pghaul.ranges AS r\n");
     strbuf_printf(out, "     WHERE r.job = %lld AND r.pass = $4 AND r.no = $1\n", (long long)job);
-    strbuf_puts(out, "       AND r.epoch = $2 AND r.lease = $3 AND r.state = 'leased'\n"
-                     "       AND r.stripe = $5 \n"
-                     "       AND (r.watermark IS NULL AND $6 IS NULL\n"
-                     "           OR pg_catalog.array_eq(r.watermark, $6))\n"
-                     "       FOR NO KEY UPDATE;\n"
-                     "    IF NOT FOUND THEN\n"
-                     "        pghaul_outcome := 'lost';\n"
-                     "        RETURN NEXT;\n"
-                     "        RETURN;\n"
-                     "    END IF;\n"
-                     "    pghaul_at := COALESCE($6, pghaul_low);\n");
+    strbuf_puts(out,
+        "       AND r.epoch = $2 AND r.lease = $3 AND r.state = 'leased'\n"
+        "       AND r.stripe = $5\n"
+        "       AND pg_catalog.array_eq(COALESCE(r.watermark, '{}'), COALESCE($6, '{}'))\n"
+        "       FOR NO KEY UPDATE;\n"
+        "    IF NOT FOUND THEN\n"
+        "        pghaul_outcome := 'lost';\n"
+        "        RETURN NEXT;\n"
+        "        RETURN;\n"
+        "    END IF;\n"
+        "    pghaul_at := COALESCE($6, pghaul_low);\n");
 }
 
 /* LOCK TABLE asks for the privilege on the whole table, and whoever calls may have that of an
@@ -374,9 +373,9 @@ put_target_guards(StrBuf *out, const Plan *plan, int64_t job)
 static void
 put_columns_guard(StrBuf *out, const Plan *plan)
 {
-    int kept = 0;
+    int kept = plan->facts->column_count;
     for (int i = 0; i < plan->facts->column_count; i++) {
-        kept += plan->facts->columns[i].generated ? 0 : 1;
+        kept -= plan->facts->columns[i].generated;
     }
     strbuf_printf(out,
         "    IF (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute AS a\n"
@@ -493,8 +492,7 @@ sql_put_frame_checkpoint(StrBuf *out, const Plan *plan, int64_t job, SliceKind k
         "                      ELSE r.leftover + pghaul_left END,\n"
         "           visits = r.visits + (pghaul_outcome = 'partial')::pg_catalog.int4,\n"
         "           retry_at = pg_catalog.clock_timestamp() + pg_catalog.make_interval(\n"
-        "               secs => LEAST(10, 0.1::pg_catalog.float8\n"
-        "                   * pg_catalog.power(2, LEAST(r.visits, 10)))),\n"
+        "               secs => LEAST(10, pg_catalog.power(2, LEAST(r.visits, 10) - 3))),\n"
         "           state = CASE pghaul_outcome WHEN 'more' THEN 'leased'\n"
         "                   ELSE pghaul_outcome END,\n"
         "           lease = CASE pghaul_outcome WHEN 'more' THEN r.lease END\n");

@@ -318,6 +318,11 @@ sql_put_lock_children(StrBuf *out, const Plan *plan, bool skips)
 void
 sql_put_delete_children(StrBuf *out, const Plan *plan)
 {
+    if (plan->purge->child_count > 0) {
+        /* The server's own statements, which look for rows that refer to each deleted one, obey it
+         * too and would be planned anew every time; rows by ctid have the same plan always. */
+        strbuf_puts(out, "    PERFORM pg_catalog.set_config('plan_cache_mode', 'auto', true);\n");
+    }
     for (int i = plan->purge->child_count - 1; i >= 0; i--) {
         const ChildNode *node = node_at(plan, i);
         Names names = names_of(plan, i);

@@ -92,9 +92,12 @@ static int64_t
 freed_bytes(const Plan *plan, int64_t rows)
 {
     const TableFacts *table = &plan->facts->table;
-    double all = table->rows > 0 ? table->rows : plan->rows_per_block * (double)table->blocks;
-    double bytes = (double)(table->total_bytes - table->index_bytes);
-    return all < 1 ? -1 : (int64_t)((double)rows * bytes / all);
+    double row = facts_row_bytes(table);
+    double all = plan->rows_per_block * (double)table->blocks;
+    if (row < 0 && all >= 1) {
+        row = (double)(table->total_bytes - table->index_bytes) / all;
+    }
+    return row < 0 ? -1 : (int64_t)((double)rows * row);
 }
 
 static bool
@@ -212,6 +215,12 @@ aftercare_keep_tail(PgConn *conn, const Plan *plan, int64_t job, StopToken *stop
     return ddl_run(conn, &step, plan->spec->throttle.yield_after_us, stop, err);
 }
 
+/* A schema of another version, which clean --all removes as well, need not have the column. */
+static const char SQL_KNOWS_TAILS[] =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a\n"
+    "                WHERE a.attrelid = 'pghaul.job'::pg_catalog.regclass\n"
+    "                  AND a.attname = 'tail_oid' AND NOT a.attisdropped)";
+
 /*
  * The statement that puts back what is still as the job has set it; no row when the job set
  * nothing, NULL when nothing is to be put back: the table is gone, somebody has changed it, or
@@ -242,7 +251,14 @@ aftercare_release_tail(PgConn *conn, int64_t job, StopToken *stop, Err *err)
 {
     Params params = PARAMS_INIT;
     params_int(&params, job);
+    PGRESULT_AUTO *knows = NULL;
     PGRESULT_AUTO *found = NULL;
+    if (!query_one(conn, SQL_KNOWS_TAILS, 0, NULL, &knows, err)) {
+        return err_wrap(err, "look for vacuum_truncate");
+    }
+    if (!result_bool(knows, 0, 0)) {
+        return true;
+    }
     if (!query_with(conn, SQL_RELEASE, &params, &found, err)) {
         return err_wrap(err, "look for vacuum_truncate");
     }

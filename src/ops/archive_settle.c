@@ -1,5 +1,6 @@
 #include "ops/archive_settle.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,6 +85,25 @@ lost(const Settlement *s, const ArchiveFileRow *row, const char *what, Err *err)
         "Bring it back. A file that was moved elsewhere on purpose is no longer asked for after: "
         "UPDATE pghaul.archive_file SET bytes = NULL WHERE job = %lld AND no = %d",
         (long long)row->job, row->no);
+}
+
+/* One that is not mounted, say: an empty one in its place would be in the way. */
+static bool
+refuse_missing_folder(const Settlement *s, const char *path, Err *err)
+{
+    struct stat status;
+    if (lstat(path, &status) == 0 || errno != ENOENT) {
+        return true;
+    }
+    for (int i = 0; i < s->files.count; i++) {
+        const ArchiveFileRow *row = &s->files.rows[i];
+        if (row->job == s->job->id && row->closed && row->bytes >= 0) {
+            (void)err_set(err, ERR_CORRUPT,
+                "archive folder %s is missing, and rows that its files have are deleted", path);
+            return err_hint(err, "Bring it back, or mount the disk that it is on.");
+        }
+    }
+    return true;
 }
 
 /* ---- files that are closed ---- */
@@ -320,9 +340,10 @@ archive_settle_job(PgConn *conn, const Plan *plan, const JobRow *job, Err *err)
     }
     Settlement s = {.conn = conn, .job = job, .folder = ARCHIVE_FOLDER_INIT, .arena = ARENA_INIT};
     bool ok =
+        archive_files(conn, plan->spec->job, &s.arena, &s.files, err) &&
+        refuse_missing_folder(&s, plan->spec->archive.path, err) &&
         archive_folder_make(plan->spec->archive.path, &s.folder, err) &&
         archive_folder_list(&s.folder, plan->spec->job, &s.arena, &s.names, &s.name_count, err) &&
-        archive_files(conn, plan->spec->job, &s.arena, &s.files, err) &&
         refuse_strangers(&s, err) && look_at_all(&s, err) && settle_all(&s, err);
     for (int i = 0; i < s.open_count; i++) {
         archive_reader_close(s.open[i].reader);

@@ -379,7 +379,7 @@ judge_end(const Step *step, const ArchiveVerdict *verdict)
     } else if (ledger != NULL && ledger->closed && !is_closed) {
         damage(step, verdict->whole_bytes, "the file was closed, and its end is not there%s%s",
             verdict->reason[0] == '\0' ? "" : ": ", verdict->reason);
-    } else if (ledger != NULL && ledger->closed && ledger->bytes > 0 &&
+    } else if (ledger != NULL && ledger->closed && ledger->bytes >= 0 &&
                ledger->bytes != verdict->file_bytes) {
         damage(step, -1, "the file has %lld bytes, and had %lld when it was closed",
             (long long)verdict->file_bytes, (long long)ledger->bytes);
@@ -510,11 +510,17 @@ report_missing(const Walk *walk, const Known *known)
             continue;
         }
         char text[100];
-        bool moved = file->closed && file->bytes == 0; /* by hand: no frame is so small */
-        (void)snprintf(text, sizeof(text), "the file %s %lld frame%s of deleted rows",
-            moved ? "was moved elsewhere with" : "is missing; it had", (long long)file->committed,
+        if (file->closed && file->bytes < 0) {
+            (void)snprintf(text, sizeof(text),
+                "the file was moved elsewhere on purpose, with %lld frame%s of deleted rows",
+                (long long)file->committed, file->committed == 1 ? "" : "s");
+            remark(walk, WALK_NOTE, file->name, -1, text);
+            continue;
+        }
+        (void)snprintf(text, sizeof(text),
+            "the file is missing; it had %lld frame%s of deleted rows", (long long)file->committed,
             file->committed == 1 ? "" : "s");
-        remark(walk, moved ? WALK_NOTE : WALK_DAMAGE, file->name, -1, text);
+        remark(walk, WALK_DAMAGE, file->name, -1, text);
     }
 }
 

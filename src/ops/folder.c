@@ -56,6 +56,9 @@ folder_above(const char *path, Arena *arena)
     while (len > 0 && path[len - 1] != '/') {
         len--;
     }
+    while (len > 0 && path[len - 1] == '/') {
+        len--;
+    }
     return len == 0 ? "/" : arena_strndup(arena, path, len);
 }
 

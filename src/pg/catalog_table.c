@@ -11,7 +11,9 @@
 
 /*
  * owned_by_us is about what we may do (a superuser may do everything), owner_is_trusted about what
- * could be done to us: code of the owner's runs in our session.
+ * could be done to us: code of the owner's runs in our session.  A row costs 32 bytes beside its
+ * values: header, place in the page, alignment.  Statistics of columns that we may not read are
+ * hidden, and a part of a row's width is worse than none.
  */
 static const char SQL_TABLE[] =
     "SELECT n.nspname, c.relname, c.relkind, c.relpersistence, COALESCE(m.amname, ''),\n"
@@ -52,7 +54,17 @@ static const char SQL_TABLE[] =
     "       c.reltoastrelid <> 0,\n"
     "       EXISTS (SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) o\n"
     "                WHERE o.option_name = 'vacuum_truncate'\n"
-    "                  AND NOT o.option_value::pg_catalog.bool)\n"
+    "                  AND NOT o.option_value::pg_catalog.bool),\n"
+    "       COALESCE((SELECT o.option_value::pg_catalog.float8\n"
+    "                   FROM pg_catalog.pg_options_to_table(c.reloptions) o\n"
+    "                  WHERE o.option_name = 'fillfactor'), 100) / 100\n"
+    "       * pg_catalog.pg_relation_size(c.oid)\n"
+    "       / (SELECT 32 + pg_catalog.sum(s.avg_width * (1 - s.null_frac))\n"
+    "            FROM pg_catalog.pg_stats s\n"
+    "           WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND NOT s.inherited\n"
+    "          HAVING pg_catalog.count(*) = (\n"
+    "                 SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute a\n"
+    "                  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))\n"
     "  FROM pg_catalog.pg_class c\n"
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n"
     "  JOIN pg_catalog.pg_roles o ON o.oid = c.relowner\n"
@@ -398,6 +410,7 @@ catalog_read_table(const CatalogReader *reader, Err *err)
         .is_system = result_bool(row, 0, 27),
         .has_toast = result_bool(row, 0, 28),
         .keeps_tail = result_bool(row, 0, 29),
+        .full_rows = result_float(row, 0, 30),
         .wraparound_vacuum_pid = (int)result_int(vacuum, 0, 0),
     };
     return read_names(reader, SQL_CHILDREN, &table->children, &table->child_count, err);

@@ -26,7 +26,7 @@ ledger_jobs(PgConn *conn, Arena *arena, LedgerJob **jobs, int *count, Err *err)
 }
 
 static const char SQL_FILES[] =
-    "SELECT f.no, f.name, f.run, f.closed IS NOT NULL, f.bytes, f.table_name,\n"
+    "SELECT f.no, f.name, f.run, f.closed IS NOT NULL, COALESCE(f.bytes, -1), f.table_name,\n"
     "       pg_catalog.count(a.no) FILTER (WHERE a.fate = 'committed'), pg_catalog.max(a.no)\n"
     "  FROM pghaul.archive_file f\n"
     "  LEFT JOIN pghaul.archive_frame a ON a.job = f.job AND a.file = f.no\n"

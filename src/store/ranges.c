@@ -294,12 +294,13 @@ ranges_advance(PgConn *conn, const RangeOwner *owner, const RangeLease *lease,
 
 /* ---- totals ---- */
 
-/* A leased range counts by its stripe, which is steady and never too much. */
+/* A range that is not done counts by its stripe, or by its rows: both steady and never too much. */
 static const char SQL_TOTALS[] =
     "SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE r.state = 'done'),\n"
     "       COALESCE(pg_catalog.sum(r.rows), 0),\n"
     "       COALESCE(pg_catalog.sum(CASE WHEN r.state = 'done' THEN r.est_rows\n"
-    "           ELSE r.est_rows * r.stripe / r.stripes END), 0),\n"
+    "           ELSE GREATEST(r.est_rows * r.stripe / r.stripes,\n"
+    "                         LEAST(r.rows, r.est_rows)) END), 0),\n"
     "       COALESCE(pg_catalog.sum(r.differing), 0), COALESCE(pg_catalog.sum(r.leftover), 0)\n"
     "  FROM pghaul.ranges r\n"
     " WHERE r.job = $1::pg_catalog.int8 AND r.pass = $2::pg_catalog.int4";

@@ -147,6 +147,12 @@ Test(archive, a_file_that_is_gone_stops_the_run)
     job_expect_run(&c.test, 0);
     archive_case_check(&c, true, "brought back");
 
+    STRBUF_AUTO elsewhere = STRBUF_INIT;
+    strbuf_printf(&elsewhere, "%s.elsewhere", c.archive);
+    cr_assert(eq(int, 0, rename(c.archive, strbuf_text(&elsewhere))));
+    expect_run(&c, 1, "is missing, and rows that its files have are deleted");
+    cr_expect(eq(int, 0, rename(strbuf_text(&elsewhere), c.archive)), "a folder was made");
+
     cr_assert(eq(int, 0, rename(file, strbuf_text(&away))));
     pg_exec(c.test.conn, "UPDATE pghaul.archive_file SET bytes = NULL WHERE no = 1");
     job_expect_run(&c.test, 0);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/strbuf.h"
@@ -85,8 +86,42 @@ Test(archive_verbs, missing_file_is_found_by_the_database)
     ARCHIVE_EXPECT(&test, "verify", 0, "0 files", NULL);
     ARCHIVE_EXPECT(
         &test, "verify", 6, "the file is missing; it had 20 frames", "-d", test.base.uri);
-    pg_exec(test.base.conn, "UPDATE pghaul.archive_file SET bytes = NULL"); /* as run advises */
-    ARCHIVE_EXPECT(&test, "verify", 0, "moved elsewhere with 20 frames", "-d", test.base.uri);
+    ARCHIVE_EXPECT(&test, "verify", 6, "\"compared\":true", "-d", test.base.uri, "--json");
+    free(file);
+    restore_case_free(&test);
+}
+
+/* As the run that misses it tells its operator to say so. */
+Test(archive_verbs, file_that_was_moved_elsewhere_on_purpose_is_not_missing)
+{
+    RestoreCase test = purged();
+    char *file = restore_case_file(&test);
+    char away[200];
+    (void)snprintf(away, sizeof(away), "%s.away", test.path);
+    cr_assert(rename(file, away) == 0);
+    pg_exec(test.base.conn, "UPDATE pghaul.archive_file SET bytes = NULL WHERE no = 1");
+    ARCHIVE_EXPECT(
+        &test, "verify", 0, "moved elsewhere on purpose, with 20 frames", "-d", test.base.uri);
+    ARCHIVE_EXPECT(&test, "verify", 0, "compared with what", "-d", test.base.uri);
+    cr_assert(rename(away, file) == 0);
+    ARCHIVE_EXPECT(&test, "verify", 0, "1 file, 20 frames, 200 deleted rows", "-d", test.base.uri);
+    free(file);
+    restore_case_free(&test);
+}
+
+Test(archive_verbs, totals_are_those_of_the_files)
+{
+    RestoreCase test = purged();
+    char *file = restore_case_file(&test);
+    struct stat found;
+    char total[100];
+    cr_assert(stat(file, &found) == 0);
+    (void)snprintf(total, sizeof(total), "\"files\":1,\"frames\":20,\"rows\":200,\"bytes\":%lld,",
+        (long long)found.st_size);
+    ARCHIVE_EXPECT(&test, "list", 0, total, "--json");
+    ARCHIVE_EXPECT(&test, "verify", 0, total, "--json");
+    ARCHIVE_EXPECT(
+        &test, "restore", 2, "has no deleted rows of run 77", "--run=77", "-d", test.base.uri);
     free(file);
     restore_case_free(&test);
 }

@@ -149,6 +149,7 @@ expect_clean_version(int version)
     job_expect_run(&test, 0);
     pg_execf(test.conn, "UPDATE pghaul.meta SET version = %d", version);
     pg_exec(test.conn, "ALTER TABLE pghaul.job RENAME last_pass_kind TO other_name;"
+                       "ALTER TABLE pghaul.job RENAME tail_oid TO another_name;"
                        "ALTER TABLE pghaul.run RENAME stop_requested TO other_name");
     job_expect_verb(&test, "clean", NULL, 4);
     job_expect_verb(&test, "status", NULL, 4);

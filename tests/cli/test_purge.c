@@ -54,6 +54,10 @@ Test(purge, rows_that_match_are_deleted_and_no_others)
     out = job_verb_output(&test, "verify", NULL, 4);
     cr_expect(strstr(out, "nothing to compare") != NULL, "%s", out);
     free(out);
+    out = job_verb_output(&test, "cutover", NULL, 4);
+    cr_expect(strstr(out, "is a purge, which has no second table") != NULL, "%s", out);
+    cr_expect(strstr(out, "DROP COLUMN") == NULL, "%s", out);
+    free(out);
     job_close_cluster(&test);
 }
 

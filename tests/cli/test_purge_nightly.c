@@ -76,6 +76,7 @@ Test(purge_nightly, quota_ends_a_run_with_work_left_and_the_backlog_shrinks_to_n
     free(out);
     cr_expect(lt(i64, 0, matching(&test)));
     cr_expect(le(i64, matching(&test), old - 2000));
+    cr_expect(lt(i64, 0, pg_int(test.conn, "SELECT 1000 * done_ratio FROM pghaul.progress")));
     expect_estimate(&test);
 
     out = OUTPUT(&test, 7, "-q"); /* statistics are of before the first one */
@@ -242,6 +243,28 @@ static int64_t
 vacuums(const JobTest *test)
 {
     return pg_int(test->conn, "SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 'app'");
+}
+
+Test(purge_nightly, what_is_freed_is_not_the_room_of_rows_that_went_before)
+{
+    JobTest test;
+    job_open(&test, cluster_shared(), ROWS, 100);
+    pg_exec(test.conn, "ANALYZE app");
+    int64_t bytes = pg_int(test.conn, "SELECT pg_table_size('app') / 20000");
+    job_write_purge(&test, "where: hits < 70\n" ONE);
+    job_set_slow(&test, 0);
+    job_expect_run(&test, 0);
+    pg_exec(test.conn, "VACUUM ANALYZE app");
+    int64_t old =
+        pg_int(test.conn, "WITH u AS (UPDATE app SET hits = 0 WHERE id IN"
+                          " (SELECT id FROM app LIMIT 100) RETURNING id) SELECT count(*) FROM u");
+    job_expect_run(&test, 0);
+    double freed =
+        (double)pg_int(test.conn, "SELECT freed_bytes FROM pghaul.run ORDER BY id DESC LIMIT 1");
+    double right = (double)(old * bytes);
+    cr_expect(eq(i64, 100, old));
+    cr_expect(epsilon_eq(dbl, freed, right, right / 2), "%.0f of %.0f bytes", freed, right);
+    job_close_cluster(&test);
 }
 
 Test(purge_nightly, table_is_vacuumed_at_the_end_and_keeps_its_length)

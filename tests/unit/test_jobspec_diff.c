@@ -72,7 +72,7 @@ Test(jobspec_diff, table_is_compared_as_sql_reads_names)
     } CASES[] = {
         {"Orders", 0, ""},
         {"public.orders", 0, ""},
-        {"'\"Orders\"'", 1, "backfill was \"orders\", is \"\"Orders\"\""},
+        {"'\"Orders\"'", 1, "backfill was \"orders\", is '\"Orders\"'"},
         {"order", 1, "backfill was \"orders\", is \"order\""},
     };
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
