@@ -30,7 +30,8 @@ typedef enum ChildAction {
     "                   '; ' ORDER BY k.conrelid, k.conname)\n"                                    \
     "          FROM pg_catalog.pg_trigger AS g\n"                                                  \
     "          JOIN pg_catalog.pg_constraint AS k ON k.oid = g.tgconstraint AND k.contype = 'f'\n" \
-    "         WHERE g.tgrelid = " oid " AND g.tgisinternal AND g.tgtype & 8 <> 0), '')"
+    "         WHERE g.tgrelid = " oid                                                              \
+    " AND g.tgisinternal AND g.tgtype & 8::pg_catalog.int2 <> 0), '')"
 
 typedef struct ChildColumn {
     const char *name;

@@ -53,6 +53,7 @@ typedef struct Worker {
     /* owner thread only */
     PgConn *conn;
     PgConn *source;    /* of a copy between two databases, open whenever `conn` is; NULL else */
+    int64_t timeline;  /* of the server that `conn` leads to */
     int64_t row_bytes; /* relayed lately, the mean of a row; 0 = not known */
     Settings settings; /* of the run, as of this step */
     JobRow job;        /* as read when the last range was taken; texts in job_arena */

@@ -48,6 +48,7 @@ typedef struct WalkedFile {
 
 typedef enum WalkGravity {
     WALK_NOTE,   /* should be known */
+    WALK_UNDONE, /* rows that the file has as deleted, and the database not (yet): they are there */
     WALK_TORN,   /* a torn end, of a file whose database is not asked: perhaps there were rows */
     WALK_DAMAGE, /* rows are lost or may be wrong */
 } WalkGravity;

@@ -3,10 +3,12 @@
  * whether the place that keeps them can.
  */
 #include <string.h>
+#include <strings.h>
 
 #include "core/castrules.h"
 #include "core/findings_collector.h"
 #include "core/format.h"
+#include "core/sqlscan.h"
 
 /* ---- privileges ---- */
 
@@ -57,6 +59,64 @@ check_privileges(const Collector *c)
             "vacuum_truncate: off needs the owner of %s, which is %s", c->table, owner);
     }
     check_lock(c);
+}
+
+/* ---- the time ---- */
+
+static bool
+reads_a_time(const Collector *c, const ExprFacts *where)
+{
+    static const char *const TIMES[] = {"date", "timestamp", "timestamptz", "time", "timetz"};
+    for (int i = 0; i < where->source_count; i++) {
+        const ColumnFacts *column = facts_column_by_attnum(c->facts, where->sources[i]);
+        for (size_t k = 0; column != NULL && k < sizeof(TIMES) / sizeof(TIMES[0]); k++) {
+            if (strcmp(column->base_type_name, TIMES[k]) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* 'today', ' Now ', 'tomorrow 12:00' */
+static bool
+is_time_constant(const SqlToken *token)
+{
+    static const char *const WORDS[] = {"now", "today", "tomorrow", "yesterday"};
+    if (token->kind != SQL_TOKEN_STRING) {
+        return false;
+    }
+    const char *at = token->text + strcspn(token->text, "'") + 1;
+    at += strspn(at, " ");
+    for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++) {
+        size_t len = strlen(WORDS[i]);
+        if (strncasecmp(at, WORDS[i], len) == 0 && strchr(" '", at[len]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The server reads such a constant when it parses the text, which each session does at a time of
+ * its own: past midnight rows would be read for the archive that the DELETE does not match. */
+static void
+check_time(const Collector *c)
+{
+    const char *sql = c->spec->where.text;
+    if (sql == NULL || c->exprs == NULL || c->exprs->where == NULL ||
+        !reads_a_time(c, c->exprs->where)) {
+        return;
+    }
+    SqlToken token = sql_scan(sql);
+    while (token.kind != SQL_TOKEN_END && !is_time_constant(&token)) {
+        token = sql_scan(token.text + token.len);
+    }
+    if (token.kind != SQL_TOKEN_END) {
+        finding_add(c, FINDING_REFUSE, "time-constant",
+            "Write now() or CURRENT_DATE, which are one moment for the whole run.",
+            "the constant %.*s in where: is another time in each session", (int)token.len,
+            token.text);
+    }
 }
 
 /* ---- subscribers ---- */
@@ -229,6 +289,7 @@ void
 findings_purge(const Collector *c, const Collector *target)
 {
     check_privileges(c);
+    check_time(c);
     check_publications(c);
     check_folder(c);
     findings_aftercare(c);

@@ -29,8 +29,9 @@ sql_archive_settings(StrBuf *out, const Plan *plan, int64_t job)
     strbuf_printf(out,
         ",\n       pg_catalog.pg_relation_filenode(%u)::pg_catalog.int8"
         ",\n       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute AS a\n"
-        "         WHERE a.attrelid = %u AND a.attnum > 0 AND NOT a.attisdropped)"
-        ",\n       (SELECT c.relnatts FROM pg_catalog.pg_class AS c WHERE c.oid = %u)"
+        "         WHERE a.attrelid = %u::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped)"
+        ",\n       (SELECT c.relnatts FROM pg_catalog.pg_class AS c WHERE c.oid = "
+        "%u::pg_catalog.oid)"
         ",\n       (SELECT pg_catalog.set_config('pghaul.now', j.pinned::pg_catalog.text, true)\n"
         "          FROM pghaul.job AS j WHERE j.id = %lld)"
         ",\n       pg_catalog.set_config('pghaul.held', COALESCE($3::pg_catalog.text, '{}'), true)",
@@ -228,7 +229,8 @@ put_file_guard(StrBuf *out, const Plan *plan)
     uint32_t oid = plan->facts->table.oid;
     strbuf_printf(out,
         "    IF pg_catalog.pg_relation_filenode(%u)::pg_catalog.int8 IS DISTINCT FROM $10\n"
-        "        OR (SELECT c.relnatts FROM pg_catalog.pg_class AS c WHERE c.oid = %u) <> $14[7]\n"
+        "        OR (SELECT c.relnatts FROM pg_catalog.pg_class AS c WHERE c.oid = "
+        "%u::pg_catalog.oid) <> $14[7]\n"
         "    THEN\n        ",
         oid, oid);
     put_raise(out, "PH005", "the table was altered since its rows were archived");

@@ -26,9 +26,10 @@ sql_archive_child_settings(StrBuf *out, const ChildNode *node)
     strbuf_printf(out,
         "SELECT COALESCE(pg_catalog.pg_relation_filenode(c.oid), 0)::pg_catalog.int8,\n"
         "       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute AS a\n"
-        "         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),\n"
+        "         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
+        "           AND a.attgenerated = ''),\n"
         "       c.relnatts\n"
-        "  FROM pg_catalog.pg_class AS c WHERE c.oid = %u",
+        "  FROM pg_catalog.pg_class AS c WHERE c.oid = %u::pg_catalog.oid",
         node->table->oid);
 }
 
@@ -185,7 +186,8 @@ put_compare_child(StrBuf *out, const Plan *plan, int node, int table)
         "        IF pg_catalog.cardinality(pghaul_c%d) <> $14[%d]\n"
         "            OR pg_catalog.cardinality(pghaul_c%d) > 0 AND (\n"
         "            pg_catalog.pg_relation_filenode(%u)::pg_catalog.int8 <> $14[%d]\n"
-        "            OR (SELECT c.relnatts FROM pg_catalog.pg_class AS c WHERE c.oid = %u)\n"
+        "            OR (SELECT c.relnatts FROM pg_catalog.pg_class AS c WHERE c.oid = "
+        "%u::pg_catalog.oid)\n"
         "               <> $14[%d]\n"
         "            OR (SELECT pg_catalog.count(*) FROM ",
         node + 1, rows, node + 1, child->table->oid, number_at(table, ARCHIVE_NUMBER_FILENODE),

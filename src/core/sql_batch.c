@@ -169,7 +169,7 @@ sql_put_not_aside(StrBuf *out, const Plan *plan, int64_t job)
 {
     strbuf_puts(out, "(pghaul_clean OR NOT ");
     sql_put_key_text(out, plan);
-    strbuf_puts(out, " = ANY (");
+    strbuf_puts(out, " OPERATOR(pg_catalog.=) ANY (");
     put_set_aside(out, job);
     strbuf_puts(out, "))");
 }
@@ -179,8 +179,7 @@ sql_put_frame_claim(StrBuf *out, int64_t job)
 {
     sql_put_batch_mark(out, job);
     strbuf_puts(out, "    pghaul_rows := 0;\n"
-                     "    pghaul_left := 0;\n"
-                     "    pghaul_aside := 0;\n"
+                     "    pghaul_left := 0;\n    pghaul_aside := 0;\n"
                      "    -- 1 compare and set: is the range still ours, and at this very place?\n"
                      "    SELECT r.low, r.high, r.stripes, r.leftover, NOT EXISTS (");
     put_set_aside(out, job);
@@ -189,15 +188,17 @@ sql_put_frame_claim(StrBuf *out, int64_t job)
                      "           pghaul_clean\n"
                      "      FROM pghaul.ranges AS r\n");
     strbuf_printf(out, "     WHERE r.job = %lld AND r.pass = $4 AND r.no = $1\n", (long long)job);
-    strbuf_puts(out, "       AND r.epoch = $2 AND r.lease = $3 AND r.state = 'leased'\n"
-                     "       AND r.stripe = $5 AND r.watermark IS NOT DISTINCT FROM $6\n"
-                     "       FOR NO KEY UPDATE;\n"
-                     "    IF NOT FOUND THEN\n"
-                     "        pghaul_outcome := 'lost';\n"
-                     "        RETURN NEXT;\n"
-                     "        RETURN;\n"
-                     "    END IF;\n"
-                     "    pghaul_at := COALESCE($6, pghaul_low);\n");
+    strbuf_puts(out,
+        "       AND r.epoch = $2 AND r.lease = $3 AND r.state = 'leased'\n"
+        "       AND r.stripe = $5\n"
+        "       AND pg_catalog.array_eq(COALESCE(r.watermark, '{}'), COALESCE($6, '{}'))\n"
+        "       FOR NO KEY UPDATE;\n"
+        "    IF NOT FOUND THEN\n"
+        "        pghaul_outcome := 'lost';\n"
+        "        RETURN NEXT;\n"
+        "        RETURN;\n"
+        "    END IF;\n"
+        "    pghaul_at := COALESCE($6, pghaul_low);\n");
 }
 
 /* LOCK TABLE asks for the privilege on the whole table, and whoever calls may have that of an
@@ -246,9 +247,10 @@ put_key_end(StrBuf *out, const Plan *plan, const char *probe)
 {
     strbuf_printf(out, "    SELECT %s;\n    IF FOUND THEN\n", probe);
     put_bound_values(out, plan, "pghaul_to", "pghaul_end");
-    strbuf_puts(out, "        pghaul_to_open := false;\n"
-                     "        pghaul_last := COALESCE(pghaul_end = pghaul_high, false);\n"
-                     "    END IF;\n");
+    strbuf_puts(out,
+        "        pghaul_to_open := false;\n"
+        "        pghaul_last := COALESCE(pg_catalog.array_eq(pghaul_end, pghaul_high), false);\n"
+        "    END IF;\n");
 }
 
 static void
@@ -304,7 +306,7 @@ sql_put_frame_slice(StrBuf *out, const Plan *plan, SliceKind kind, const char *s
         "        pghaul_high[1]::pg_catalog.int8);\n"
         "    pghaul_last := pghaul_block = pghaul_high[1]::pg_catalog.int8;\n"
         "    pghaul_from := ('(' || pghaul_at[1] || ',0)')::pg_catalog.tid;\n"
-        "    pghaul_to := ('(' || pghaul_block || ',0)')::pg_catalog.tid;\n",
+        "    pghaul_to := pg_catalog.concat('(', pghaul_block, ',0)')::pg_catalog.tid;\n",
         size_sql);
 }
 
@@ -334,7 +336,7 @@ put_source_guards(StrBuf *out, const Plan *plan, int64_t job, const char *record
     STRBUF_AUTO key = STRBUF_INIT;
     drift_put_used_columns(&used, plan);
     drift_put_key_columns(&key, plan);
-    strbuf_puts(out, "    IF ");
+    strbuf_puts(out, "    IF NOT COALESCE(pg_catalog.array_eq(");
     put_signature(out, plan->copy == NULL ? "table_signature" : "copy_signature",
         plan->facts->table.oid, &used, &key);
     if (plan->copy == NULL) {
@@ -346,7 +348,7 @@ put_source_guards(StrBuf *out, const Plan *plan, int64_t job, const char *record
     } else {
         strbuf_puts(out, "NULL");
     }
-    strbuf_printf(out, ") IS DISTINCT FROM %s", recorded_sql);
+    strbuf_printf(out, "), %s), false)", recorded_sql);
     put_raise_drift(out, "the table");
 }
 
@@ -358,25 +360,28 @@ put_target_guards(StrBuf *out, const Plan *plan, int64_t job)
     STRBUF_AUTO key = STRBUF_INIT;
     drift_put_into_columns(&used, plan);
     drift_put_into_key(&key, plan);
-    strbuf_puts(out, "    IF ");
+    strbuf_puts(out, "    IF NOT COALESCE(pg_catalog.array_eq(");
     put_signature(out, "table_signature", plan_into(plan)->table.oid, &used, &key);
     strbuf_printf(out,
-        "false) IS DISTINCT FROM (\n"
-        "        SELECT j.into_signature FROM pghaul.job j WHERE j.id = %lld)",
+        "false), (\n"
+        "        SELECT j.into_signature FROM pghaul.job j WHERE j.id = %lld)), false)",
         (long long)job);
     put_raise_drift(out, "the target");
 }
 
-/* A column that was added has values that nobody would keep. */
+/* A column that was added, or is computed no more, has values that nobody would keep. */
 static void
 put_columns_guard(StrBuf *out, const Plan *plan)
 {
-    int last = plan->facts->columns[plan->facts->column_count - 1].attnum;
+    int kept = plan->facts->column_count;
+    for (int i = 0; i < plan->facts->column_count; i++) {
+        kept -= plan->facts->columns[i].generated;
+    }
     strbuf_printf(out,
-        "    IF EXISTS (SELECT FROM pg_catalog.pg_attribute AS a\n"
-        "                WHERE a.attrelid = %u AND a.attnum > %d AND NOT a.attisdropped\n"
-        "                  AND a.attgenerated = '')",
-        plan->facts->table.oid, last);
+        "    IF (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute AS a\n"
+        "         WHERE a.attrelid = %u::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
+        "           AND a.attgenerated = '') <> %d",
+        plan->facts->table.oid, kept);
     put_raise_drift(out, "the list of columns");
 }
 
@@ -486,8 +491,8 @@ sql_put_frame_checkpoint(StrBuf *out, const Plan *plan, int64_t job, SliceKind k
         "           leftover = CASE pghaul_outcome WHEN 'partial' THEN 0\n"
         "                      ELSE r.leftover + pghaul_left END,\n"
         "           visits = r.visits + (pghaul_outcome = 'partial')::pg_catalog.int4,\n"
-        "           retry_at = pg_catalog.clock_timestamp() + LEAST(10.0, 0.1 * 2.0\n"
-        "               ^ LEAST(r.visits, 10)) * '1 s'::pg_catalog.interval,\n"
+        "           retry_at = pg_catalog.clock_timestamp() + pg_catalog.make_interval(\n"
+        "               secs => LEAST(10, pg_catalog.power(2, LEAST(r.visits, 10) - 3))),\n"
         "           state = CASE pghaul_outcome WHEN 'more' THEN 'leased'\n"
         "                   ELSE pghaul_outcome END,\n"
         "           lease = CASE pghaul_outcome WHEN 'more' THEN r.lease END\n");

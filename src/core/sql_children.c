@@ -177,7 +177,8 @@ put_union(StrBuf *out, const Names *names)
     if (names->oids[0] == '\0') {
         strbuf_printf(out,
             "    %s := ARRAY(SELECT DISTINCT u.t\n"
-            "        FROM pg_catalog.unnest(%s || pghaul_more_tids) AS u(t));\n",
+            "        FROM pg_catalog.unnest(pg_catalog.array_cat(%s, pghaul_more_tids)) AS "
+            "u(t));\n",
             names->tids, names->tids);
         return;
     }
@@ -185,8 +186,9 @@ put_union(StrBuf *out, const Names *names)
         "    SELECT COALESCE(pg_catalog.array_agg(s.t), '{}'),\n"
         "           COALESCE(pg_catalog.array_agg(s.o), '{}') INTO %s, %s\n"
         "      FROM (SELECT DISTINCT u.t, u.o FROM ROWS FROM (\n"
-        "               pg_catalog.unnest(%s || pghaul_more_tids),\n"
-        "               pg_catalog.unnest(%s || pghaul_more_oids)) AS u(t, o)) AS s;\n",
+        "               pg_catalog.unnest(pg_catalog.array_cat(%s, pghaul_more_tids)),\n"
+        "               pg_catalog.unnest(pg_catalog.array_cat(%s, pghaul_more_oids))) AS u(t, o)) "
+        "AS s;\n",
         names->tids, names->oids, names->tids, names->oids);
 }
 
@@ -222,7 +224,7 @@ static void
 put_holders(StrBuf *out, const Plan *plan, int node, const ChildLink *link)
 {
     Names child = names_of(plan, node);
-    strbuf_puts(out, "    pghaul_holders := pghaul_holders || ARRAY(\n"
+    strbuf_puts(out, "    pghaul_holders := pg_catalog.array_cat(pghaul_holders, ARRAY(\n"
                      "        SELECT DISTINCT l.pid FROM pg_catalog.pg_locks AS l\n"
                      "         WHERE l.locktype = 'transactionid' AND l.granted\n"
                      "           AND l.pid <> pg_catalog.pg_backend_pid()\n"
@@ -230,7 +232,7 @@ put_holders(StrBuf *out, const Plan *plan, int node, const ChildLink *link)
     put_children_of(out, plan, node, link);
     strbuf_puts(out, "\n       AND NOT (");
     put_is_at(out, "pghaul_child", child.tids, child.oids);
-    strbuf_puts(out, ")\n     LIMIT 100));\n");
+    strbuf_puts(out, ")\n     LIMIT 100)));\n");
 }
 
 /* Leave the parents whose rows are not all ours.  What is read again are rows that we have locked,
@@ -351,8 +353,8 @@ sql_put_delete_children(StrBuf *out, const Plan *plan)
 static void
 put_guard(StrBuf *out, uint32_t oid, const char *signature)
 {
-    char number[16];
-    (void)snprintf(number, sizeof(number), "%u", oid);
+    char number[32];
+    (void)snprintf(number, sizeof(number), "%u::pg_catalog.oid", oid);
     strbuf_printf(out, "    IF " CHILDREN_SIGNATURE("%s"), number);
     strbuf_puts(out, " <> ");
     sql_put_literal(out, signature);

@@ -123,7 +123,7 @@ sql_log_put_in_slice(StrBuf *out, const Plan *plan, const char *slice_sql, const
         "           pg_catalog.hash_record_extended(ROW(",
         slices_sql, slice_sql);
     sql_log_put_numbered(out, plan, "pghaul_log.k");
-    strbuf_printf(out, "), 0) & 1048575, %s) = %s END", slices_sql, slice_sql);
+    strbuf_printf(out, "), 0) & 1048575::pg_catalog.int8, %s) = %s END", slices_sql, slice_sql);
 }
 
 /* ---- objects ---- */

@@ -154,7 +154,8 @@ put_stripe_of_key(StrBuf *out, const Plan *plan, const char *stripes_sql)
     }
     strbuf_puts(out, "pg_catalog.mod((pg_catalog.hashtextextended(");
     sql_put_column(out, plan, last->name);
-    strbuf_printf(out, "::pg_catalog.text, 0) & 1048575)::pg_catalog.int8, %s)", stripes_sql);
+    strbuf_printf(out, "::pg_catalog.text, 0) & 1048575::pg_catalog.int8)::pg_catalog.int8, %s)",
+        stripes_sql);
 }
 
 void

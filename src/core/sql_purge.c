@@ -94,7 +94,7 @@ put_left(StrBuf *out, const Plan *plan)
     strbuf_puts(out, "\n     WHERE ");
     put_batch_rows(out, plan);
     strbuf_puts(out, ";\n    IF pghaul_left > 0 THEN\n"
-                     "        pghaul_holders := pghaul_holders || ARRAY(\n"
+                     "        pghaul_holders := pg_catalog.array_cat(pghaul_holders, ARRAY(\n"
                      "        SELECT DISTINCT l.pid FROM pg_catalog.pg_locks AS l\n"
                      "         WHERE l.locktype = 'transactionid' AND l.granted\n"
                      "           AND l.pid <> pg_catalog.pg_backend_pid()\n"
@@ -104,7 +104,7 @@ put_left(StrBuf *out, const Plan *plan)
     sql_put_only_table(out, plan);
     strbuf_puts(out, "\n     WHERE ");
     put_batch_rows(out, plan);
-    strbuf_puts(out, "\n         LIMIT 100) AS s));\n    END IF;\n");
+    strbuf_puts(out, "\n         LIMIT 100) AS s)));\n    END IF;\n");
 }
 
 /*

@@ -428,6 +428,22 @@ decide_slot(Worker *worker, ArchiveSlot *slot, Err *err)
     return true;
 }
 
+/* A server that took over may lack the last commits of the one before, and of those frames the file
+ * says that their rows were deleted.  The next run asks the database about each of them. */
+static void
+leave_file(const Worker *worker, ArchiveSlot *slot)
+{
+    bool same = slot->origin.timeline == worker->timeline;
+    slot->origin.timeline = worker->timeline;
+    if (!same && slot->writer != NULL) {
+        log_line(LOG_WARNING, worker->name,
+            "archive file %d is left open, the next run closes it: another server took over",
+            slot->origin.file_no);
+        archive_abandon(slot->writer);
+        slot->writer = NULL;
+    }
+}
+
 bool
 archiver_decide(Worker *worker, Err *err)
 {
@@ -435,6 +451,9 @@ archiver_decide(Worker *worker, Err *err)
     bool ok = true;
     for (int i = 0; ok && i < archiver->slot_count; i++) {
         ok = decide_slot(worker, &archiver->slots[i], err);
+        if (ok) {
+            leave_file(worker, &archiver->slots[i]);
+        }
     }
     return ok;
 }
@@ -451,6 +470,10 @@ close_file(Worker *worker, ArchiveSlot *slot, Err *err)
     }
     if ((!usable && !worker_open_session(worker, err)) || !decide_slot(worker, slot, err)) {
         return false;
+    }
+    leave_file(worker, slot);
+    if (slot->writer == NULL) {
+        return true;
     }
     int64_t bytes = 0;
     ArchiveWriter *writer = slot->writer;

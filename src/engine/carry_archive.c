@@ -173,7 +173,7 @@ read_child(Batch *batch, ArchiveSlot *slot, const ArchiveRows *rows, Err *err)
     slot->filenode = result_dup(row, 0, 0, &batch->arena);
     slot->attributes = result_dup(row, 0, 2, &batch->arena);
     bool cut = false;
-    return (result_int(row, 0, 1) == node->table->column_count || has_other_columns(err)) &&
+    return (result_int(row, 0, 1) == slot->origin.column_count || has_other_columns(err)) &&
            copy_rows(batch, slot, strbuf_text(&sql), &cut, err);
 }
 
@@ -245,6 +245,9 @@ read_rows(Batch *batch, Err *err)
     bool cut = false;
     if (!read_job_rows(batch, &cut, err) || !read_children(batch, err)) {
         return false;
+    }
+    if (batch->whole) { /* of fewer rows than were counted no more were left */
+        cut = read->count == batch->size;
     }
     if (batch->tid == NULL) {
         batch->last = !cut && read->count < batch->size;

@@ -52,6 +52,7 @@ check_identity(Worker *worker, Err *err)
     if (identity.in_recovery || identity.read_only) {
         return err_set(err, ERR_RECONNECT, "the server does not accept writes");
     }
+    worker->timeline = identity.timeline;
     JobRow job;
     Arena arena = ARENA_INIT;
     bool ok = job_read_id(worker->conn, setup->job, &arena, &job, err);

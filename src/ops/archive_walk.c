@@ -75,6 +75,16 @@ damage(const Step *step, int64_t at, const char *fmt, ...)
     remark(step->walk, WALK_DAMAGE, step->file.name->text, at, text);
 }
 
+/* The server lost a deletion, by a failover or since it is one that was restored from a backup. */
+static void
+undone(const Step *step, WalkGravity gravity, const WalkedFrame *frame, const char *what)
+{
+    char text[512];
+    (void)snprintf(text, sizeof(text),
+        "the file says that the rows of frame %d were deleted, the database %s", frame->no, what);
+    remark(step->walk, gravity, step->file.name->text, frame->at, text);
+}
+
 static void
 note(const Step *step, int64_t at, const char *text)
 {
@@ -228,10 +238,7 @@ decide(Step *step, WalkedFrame *frame, ArchiveFate in_file, Err *err)
     }
     if (noted == NULL || noted->no != frame->no) {
         if (in_file == ARCHIVE_COMMITTED) {
-            damage(step, frame->at,
-                "the file says that the rows of frame %d were deleted, the database does not know "
-                "it",
-                frame->no);
+            undone(step, WALK_UNDONE, frame, "does not know it");
         }
         frame->fate = in_file == ARCHIVE_VOID ? ARCHIVE_VOID : ARCHIVE_NONE;
         return true;
@@ -241,9 +248,11 @@ decide(Step *step, WalkedFrame *frame, ArchiveFate in_file, Err *err)
     if (noted->fate == ARCHIVE_COMMITTED && !is_same(frame, noted)) {
         damage(step, frame->at, "frame %d is not the one that the database noted down", frame->no);
         frame->fate = ARCHIVE_NONE;
-    } else if (in_file != ARCHIVE_NONE && in_file != noted->fate) {
-        damage(step, frame->at, "the rows of frame %d were %s, and the file says the contrary",
-            frame->no, noted->fate == ARCHIVE_COMMITTED ? "deleted" : "not deleted");
+    } else if (in_file == ARCHIVE_COMMITTED && noted->fate == ARCHIVE_VOID) {
+        undone(step, WALK_NOTE, frame, "lost their deletion and has them");
+    } else if (in_file == ARCHIVE_VOID && noted->fate == ARCHIVE_COMMITTED) {
+        damage(step, frame->at, "the rows of frame %d were deleted, and the file says the contrary",
+            frame->no);
     }
     return true;
 }

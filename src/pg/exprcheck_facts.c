@@ -26,11 +26,11 @@ static const char SQL_MENTIONED[] =
     "  LEFT JOIN LATERAL (\n"
     "       SELECT DISTINCT p.refobjsubid AS attnum\n"
     "         FROM pg_catalog.pg_depend p\n"
-    "        WHERE p.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass\n"
+    "        WHERE p.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid\n"
     "          AND p.objid = r.oid\n"
-    "          AND p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass\n"
+    "          AND p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid\n"
     "          AND p.refobjid = t.oid AND p.refobjsubid > 0) d ON true\n"
-    " WHERE v.oid = 'pg_temp.pghaul_view'::pg_catalog.regclass\n"
+    " WHERE v.oid = 'pg_temp.pghaul_view'::pg_catalog.regclass::pg_catalog.oid\n"
     " GROUP BY v.oid, r.oid, r.ev_action::pg_catalog.text, t.reltype";
 
 /* Type of a column with domains resolved. */

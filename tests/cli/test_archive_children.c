@@ -151,6 +151,52 @@ Test(archive_children, what_went_is_in_files_of_its_own)
     cli_base_free(&base);
 }
 
+/* More than a frame takes: the batch ends where the parents that were read end. */
+Test(archive_children, rows_that_are_very_wide_go_in_batches_of_a_few)
+{
+    CliBase base = cli_base_new(1);
+    children_start_over(&base,
+        "CREATE TABLE t (id int PRIMARY KEY, old bool NOT NULL, v text);"
+        "INSERT INTO t SELECT i, i % 2 = 0, repeat(chr(64 + i), 3000000) FROM generate_series(1, "
+        "24) i;"
+        "CREATE TABLE c (id int PRIMARY KEY, t int REFERENCES t, v text); CREATE INDEX ON c (t);"
+        "INSERT INTO c SELECT i, 1 + i % 24, repeat(chr(64 + i), 500000) FROM generate_series(1, "
+        "48) i;"
+        "CREATE TABLE every_t AS TABLE t; CREATE TABLE every_c AS TABLE c;");
+    write_archive_job(&base, 0, "where: old\nworkers: 1\n");
+    run_to_end(&base);
+    load_archived(&base, "t");
+    load_archived(&base, "c");
+    cr_expect(eq(i64, 12, pg_int(base.conn, "SELECT count(*) FROM t WHERE NOT old")));
+    cr_expect(eq(i64, 24, pg_int(base.conn, "SELECT count(*) FROM c")));
+    cr_expect(eq(i64, 0, SAME("t")));
+    cr_expect(eq(i64, 0, SAME("c")));
+    cr_expect(le(i64, 1,
+        pg_int(base.conn, "SELECT count(*) FROM pghaul.archive_frame WHERE fate = 'committed'"
+                          " AND file = 1 AND raw_bytes > 15000000")));
+    cli_base_free(&base);
+}
+
+/* What the application writes there from then on is in no frame. */
+Test(archive_children, a_column_that_is_computed_no_more_ends_the_run)
+{
+    CliBase base = cli_base_new(1);
+    children_start_over(&base,
+        SLOW PARENT CHILD("") "ALTER TABLE c ADD twice int GENERATED ALWAYS AS (id * 2) STORED");
+    write_archive_job(&base, 0, "where: slow(old)\nworkers: 1\n");
+    Proc *proc = children_start_run(&base);
+    pg_wait_true(base.conn, "SELECT count(*) < 600 FROM c", HARNESS_TIMEOUT_US);
+    pg_exec(base.conn, "ALTER TABLE c ALTER twice DROP EXPRESSION; UPDATE c SET twice = 7");
+    cr_expect(eq(int, 1, proc_finish(proc, SECONDS_US(60))));
+    char *text = proc_stderr(proc);
+    cr_expect(cli_has(text, "other columns than when the run began"), "%s", text);
+    free(text);
+    proc_free(proc);
+    run_to_end(&base);
+    cr_expect(eq(i64, 0, pg_int(base.conn, T_WRONG C_WRONG)));
+    cli_base_free(&base);
+}
+
 Test(archive_children, a_table_that_several_keys_lead_to_is_archived_once)
 {
     CliBase base = cli_base_new(1);

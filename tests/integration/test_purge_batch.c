@@ -123,6 +123,7 @@ Test(purge_batch, tables_that_change_during_a_pass_fail_the_batch)
 {
     static const char *const CHANGES[] = {
         "ALTER TABLE t ADD extra text",
+        "ALTER TABLE t ALTER twice DROP EXPRESSION",
         "ALTER TABLE t ALTER note TYPE text",
         "ALTER TABLE kept ALTER note TYPE varchar(9)",
         TRIGGER("t", "DELETE", "NULL"),

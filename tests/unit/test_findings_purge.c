@@ -44,6 +44,29 @@ Test(findings_purge, predicate_that_chance_decides_is_a_risk)
     arena_reset(&job.arena);
 }
 
+/* Read by COPY in one session and by a function in another, they are not one moment. */
+Test(findings_purge, words_for_a_time_that_no_pass_can_hold_are_refused)
+{
+    static const char *const REFUSED[] = {"at < 'today'", "at < date ' Yesterday '",
+        "at < now() AND at > 'now'::timestamptz", "at < 'TOMORROW 12:00'"};
+    static const char *const TAKEN[] = {
+        "at < 'nowhere'", "at < CURRENT_DATE -- 'today'", "at < \"today\"", "at < '2020-01-01'"};
+    PURGE(job);
+    int sources[] = {job.columns[0].attnum};
+    job.where.sources = sources;
+    job.where.source_count = 1;
+    job.spec.where.text = REFUSED[0];
+    expect_none(&job); /* of a column that is no time */
+    job.columns[0].base_type_name = "timestamptz";
+    for (int i = 0; i < 4; i++) {
+        job.spec.where.text = REFUSED[i];
+        expect_finding(&job, FINDING_REFUSE, "time-constant", "CURRENT_DATE");
+        job.spec.where.text = TAKEN[i];
+        expect_none(&job);
+    }
+    arena_reset(&job.arena);
+}
+
 Test(findings_purge, each_missing_privilege_has_its_grant)
 {
     PURGE(job);
