@@ -127,6 +127,9 @@ run-stress: stress-programs
 asan: ## unit and cli suites under the address and undefined-behaviour sanitizers
 	$(MAKE) --no-print-directory FLAVOR=asan unit cli
 
+sanitized-cli: $(BUILD)/pghaul # tests of the release build drive the binary of this one
+	TEST_PROGRAM=build/release/test-cli scripts/run-suite cli $(BUILD) '$(T)'
+
 tsan: stress ## same as stress
 
 soak: $(BUILD)/test-integration $(BUILD)/test-cli $(FAULT) $(BUILD)/pghaul ## the full fault counts; takes long
@@ -170,7 +173,7 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: all build-tests test unit integration cli stress stress-programs run-stress \
+.PHONY: all build-tests test unit integration cli sanitized-cli stress stress-programs run-stress \
         asan tsan fuzz run-fuzz soak lint format format-check bench install clean help
 
 -include $(OBJ:.o=.d) $(TESTOBJ:.o=.d) $(HOBJ:.o=.d) $(EXTRAOBJ:.o=.d)

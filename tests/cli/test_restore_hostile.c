@@ -139,7 +139,7 @@ Test(restore_hostile, parents_come_back_before_their_children)
     forge(&test, &CHILDREN);
     forge(&test, &PARENTS);
     ARCHIVE_EXPECT(
-        &test, "restore", 2, "rows of 2 such tables", "-d", test.base.uri, "--yes", "--into=s");
+        &test, "restore", 2, "rows of 2 tables", "-d", test.base.uri, "--yes", "--into=s");
     ARCHIVE_EXPECT(&test, "restore", 0, "restored", "-d", test.base.uri, "--yes");
     cr_expect(eq(i64, 2, pg_int(test.base.conn, "SELECT count(*) FROM s")));
     cr_expect(eq(i64, 3, pg_int(test.base.conn, "SELECT count(*) FROM c JOIN s ON s.id = c.s")));
