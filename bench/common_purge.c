@@ -394,8 +394,7 @@ purge_check(const PurgeRun *run)
              ok;
     }
     if (has_files(run)) {
-        ok = expect_count(
-                 run, "are in the files", gone + void_rows(run, conn), count_lines(run)) &&
+        ok = expect_count(run, "are in the files", gone + void_rows(run, conn), count_lines(run)) &&
              ok;
     }
     pg_close(conn);

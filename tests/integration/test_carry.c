@@ -215,7 +215,7 @@ expect_same(const CarryTest *t, char *before, const char *when)
 
 #define ROLES                                                                                      \
     "DO $$ BEGIN CREATE ROLE carry_app; CREATE ROLE \"carry \"\"owner\"; EXCEPTION"                \
-    " WHEN duplicate_object THEN END $$;"
+    " WHEN duplicate_object OR unique_violation THEN END $$;"
 
 #define FULL_TABLE                                                                                 \
     ROLES                                                                                          \
