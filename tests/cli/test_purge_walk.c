@@ -136,6 +136,7 @@ Test(purge_walk, by_an_index_it_deletes_what_one_delete_would)
     int draws = harness_env("PGHAUL_SOAK", NULL) == NULL ? DRAWS : DRAWS_SOAK;
     prng_init(&prng, harness_seed());
     pg_execf(base.conn, "SELECT setseed(%f)", (double)(prng_next(&prng) % 1000) / 1000.0);
+    int64_t all_gone = 0;
     for (int i = 0; i < draws; i++) {
         const Shape *shape =
             &SHAPES[prng_between(&prng, 0, (int64_t)(sizeof(SHAPES) / sizeof(SHAPES[0])) - 1)];
@@ -153,8 +154,9 @@ Test(purge_walk, by_an_index_it_deletes_what_one_delete_would)
         free(difference);
         int64_t gone = 3000 - pg_int(base.conn, "SELECT count(*) FROM kept");
         cr_expect(eq(i64, gone, pg_int(base.conn, "SELECT sum(rows)::int FROM pghaul.ranges")));
-        cr_expect(lt(i64, 0, gone), "%s | %s matches nothing", index, where);
+        all_gone += gone;
     }
+    cr_expect(lt(i64, 0, all_gone), "no draw matches anything"); /* one of them alone may not */
     arena_reset(&arena);
     cli_base_free(&base);
 }
