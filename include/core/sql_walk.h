@@ -15,10 +15,8 @@ typedef enum WalkMethod {
     WALK_AS_IT_LIKES,
 } WalkMethod;
 
-/* SELECT the places of all rows that match; now() is `now_sql`. */
-void sql_walk_matching(StrBuf *out, const Plan *plan, const char *now_sql);
-
-/* The same in another table with its columns, under its name. */
+/* SELECT the places of all rows that match, of a table that has the columns of the job's, under its
+ * name; now() is `now_sql`. */
 void sql_walk_matching_in(
     StrBuf *out, const Plan *plan, const char *schema, const char *table, const char *now_sql);
 

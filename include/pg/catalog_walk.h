@@ -30,10 +30,6 @@ bool
 catalog_walk_column(PgConn *conn, const JobSpec *spec, const Facts *facts, const WalkTable *table,
     const ColumnFacts **column, Err *err) __attribute__((warn_unused_result));
 
-/* The planner's estimate of the rows that match now; -1 when the server refuses to make one. */
-bool catalog_walk_estimate(PgConn *conn, const Plan *plan, double *rows, Err *err)
-    __attribute__((warn_unused_result));
-
 /*
  * Run one statement over the table of a purge with its predicate in it: in a transaction of its
  * own that reads only, with the job's search_path, and by an index.

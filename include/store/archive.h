@@ -84,10 +84,6 @@ bool archive_files(PgConn *conn, const char *job, Arena *arena, ArchiveFileList 
 bool archive_frames(PgConn *conn, int64_t job, int file, Arena *arena, ArchiveFrameList *frames,
     Err *err) __attribute__((warn_unused_result));
 
-/* Does the database know a job, cleaned or not, by this uuid? */
-bool archive_knows_job(PgConn *conn, const char *uuid, bool *known, Err *err)
-    __attribute__((warn_unused_result));
-
 /* Note down what the run has archived: bytes of committed frames. */
 bool archive_count_run(PgConn *conn, int64_t job, int64_t run, Err *err)
     __attribute__((warn_unused_result));

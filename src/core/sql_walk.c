@@ -3,12 +3,6 @@
 #include "core/sql_parts.h"
 
 void
-sql_walk_matching(StrBuf *out, const Plan *plan, const char *now_sql)
-{
-    sql_walk_matching_in(out, plan, plan->facts->table.schema, plan->facts->table.name, now_sql);
-}
-
-void
 sql_walk_matching_in(
     StrBuf *out, const Plan *plan, const char *schema, const char *table, const char *now_sql)
 {

@@ -282,20 +282,3 @@ catalog_walk_column(PgConn *conn, const JobSpec *spec, const Facts *facts, const
     json_decref(root);
     return true;
 }
-
-bool
-catalog_walk_estimate(PgConn *conn, const Plan *plan, double *rows, Err *err)
-{
-    json_t *root = NULL;
-    *rows = -1;
-    if (!explain(conn, plan, WALK_AS_IT_LIKES, &root, err)) {
-        if (!is_refusal(err)) {
-            return err_wrap(err, "estimate of the rows that match");
-        }
-        *err = ERR_INIT;
-        return true;
-    }
-    *rows = json_number_value(json_object_get(node_of(root), "Plan Rows"));
-    json_decref(root);
-    return true;
-}

@@ -96,23 +96,6 @@ archive_files(PgConn *conn, const char *job, Arena *arena, ArchiveFileList *file
     return true;
 }
 
-static const char SQL_KNOWS[] = "SELECT EXISTS (SELECT FROM pghaul.job j\n"
-                                "                WHERE j.uuid::pg_catalog.text =\n"
-                                "                      $1::pg_catalog.text)";
-
-bool
-archive_knows_job(PgConn *conn, const char *uuid, bool *known, Err *err)
-{
-    Params params = PARAMS_INIT;
-    params_text(&params, uuid);
-    PGRESULT_AUTO *result = NULL;
-    if (!query_one_with(conn, SQL_KNOWS, &params, &result, err)) {
-        return err_wrap(err, "job of the archive");
-    }
-    *known = result_bool(result, 0, 0);
-    return true;
-}
-
 /* ---- frames ---- */
 
 static const char SQL_VOID[] =

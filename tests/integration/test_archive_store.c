@@ -60,7 +60,6 @@ Test(archive_store, files_are_numbered_and_kept_when_the_job_is_cleaned)
     char uuid[ARCHIVE_UUID_SIZE];
     int no = 0;
     bool recorded = true;
-    bool known = false;
     OK(archive_next_file(f.conn, f.job.id, &no, uuid, &err));
     cr_expect(eq(int, 2, no));
     ArchiveFileRow again = {
@@ -78,10 +77,6 @@ Test(archive_store, files_are_numbered_and_kept_when_the_job_is_cleaned)
               row->run == f.run && row->job == f.job.id);
     cr_expect(eq(str, (char *)(uintptr_t)row->name, "j.zst"));
     cr_expect(eq(str, (char *)(uintptr_t)row->job_uuid, uuid));
-    OK(archive_knows_job(f.conn, uuid, &known, &err));
-    cr_expect(known);
-    OK(archive_knows_job(f.conn, "no uuid, but something that a file says", &known, &err));
-    cr_expect(not(known));
     job_fixture_close(&f);
 }
 
